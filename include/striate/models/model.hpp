@@ -1,0 +1,125 @@
+#pragma once
+/// Encoding models: from features of stimuli to many targets (voxels, vertices, sites), cross-validated.
+///
+/// Use, per layer and outer fold:
+///   auto model = find_model("ridge")->make(options);            // models/table.hpp
+///   auto fold  = model->prepare(design, plan, team, budget);    // collective; shared factor work
+///   fold->tile(Y.columns(first, count), result, workspace);     // any thread, any tile, one BLAS thread
+///
+/// Everything is bit-identical whatever the number of threads, ranks or the panel sizes; a target's result does not
+/// depend on its neighbours in the tile.
+///
+/// Semantics: features are standardised (mean, sd with ddof 0; a constant feature becomes 0) and reduced by PCA with
+/// the training rows of every fit, inner fits included, exactly as scikit-learn's
+/// Pipeline(StandardScaler, PCA, Ridge) refitted in each fold. The intercept is free. Alpha per target: highest
+/// unweighted mean inner score; a tie goes to the larger alpha. A target with a non-finite value among the rows used,
+/// or constant in a training or test fold, has NaN score and alpha.
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "striate/math/buffer.hpp"
+#include "striate/math/features.hpp"
+#include "striate/math/matrix.hpp"
+#include "striate/math/team.hpp"
+#include "striate/stats/folds.hpp"
+#include "striate/stats/scores.hpp"
+
+namespace striate {
+
+/// Width of target tiles that the models are tuned for; a tile may be narrower at the end.
+inline constexpr std::size_t target_tile = 512;
+
+struct Design {
+  FeatureSource const& X;   ///< n × p
+  bool standardize = true;
+  double pca = 0;           ///< 0 none; below 1 the share of variance kept; else the number of components
+  std::size_t targets = 0;  ///< that will follow, for the choice of the algorithm; 0 unknown (10,000 is assumed)
+};
+
+struct ModelOptions {
+  std::vector<double> alphas;          ///< ridge; any order, positive
+  bool relative_alphas = false;        ///< multiples of trace(K)/n of the outer training rows
+  Score inner_score = Score::r2;       ///< r2 or pearson
+  std::vector<Score> scores{Score::pearson, Score::r2};
+  bool standardize_responses = true;   ///< by the training rows: MSE, predictions and coefficients in units of sd
+  bool exact_grid = false;             ///< no interpolation between alphas
+  bool predictions = false;            ///< TileResult::prediction wanted
+  bool dual = false;                   ///< TileResult::dual wanted (see FittedFold::primal_coefficients)
+  bool primal = false;                 ///< TileResult::coefficients wanted; only for features that fit in memory
+};
+
+/// Why a target has no score.
+enum class TargetFlag : std::uint8_t { ok = 0, not_finite = 1, constant = 2 };
+
+/// Filled by FittedFold::tile; vectors are resized as needed and reused. T targets in the tile.
+struct TileResult {
+  std::vector<double> score;            ///< [score s of options][T] at s*T+t: outer test rows, or the mean over inner
+                                        ///< folds where the plan has no outer test
+  std::vector<double> inner_score;      ///< [inner fold f][score s][T] at (f*S+s)*T+t; only without an outer test
+  std::vector<double> alpha;            ///< [T], absolute; NaN where there is none
+  std::vector<TargetFlag> flag;         ///< [T]
+  std::vector<float> prediction;        ///< n_test × T, rows as outer.test
+  std::vector<double> intercept;        ///< [T], with coefficients or dual
+  std::vector<float> dual;              ///< n_train × T: w = Σ_i dual_i · (standardised) row i
+  std::vector<float> coefficients;      ///< p × T, act on raw features: prediction = X w + intercept
+  std::size_t degenerate = 0;           ///< constant predictions on outer test rows (or at the chosen alpha)
+  std::size_t edge_low = 0, edge_high = 0;  ///< alphas chosen at the grid's edges
+};
+
+/// Memory of one worker thread, kept from tile to tile.
+struct Workspace {
+  Buffer<float> y, rows, products, predictions, gathered, result;
+  Buffer<double> scores, moments, small;
+};
+
+/// What was decided and found while preparing; equal on all ranks.
+struct FoldReport {
+  std::string form;                     ///< "dual block-inverse", "dual", "primal", "spectral dual", "spectral primal"
+  std::vector<double> alphas;           ///< absolute, ascending, after dropping
+  std::vector<double> dropped_alphas;   ///< absolute; Cholesky failed (too small for the features' rounding)
+  std::size_t skeleton = 0;             ///< alphas computed; the others are interpolated to 1e-6
+  std::size_t constant_features = 0;    ///< in the outer training rows
+  std::size_t rank = 0;                 ///< ols, and models with pca: components kept in the outer fit; else 0
+  double flops_per_target = 0;          ///< of tile()
+};
+
+class FittedFold {
+ public:
+  virtual ~FittedFold() = default;
+  /// Y: n × T raw responses of all rows (NaN allowed). Thread-safe; one BLAS thread.
+  virtual void tile(MatrixView<float const> Y, TileResult& out, Workspace& work) const = 0;
+  [[nodiscard]] virtual FoldReport const& report() const = 0;
+  /// Coefficients on raw features [first, first+count) from dual ones (n_train × T): out is count × T. `x` is those
+  /// columns of X, n × count, raw. Streams a layer of any width. Not collective; any thread.
+  virtual void primal_coefficients(MatrixView<float const> x, std::size_t first, MatrixView<float const> dual,
+                                   float* out) const = 0;
+};
+
+/// What prepare and tile will cost, for --dry-run. Flops of all ranks together.
+struct ModelCost {
+  std::string form;
+  double prepare_flops = 0, flops_per_target = 0;
+  double shared_bytes = 0;              ///< per node, peak of prepare
+  double shared_kept_bytes = 0;         ///< per node, held while tiles run
+  double private_bytes = 0;             ///< per rank, peak of prepare, without threads
+  double thread_bytes = 0;              ///< per thread (prepare or tile, whichever is more)
+  double read_bytes = 0;                ///< per rank, from the feature source
+};
+
+class EncodingModel {
+ public:
+  virtual ~EncodingModel() = default;
+  /// Reads the features, computes everything that targets share. Collective over the team. `memory_budget`: bytes of
+  /// this rank (shared memory counted in full). Throws Error(Exit::limit) where it does not suffice, naming the
+  /// bytes; Error(Exit::data) for rows, folds or pca that cannot work.
+  [[nodiscard]] virtual std::unique_ptr<FittedFold> prepare(Design const& design, FoldPlan const& plan, Team& team,
+                                                            double memory_budget) const = 0;
+  /// For one outer fold of the given shape. Pure arithmetic.
+  [[nodiscard]] virtual ModelCost cost(std::size_t n, std::size_t p, std::size_t t, FoldPlan const& plan,
+                                       bool standardize, double pca, double memory_budget) const = 0;
+};
+
+}  // namespace striate

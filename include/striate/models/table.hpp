@@ -1,0 +1,21 @@
+#pragma once
+/// The table of encoding models. To add one: one file, one row here.
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "striate/models/model.hpp"
+
+namespace striate {
+
+struct ModelRow {
+  char const* name;
+  char const* doc;  ///< one line
+  bool has_alpha;
+  std::unique_ptr<EncodingModel> (*make)(ModelOptions const&);
+};
+
+[[nodiscard]] std::vector<ModelRow> const& models();
+[[nodiscard]] ModelRow const* find_model(std::string_view name);
+
+}  // namespace striate

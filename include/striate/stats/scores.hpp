@@ -1,0 +1,45 @@
+#pragma once
+/// Scores of predictions, from streaming moments in float64. Conventions of the contract, section 4:
+/// pearson of a constant prediction is 0 (and counted); R² is 1 − SSres/SStot with SStot about the test mean; a
+/// constant or non-finite target scores NaN.
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace striate {
+
+enum class Score { pearson, r2, explained_variance, mse };
+
+[[nodiscard]] std::optional<Score> score_of(std::string_view name);
+[[nodiscard]] char const* name_of(Score s);
+[[nodiscard]] std::vector<std::string> score_names();
+
+/// Sums over test rows of a response y and its prediction f. Shift both by one constant near the mean of y before
+/// accumulating: every score is invariant, and nothing cancels.
+struct Moments {
+  double n = 0, y = 0, yy = 0, f = 0, ff = 0, yf = 0;
+  void add(double y_i, double f_i) {
+    n += 1;
+    y += y_i;
+    yy += y_i * y_i;
+    f += f_i;
+    ff += f_i * f_i;
+    yf += y_i * f_i;
+  }
+  void add(Moments const& o) {
+    n += o.n;
+    y += o.y;
+    yy += o.yy;
+    f += o.f;
+    ff += o.ff;
+    yf += o.yf;
+  }
+};
+
+/// True where the prediction does not vary over the test rows (its spread is below float32 resolution).
+[[nodiscard]] bool constant_prediction(Moments const& m);
+[[nodiscard]] double score(Score s, Moments const& m);
+
+}  // namespace striate
