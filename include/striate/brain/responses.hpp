@@ -40,8 +40,6 @@ struct RowPlan {
   static constexpr std::size_t no_row = static_cast<std::size_t>(-1);
 };
 
-class ResponseSource;  // one file: image, .npy or HDF5 dataset
-
 class Responses {
  public:
   /// Opens and checks everything: grids, affines, mask not empty, equal t of all files. Without a mask the targets of
@@ -65,13 +63,14 @@ class Responses {
   void fill(RowPlan const& rows, std::size_t first, MatrixView<float> y) const;
 
  private:
+  void open_sources(ResponsesConfig const& config);
   void find_targets(ResponsesConfig const& config);
   std::string key_;
   Space space_;
   std::size_t volumes_ = 0;
   std::vector<std::uint64_t> index_;
   std::vector<std::filesystem::path> inputs_;
-  std::vector<std::unique_ptr<ResponseSource>> sources_;
+  std::vector<std::unique_ptr<ImageReader>> sources_;
 };
 
 /// `ids`: stimulus id of each volume (rows of the stimuli file). `average`: a row per distinct id, in order of first

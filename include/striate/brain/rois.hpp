@@ -40,7 +40,8 @@ struct Roi {
 };
 
 /// ROIs that hold at least one target, by ascending label; label 0 is none. Names missing in the table are the
-/// numbers. Throws Error(Exit::data) for another grid, labels that are not whole numbers, two labels of one name.
+/// numbers; a name that several labels share gets " (LABEL)". Throws Error(Exit::data) for another grid or labels that
+/// are not whole numbers.
 /// `index`: flat indices of the targets in `space`. Not collective.
 [[nodiscard]] std::vector<Roi> load_rois(RoisConfig const& config, Space const& space,
                                          std::vector<std::uint64_t> const& index, std::string const& key = "rois");

@@ -1,0 +1,195 @@
+#include "striate/brain/npy.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <regex>
+
+#include "striate/base/error.hpp"
+#include "temp_file.hpp"
+
+namespace striate {
+namespace {
+
+struct Unmap {
+  std::size_t bytes;
+  void operator()(std::byte const* p) const { ::munmap(const_cast<std::byte*>(p), bytes); }
+};
+
+float half_to_float(std::uint16_t h) {
+  int exponent = h >> 10 & 31, mantissa = h & 1023;
+  float value = exponent == 31 ? (mantissa != 0 ? NAN : INFINITY)
+                : exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -24)
+                                : std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
+  return (h & 0x8000) != 0 ? -value : value;
+}
+
+template <class T, class Out>
+void convert(std::byte const* from, bool swapped, std::span<Out> out) {
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    std::byte raw[sizeof(T)];
+    std::memcpy(raw, from + i * sizeof(T), sizeof(T));
+    if (swapped) std::reverse(raw, raw + sizeof(T));
+    T value;
+    std::memcpy(&value, raw, sizeof(T));
+    out[i] = static_cast<Out>(value);
+  }
+}
+
+template <class Out>
+void convert_half(std::byte const* from, bool swapped, std::span<Out> out) {
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    std::uint16_t value;
+    std::memcpy(&value, from + i * 2, 2);
+    if (swapped) value = static_cast<std::uint16_t>(value >> 8 | value << 8);
+    out[i] = static_cast<Out>(half_to_float(value));
+  }
+}
+
+template <class Out>
+void convert_any(char kind, int width, std::byte const* from, bool swapped, std::span<Out> out) {
+  if (kind == 'f') {
+    if (width == 8) return convert<double>(from, swapped, out);
+    if (width == 4) return convert<float>(from, swapped, out);
+    return convert_half(from, swapped, out);
+  }
+  if (kind == 'i') {
+    if (width == 1) return convert<std::int8_t>(from, swapped, out);
+    if (width == 2) return convert<std::int16_t>(from, swapped, out);
+    if (width == 4) return convert<std::int32_t>(from, swapped, out);
+    return convert<std::int64_t>(from, swapped, out);
+  }
+  if (width == 1) return convert<std::uint8_t>(from, swapped, out);
+  if (width == 2) return convert<std::uint16_t>(from, swapped, out);
+  if (width == 4) return convert<std::uint32_t>(from, swapped, out);
+  return convert<std::uint64_t>(from, swapped, out);
+}
+
+}  // namespace
+
+NpyFile::NpyFile(std::filesystem::path path) : path_(std::move(path)) {
+  std::string name = path_.filename().string();
+  int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) fail(Exit::no_input, "{} cannot be read ({}); check the path", path_.string(), std::strerror(errno));
+  struct stat status {};
+  bool regular = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+  map_bytes_ = regular ? static_cast<std::size_t>(status.st_size) : 0;
+  void* map = map_bytes_ > 0 ? ::mmap(nullptr, map_bytes_, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+  int error = errno;
+  ::close(fd);
+  if (!regular) fail(Exit::no_input, "{} is not a file; check the path", path_.string());
+  if (map_bytes_ < 10) fail(Exit::data, "{} is not a .npy file ({} bytes)", name, map_bytes_);
+  if (map == MAP_FAILED) fail(Exit::io, "{} cannot be mapped ({})", path_.string(), std::strerror(error));
+  map_ = {static_cast<std::byte const*>(map), Unmap{map_bytes_}};
+
+  auto const* head = reinterpret_cast<unsigned char const*>(map_.get());
+  if (std::memcmp(head, "\x93NUMPY", 6) != 0)
+    fail(Exit::data, "{} is not a .npy file (it does not begin as one){}", name,
+         std::memcmp(head, "PK", 2) == 0 ? "; it looks like .npz: save the array alone with numpy.save" : "");
+  int version = head[6];
+  if (version < 1 || version > 3) fail(Exit::data, "{} is .npy version {} (1 to 3 are read)", name, version);
+  std::size_t length = head[8] | static_cast<std::size_t>(head[9]) << 8;
+  offset_ = 10;
+  if (version > 1 && map_bytes_ >= 12) {
+    length |= static_cast<std::size_t>(head[10]) << 16 | static_cast<std::size_t>(head[11]) << 24;
+    offset_ = 12;
+  }
+  if (offset_ + length > map_bytes_) fail(Exit::data, "{} is truncated (inside its header)", name);
+  parse({reinterpret_cast<char const*>(head) + offset_, length});
+  offset_ += length;
+  std::size_t need = size_ * static_cast<std::size_t>(width_);
+  if (map_bytes_ - offset_ < need)
+    fail(Exit::data, "{} is truncated ({} bytes of data where its header promises {}); copy or save it again", name,
+         map_bytes_ - offset_, need);
+}
+
+void NpyFile::parse(std::string const& header) {
+  std::string name = path_.filename().string();
+  std::smatch found;
+  static std::regex const descr("'descr'\\s*:\\s*'([<>|=]?)([a-zA-Z])(\\d+)'"), order("'fortran_order'\\s*:\\s*(True|False)"),
+      shape("'shape'\\s*:\\s*\\(([^)]*)\\)"), number("\\d+");
+  static std::regex const other("'descr'\\s*:\\s*(.*?),\\s*'");
+  if (!std::regex_search(header, found, descr)) {
+    std::string type = std::regex_search(header, found, other) ? found[1].str() : "unknown";
+    fail(Exit::data, "{} holds values of type {}; save it as float32", name, type);
+  }
+  dtype_ = found[1].str() + found[2].str() + found[3].str();
+  kind_ = found[2].str()[0], width_ = std::stoi(found[3].str());
+  char byte_order = found[1].str().empty() ? '=' : found[1].str()[0];
+  bool little = std::endian::native == std::endian::little;
+  swapped_ = width_ > 1 && byte_order == (little ? '>' : '<');
+  bool whole = (kind_ == 'i' || kind_ == 'u') && (width_ == 1 || width_ == 2 || width_ == 4 || width_ == 8);
+  bool real = kind_ == 'f' && (width_ == 2 || width_ == 4 || width_ == 8);
+  if (!whole && !real && !(kind_ == 'b' && width_ == 1))
+    fail(Exit::data, "{} holds values of type {} (only real numbers are read); save it as float32", name, dtype_);
+  if (!std::regex_search(header, found, order)) fail(Exit::data, "{} has a broken .npy header (fortran_order)", name);
+  fortran_ = found[1].str() == "True";
+  if (!std::regex_search(header, found, shape)) fail(Exit::data, "{} has a broken .npy header (shape)", name);
+  std::string dims = found[1].str();
+  for (std::sregex_iterator it(dims.begin(), dims.end(), number), end; it != end; ++it) {
+    shape_.push_back(std::stoull(it->str()));
+    if (shape_.back() != 0 && size_ > (std::uint64_t{1} << 60) / shape_.back())
+      fail(Exit::data, "{} has a broken .npy header (shape too large)", name);
+    size_ *= shape_.back();
+  }
+}
+
+void NpyFile::read(std::uint64_t first, std::span<double> out) const {
+  convert_any(kind_, width_, map_.get() + offset_ + first * static_cast<std::size_t>(width_), swapped_, out);
+}
+void NpyFile::read(std::uint64_t first, std::span<float> out) const {
+  convert_any(kind_, width_, map_.get() + offset_ + first * static_cast<std::size_t>(width_), swapped_, out);
+}
+std::span<std::byte const> NpyFile::bytes() const {
+  return {map_.get() + offset_, static_cast<std::size_t>(size_) * static_cast<std::size_t>(width_)};
+}
+
+namespace {
+
+void write_any(std::filesystem::path const& path, void const* data, std::size_t bytes, char const* dtype,
+               std::vector<std::uint64_t> const& shape) {
+  static_assert(std::endian::native == std::endian::little, "striate writes little-endian files");
+  std::string dims;
+  for (std::uint64_t d : shape) dims += std::to_string(d) + ", ";
+  if (shape.size() > 1) dims.resize(dims.size() - 2);
+  if (shape.size() == 1) dims.pop_back();
+  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", dtype, dims);
+  header.append(63 - (10 + header.size()) % 64, ' ');  // data aligned to 64, as NumPy does
+  header.push_back('\n');
+  std::string head("\x93NUMPY\x01\x00", 8);
+  head.push_back(static_cast<char>(header.size() & 255));
+  head.push_back(static_cast<char>(header.size() >> 8));
+  head += header;
+  TempFile temp(path);
+  {
+    std::ofstream file(temp.path(), std::ios::binary | std::ios::trunc);
+    errno = 0;
+    file.write(head.data(), static_cast<std::streamsize>(head.size()));
+    file.write(static_cast<char const*>(data), static_cast<std::streamsize>(bytes));
+    file.close();
+    if (!file) temp.broken();
+  }
+  temp.commit();
+}
+
+}  // namespace
+
+void write_npy(std::filesystem::path const& path, std::span<float const> values, std::vector<std::uint64_t> const& shape) {
+  write_any(path, values.data(), values.size_bytes(), "<f4", shape);
+}
+void write_npy(std::filesystem::path const& path, std::span<double const> values, std::vector<std::uint64_t> const& shape) {
+  write_any(path, values.data(), values.size_bytes(), "<f8", shape);
+}
+void write_npy(std::filesystem::path const& path, std::span<std::int32_t const> values,
+               std::vector<std::uint64_t> const& shape) {
+  write_any(path, values.data(), values.size_bytes(), "<i4", shape);
+}
+
+}  // namespace striate
