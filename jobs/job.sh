@@ -88,11 +88,16 @@ run_job() {
     echo "$command: $MAX_REQUEUES requeues used up at $after units: not requeued; raise MAX_REQUEUES and submit again"
     exit 75
   fi
+  # ARRAY_ELEMENT, because the last element of an array has the array's own id, and requeueing that means all elements.
+  local job=$SLURM_JOB_ID
+  if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID; fi
   # A job that is being cancelled is COMPLETING or CANCELLED by now, and must not come back.
-  [ "$(squeue -h -j "$SLURM_JOB_ID" -o %T)" = RUNNING ] || exit 75
+  local now
+  now=$(squeue -h -j "$job" -o %T)
+  [ "$now" = RUNNING ] || { echo "$command: the job is ${now:-gone}, not requeued"; exit 75; }
   echo "$(date -u +%FT%TZ) $command: $before -> $after units, requeued"
   # Same job id, so that afterok chains stay. SLURM ends this script during the sleep.
-  scontrol requeue "$SLURM_JOB_ID"
+  scontrol requeue "$job"
   sleep 120
   exit 75
 }
