@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
 # Installs what is missing, configures and builds striate into build/. Run it again at any time: it does only what is left.
-#   usage: ./setup.sh [--with-tests] [--no-build] [--jobs N] [-- CMAKE OPTION...]
+#   usage: ./setup.sh [--with-demo | --with-tests] [--no-build] [--jobs N] [-- CMAKE OPTION...]
+# --with-demo adds the Python packages of jobs/demo.sh, --with-tests those and SLURM as well.
 # With apt and root (or sudo) the Debian packages that are missing are installed; elsewhere (a cluster's login node) it
 # checks what is there and says, a line each, what to load.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-tests=no build=yes jobs=''
+extra=none build=yes jobs=''
 while (($#)); do
   case $1 in
-    --with-tests) tests=yes ;;
+    --with-demo) extra=demo ;;
+    --with-tests) extra=tests ;;
     --no-build) build=no ;;
     --jobs) jobs=${2:?--jobs needs a number}; shift ;;
     --jobs=*) jobs=${1#*=} ;;
     --) shift; break ;;
-    *) sed -n '2,3s/^# *//p' "$0" >&2; exit 64 ;;
+    *) sed -n '2,5s/^# *//p' "$0" >&2; exit 64 ;;
   esac
   shift
 done
@@ -23,8 +25,8 @@ cmake_options=("$@")
 packages=(g++ cmake ninja-build ccache pkg-config git ca-certificates xz-utils libtorch-dev libopenmpi-dev openmpi-bin
   libhdf5-openmpi-dev hdf5-tools libnifti-dev libtbb-dev libeigen3-dev libgtest-dev libbenchmark-dev libyaml-cpp-dev
   libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libopenblas-pthread-dev libturbojpeg0-dev libpng-dev)
-test_packages=(slurm-wlm munge python3-torch python3-torchvision python3-sklearn python3-scipy python3-nibabel
-  python3-h5py python3-pil python3-skimage)
+demo_packages=(python3-torch python3-torchvision python3-sklearn python3-skimage python3-pil python3-h5py)
+test_packages=("${demo_packages[@]}" python3-scipy python3-nibabel slurm-wlm munge)
 
 as_root=()
 if [ "$(id -u)" != 0 ]; then as_root=(sudo -n); fi
@@ -114,7 +116,10 @@ int main() {}'
 
 if can_install; then
   wanted=("${packages[@]}")
-  [ "$tests" = no ] || wanted+=("${test_packages[@]}")
+  case $extra in
+    demo) wanted+=("${demo_packages[@]}") ;;
+    tests) wanted+=("${test_packages[@]}") ;;
+  esac
   install_packages "${wanted[@]}"
 else
   check_by_hand

@@ -44,13 +44,16 @@ batch: 4
 output: \${OUT}/act.h5
 YAML
 cat >"$data/simulate.yaml" <<YAML
-features: {store: reference/act.h5, layers: [pool1, fire9]}
+features: {store: reference/act.h5}
+regions:
+  - {name: early, layer: pool1, voxels: 60}
+  - {name: late, layer: fire9, voxels: 60}
 seed: \${SUBJECT}
 output: sub-\${SUBJECT}
 YAML
 cat >"$data/encode.yaml" <<YAML
 features: {store: \${OUT}/act.h5, layers: [pool1, fire9]}
-responses: {data: sub-\${SUBJECT}/responses.nii.gz, mask: sub-\${SUBJECT}/mask.nii.gz, stimuli: patches.stim.csv}
+responses: {data: sub-\${SUBJECT}/responses.nii.gz, mask: sub-\${SUBJECT}/mask.nii.gz, stimuli: sub-\${SUBJECT}/responses.stim.csv}
 model: {type: ridge}
 cv: {folds: 4}
 output: \${OUT}/encode-\${SUBJECT}
