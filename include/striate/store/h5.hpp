@@ -4,6 +4,12 @@
 /// Every failing call throws Error "FILE: DATASET: what failed (HDF5's innermost message)": Exit::io for reading and
 /// writing ("… disk full …" on ENOSPC), Exit::cant_create where a file cannot be made, Exit::no_input where it is missing
 /// or unreadable, Exit::data where it is not an HDF5 file or has another shape or type. HDF5 prints nothing itself.
+#ifndef OMPI_SKIP_MPICXX
+#define OMPI_SKIP_MPICXX 1  // the C++ bindings are dead, and need a library of their own
+#endif
+#ifndef MPICH_SKIP_MPICXX
+#define MPICH_SKIP_MPICXX 1
+#endif
 #include <hdf5.h>
 
 #include <cstdint>
