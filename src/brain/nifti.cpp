@@ -3,7 +3,9 @@
 #include <nifti2_io.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <numeric>
 
@@ -40,6 +42,14 @@ Image read_header(std::filesystem::path const& path) {
   if (image->iname == nullptr || !std::filesystem::exists(image->iname))
     fail(Exit::no_input, "{} has no .img file beside it; both files of the pair are needed", path.string());
   return image;
+}
+
+/// 1 or 2 (0 for ANALYZE). image.nifti_type does not say: nifti_clib resets it by the file's name.
+int version_of(nifti_image const& image) {
+  int version = 0;
+  void* header = nifti_read_header(image.fname, &version, 0);
+  std::free(header);
+  return version;
 }
 
 char const* type_name(int datatype) {
@@ -152,7 +162,7 @@ class NiftiReader final : public ImageReader {
     space_.format = "nifti", space_.source = name_;
     space_.shape = {static_cast<std::uint64_t>(h.nx), static_cast<std::uint64_t>(h.ny), static_cast<std::uint64_t>(h.nz)};
     space_.affine = nifti::affine_of(h), space_.oriented = h.sform_code > 0 || h.qform_code > 0;
-    space_.header = nifti::header_of(h);
+    space_.header = nifti::header_of(h, version_of(h));
     compressed_ = nifti_is_gzfile(h.iname) != 0;
     space_.extension = compressed_ ? ".nii.gz" : ".nii";
     if (std::isfinite(h.scl_slope) && h.scl_slope != 0)
@@ -239,7 +249,7 @@ bool is_nifti_name(std::filesystem::path const& path) {
 NiftiInfo nifti_info(std::filesystem::path const& path) {
   Image image = read_header(path);
   NiftiInfo info;
-  info.version = image->nifti_type >= NIFTI_FTYPE_NIFTI2_1 ? 2 : image->nifti_type == NIFTI_FTYPE_ANALYZE ? 0 : 1;
+  info.version = version_of(*image);
   info.swapped = image->byteorder != nifti_short_order();
   info.dtype = type_name(image->datatype);
   info.slope = image->scl_slope, info.inter = image->scl_inter;

@@ -27,9 +27,8 @@ Affine affine_of(nifti_image const& image) {
   return affine;
 }
 
-std::string header_of(nifti_image const& image) {
-  bool two = image.nifti_type == NIFTI_FTYPE_NIFTI2_1 || image.nifti_type == NIFTI_FTYPE_NIFTI2_2;
-  if (two) {
+std::string header_of(nifti_image const& image, int version) {
+  if (version == 2) {
     nifti_2_header h{};
     nifti_convert_nim2n2hdr(&image, &h);
     return {reinterpret_cast<char const*>(&h), sizeof h};

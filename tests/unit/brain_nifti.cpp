@@ -119,7 +119,7 @@ TEST(BrainNifti, BrokenFilesSayWhatIsWrong) {
   std::string zipped = bytes_of(golden("nifti/plain.nii.gz"));
   write_bytes(dir / "cut.nii.gz", zipped.substr(0, zipped.size() - 100));
   expect_error(read(dir / "cut.nii.gz"), Exit::data,
-               "responses.data: cut.nii.gz is truncated (reading stops in volume 2 of 2); copy or download it again");
+               "cut.nii.gz is truncated (reading stops in volume 2 of 2); copy or download it again");
   std::filesystem::copy(golden("nifti/pair.hdr"), dir / "pair.hdr");
   expect_error(read(dir / "pair.hdr"), Exit::no_input,
                "responses.data: " + (dir / "pair.hdr").string() + " has no .img file beside it; both files of the pair are needed");

@@ -95,7 +95,7 @@ TEST(BrainArray, RowsAndColumnsWhateverTheOrderOnDisk) {
     }
   }
   EXPECT_EQ(open_array(golden("npy/one.npy"), false)->space().size(), 1U);
-  expect_error([] { open_array(golden("npy/cube.npy"), false); }, Exit::data,
+  expect_error([] { (void)open_array(golden("npy/cube.npy"), false); }, Exit::data,
                "cube.npy is 2×3×4 (responses are n × t, or one column); reshape it");
 }
 
@@ -124,7 +124,7 @@ TEST(BrainArray, Hdf5Names) {
   EXPECT_EQ(split_h5_name("x.roi.h5")->second, "/data");
   EXPECT_FALSE(split_h5_name("x.h5"));
   EXPECT_FALSE(split_h5_name("x.npy"));
-  expect_error([] { open_array("x.h5", false); }, Exit::data, "x.h5 names no dataset; write \"x.h5:/DATASET\"");
+  expect_error([] { (void)open_array("x.h5", false); }, Exit::data, "x.h5 names no dataset; write \"x.h5:/DATASET\"");
 }
 
 }  // namespace
