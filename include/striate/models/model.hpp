@@ -47,8 +47,7 @@ struct ModelOptions {
   bool standardize_responses = true;   ///< by the training rows: MSE, predictions and coefficients in units of sd
   bool exact_grid = false;             ///< no interpolation between alphas
   bool predictions = false;            ///< TileResult::prediction wanted
-  bool dual = false;                   ///< TileResult::dual wanted (see FittedFold::primal_coefficients)
-  bool primal = false;                 ///< TileResult::coefficients wanted; only for features that fit in memory
+  bool coefficients = false;           ///< TileResult::weights and intercept wanted (the refit)
 };
 
 /// Why a target has no score.
@@ -62,16 +61,15 @@ struct TileResult {
   std::vector<double> alpha;            ///< [T], absolute; NaN where there is none
   std::vector<TargetFlag> flag;         ///< [T]
   std::vector<float> prediction;        ///< n_test × T, rows as outer.test
-  std::vector<double> intercept;        ///< [T], with coefficients or dual
-  std::vector<float> dual;              ///< n_train × T: w = Σ_i dual_i · (standardised) row i
-  std::vector<float> coefficients;      ///< p × T, act on raw features: prediction = X w + intercept
+  std::vector<float> weights;           ///< FittedFold::weight_rows() × T, for FittedFold::coefficients (opaque otherwise)
+  std::vector<double> intercept;        ///< [T], for coefficients on raw features
   std::size_t degenerate = 0;           ///< constant predictions on outer test rows (or at the chosen alpha)
   std::size_t edge_low = 0, edge_high = 0;  ///< alphas chosen at the grid's edges
 };
 
 /// Memory of one worker thread, kept from tile to tile.
 struct Workspace {
-  Buffer<float> y, rows, products, predictions, gathered, result;
+  Buffer<float> y, rows, products, predictions, gathered, result, slivers;
   Buffer<double> scores, moments, small;
 };
 
@@ -92,10 +90,13 @@ class FittedFold {
   /// Y: n × T raw responses of all rows (NaN allowed). Thread-safe; one BLAS thread.
   virtual void tile(MatrixView<float const> Y, TileResult& out, Workspace& work) const = 0;
   [[nodiscard]] virtual FoldReport const& report() const = 0;
-  /// Coefficients on raw features [first, first+count) from dual ones (n_train × T): out is count × T. `x` is those
-  /// columns of X, n × count, raw. Streams a layer of any width. Not collective; any thread.
-  virtual void primal_coefficients(MatrixView<float const> x, std::size_t first, MatrixView<float const> dual,
-                                   float* out) const = 0;
+  /// Rows of TileResult::weights: p in primal forms, the outer training rows in dual forms.
+  [[nodiscard]] virtual std::size_t weight_rows() const = 0;
+  /// Coefficients on raw features [first, first + x.cols) from `weights` (weight_rows() × T): out is x.cols × T and
+  /// prediction = X out + intercept. `x`: those columns of X, n × count, raw. A layer of any width can be streamed.
+  /// Not collective; any thread.
+  virtual void coefficients(MatrixView<float const> x, std::size_t first, MatrixView<float const> weights,
+                            float* out) const = 0;
 };
 
 /// What prepare and tile will cost, for --dry-run. Flops of all ranks together.

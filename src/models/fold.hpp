@@ -1,0 +1,48 @@
+#pragma once
+/// What prepare() leaves behind: read-only, shared by all ranks of a node, used by every tile.
+#include <memory>
+#include <vector>
+
+#include "form.hpp"
+#include "striate/math/gram.hpp"
+#include "striate/math/skeleton.hpp"
+
+namespace striate::detail {
+
+/// The hat rows of one training set: predictions of its test rows, less the training mean, are hat · z with z the
+/// training responses (dual), Xᵀy of the training rows (primal), or basis · either (spectral). All matrices are packed
+/// for panel_product.
+struct SetHats {
+  std::size_t depth = 0;              ///< length of z
+  float const* inner = nullptr;       ///< (q·n_e) × depth: skeleton alphas one after the other; inner sets only
+  float const* basis = nullptr;       ///< spectral: depth × m, from m training rows or features to z
+  std::size_t basis_rows = 0;         ///< m
+};
+
+struct FoldState {
+  RowPlan rows;
+  Form form = Form::dual;
+  ModelOptions options;
+  bool ols = false;
+  std::size_t p = 0;
+  std::vector<double> alphas;         ///< ascending; {0} for ols
+  Skeleton skeleton;
+  std::vector<SetHats> sets;          ///< as rows.sets
+  std::vector<float const*> outer;    ///< per alpha: n_test × depth
+  std::vector<float const*> inverse;  ///< per alpha: m × m, weights = inverse · z
+  float const* basis_back = nullptr;  ///< spectral: m × depth, weights = basis_back · z / (λ + α)
+  std::vector<double> eigenvalues;    ///< spectral: of the outer set
+  double const* stats = nullptr;      ///< per feature: stats_size(sets)
+  std::vector<float const*> x;        ///< primal: per block of training rows, p × rows, less the outer training mean
+  std::vector<double> mean_product;   ///< dual: per training position Σ_j (x_ij − μ_j) μ_j scale_j²
+  std::vector<std::shared_ptr<std::byte>> owned;
+  FoldReport report;
+  [[nodiscard]] std::size_t q() const { return skeleton.chosen.size(); }
+};
+
+/// Streams features, factors, and fills a FoldState. Collective.
+[[nodiscard]] std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan, ModelOptions const& options, bool ols,
+                                                      Team& team, double memory_budget);
+[[nodiscard]] std::unique_ptr<FittedFold> make_fitted(std::unique_ptr<FoldState> state);
+
+}  // namespace striate::detail

@@ -1,0 +1,136 @@
+#include "form.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "striate/math/gram.hpp"
+
+namespace striate::detail {
+namespace {
+
+constexpr double f64_price = 2;  // a float64 flop costs about two float32 ones
+
+double cube(double x) { return x * x * x; }
+
+struct Work {
+  double gram = 0, factor = 0, tile = 0;  // flops; gram and factor in float64 unless told
+  double hats = 0, grams = 0, scratch = 0, kept = 0;  // bytes
+};
+
+Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) {
+  Work w;
+  auto const n = static_cast<double>(rows.n_train), te = static_cast<double>(rows.n_test), p = static_cast<double>(shape.p);
+  auto const a = static_cast<double>(shape.alphas), dq = static_cast<double>(q);
+  double const used = n + te;
+  bool const per_set = shape.standardize || is_spectral(form);
+  auto const sets = static_cast<double>(rows.sets.size());
+  double const grams = is_dual(form) ? (shape.standardize ? sets : 1) : static_cast<double>(rows.blocks.blocks());
+  double const order = is_dual(form) ? used : p;
+  w.grams = grams * static_cast<double>(PackedShape(static_cast<std::size_t>(order)).doubles()) * 8;
+  w.gram = is_dual(form) ? used * used * p * (per_set && shape.standardize ? sets : 1) : used * p * p;
+  if (is_dual(form) && !wide_gram(shape, rows.n_train + rows.n_test)) {
+    w.gram /= f64_price;
+  }
+  if (form == Form::block_inverse) {
+    w.factor += dq * (cube(n) + 2 * n * n * te);
+    w.scratch = 2 * n * n * 8;
+  }
+  for (std::size_t s = 0; s < rows.sets.size(); ++s) {
+    bool const outer = s + 1 == rows.sets.size();
+    auto const nr = static_cast<double>(rows.sets[s].train.size()), ne = static_cast<double>(rows.sets[s].test.size());
+    double const m = is_dual(form) ? nr : p;
+    double const c = is_spectral(form) ? static_cast<double>(most_components(shape, rows.sets[s].train.size())) : m;
+    if (is_spectral(form)) {
+      w.factor += (c * 2 < m ? 4 : 12) * cube(m);  // reduction to tridiagonal form, much of it bound by memory
+      w.tile += 2 * c * m;
+      w.hats += m * c * 4 + c * 8;
+    } else if (form != Form::block_inverse) {
+      w.factor += dq * (cube(m) / 3 + 2 * m * m * ne) + (outer && shape.coefficients ? dq * cube(m) * 2 / 3 : 0);
+    } else if (!outer) {
+      w.factor += dq * (cube(n - nr) / 3 + 2 * (n - nr) * (n - nr) * nr);
+    }
+    w.scratch = std::max(w.scratch, (m * m * (is_spectral(form) ? 3 : 1) + m * ne) * 8);
+    double const solved = is_spectral(form) ? a : dq;
+    w.tile += outer ? 2 * ne * c : 2 * solved * ne * c;
+    w.hats += (outer ? a : solved) * ne * c * 4;
+    if (outer && shape.coefficients) {
+      w.tile += 2 * m * c;
+      w.hats += is_spectral(form) ? 0 : a * m * m * 4;
+    }
+  }
+  if (!is_dual(form)) {
+    w.tile += 2 * n * p;
+    w.hats += used * p * 4;  // the features stay in memory
+  }
+  return w;
+}
+
+}  // namespace
+
+char const* name_of(Form form) {
+  switch (form) {
+    case Form::block_inverse: return "dual block-inverse";
+    case Form::dual: return "dual";
+    case Form::primal: return "primal";
+    case Form::spectral_dual: return "spectral dual";
+    case Form::spectral_primal: return "spectral primal";
+  }
+  return "?";
+}
+
+std::size_t most_components(Shape const& shape, std::size_t train) {
+  std::size_t const limit = std::max<std::size_t>(1, std::min(shape.p, train - 1));
+  return shape.pca >= 1 ? std::min(limit, static_cast<std::size_t>(shape.pca)) : limit;
+}
+
+bool wide_gram(Shape const& shape, std::size_t rows) { return shape.p <= 4 * rows || (shape.spectral && shape.pca == 0); }
+
+Form choose_form(RowPlan const& rows, Shape const& shape) {
+  std::size_t smallest = rows.n_train;
+  for (auto const& s : rows.sets) {
+    smallest = std::min(smallest, s.train.size());
+  }
+  if (shape.spectral) {
+    return shape.p < smallest ? Form::spectral_primal : Form::spectral_dual;
+  }
+  auto const t = static_cast<double>(shape.targets == 0 ? 10000 : shape.targets);
+  auto total = [&](Form f) {
+    Work const w = work_of(rows, shape, f, shape.alphas);
+    return f64_price * (w.gram + w.factor) + t * w.tile;
+  };
+  Form const dual = shape.standardize || total(Form::dual) < total(Form::block_inverse) ? Form::dual : Form::block_inverse;
+  return shape.p < smallest && total(Form::primal) < total(dual) ? Form::primal : dual;
+}
+
+ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q, double budget) {
+  Work const w = work_of(rows, shape, form, q);
+  auto const used = static_cast<double>(rows.n_train + rows.n_test), p = static_cast<double>(shape.p);
+  ModelCost c;
+  c.form = name_of(form);
+  c.prepare_flops = w.gram + w.factor;
+  c.flops_per_target = w.tile;
+  double const stats = p * static_cast<double>(stats_size(rows.sets.size())) * 8;
+  c.shared_kept_bytes = w.hats + stats;
+  double grams = w.grams;
+  double passes = 1;
+  if (form == Form::dual || form == Form::spectral_dual) {  // sets are taken in groups where memory is short
+    double const one = w.grams / (shape.standardize ? static_cast<double>(rows.sets.size()) : 1);
+    double const room = std::max(one, budget * 0.6 - c.shared_kept_bytes);
+    grams = std::min(w.grams, std::floor(room / one) * one);
+    passes = std::ceil(w.grams / grams);
+  }
+  c.shared_bytes = c.shared_kept_bytes + grams;
+  c.private_bytes = std::min(2.0 * p * static_cast<double>(rows.n) * 4, std::max(512e6, 2 * 1024.0 * static_cast<double>(rows.n) * 4));
+  std::size_t widest = 0;
+  for (auto const& s : rows.sets) {
+    widest = std::max(widest, s.test.size());
+  }
+  double const tile = static_cast<double>(target_tile) *
+                      (4 * (3 * used + (is_dual(form) ? 0 : p * static_cast<double>(rows.blocks.blocks() + 2))) +
+                       4 * static_cast<double>(widest * shape.alphas) + 8 * 8 * static_cast<double>(shape.alphas));
+  c.thread_bytes = std::max(w.scratch, tile) + 32e6;
+  c.read_bytes = passes * p * static_cast<double>(rows.n) * 4;
+  return c;
+}
+
+}  // namespace striate::detail

@@ -1,0 +1,30 @@
+#pragma once
+/// Which algorithm: a choice from shapes alone, so that it is the same on every machine and at every rank count.
+#include <cstddef>
+
+#include "rows.hpp"
+#include "striate/models/model.hpp"
+
+namespace striate::detail {
+
+enum class Form { block_inverse, dual, primal, spectral_dual, spectral_primal };
+
+[[nodiscard]] char const* name_of(Form form);
+[[nodiscard]] inline bool is_dual(Form f) { return f == Form::block_inverse || f == Form::dual || f == Form::spectral_dual; }
+[[nodiscard]] inline bool is_spectral(Form f) { return f == Form::spectral_dual || f == Form::spectral_primal; }
+
+struct Shape {
+  std::size_t p = 0, alphas = 1, targets = 0;
+  bool standardize = true, spectral = false, coefficients = false;
+  double pca = 0;
+};
+
+/// Components kept at most, for a set with `train` rows.
+[[nodiscard]] std::size_t most_components(Shape const& shape, std::size_t train);
+/// Whether the Gram of rows is summed in float64 products throughout (narrow features) or in float32 panels.
+[[nodiscard]] bool wide_gram(Shape const& shape, std::size_t rows);
+[[nodiscard]] Form choose_form(RowPlan const& rows, Shape const& shape);
+/// Of one outer fold in a given form with q computed alphas.
+[[nodiscard]] ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q, double budget);
+
+}  // namespace striate::detail

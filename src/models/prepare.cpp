@@ -1,0 +1,178 @@
+#include "prepare.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "striate/base/error.hpp"
+
+namespace striate::detail {
+namespace {
+
+constexpr double gib = 1024.0 * 1024 * 1024;
+
+std::size_t round_up(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+Shape shape_of(Design const& design, ModelOptions const& options, bool ols, std::size_t alphas) {
+  Shape s;
+  s.p = design.X.cols();
+  s.alphas = alphas;
+  s.targets = design.targets;
+  s.standardize = design.standardize;
+  s.spectral = ols || design.pca > 0;
+  s.coefficients = options.coefficients;
+  s.pca = design.pca;
+  return s;
+}
+
+}  // namespace
+
+Preparer::Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, bool ols, Team& team, double budget)
+    : design_(design), team_(team), budget_(budget), state_(std::make_unique<FoldState>()), s_(*state_) {
+  s_.options = options;
+  s_.ols = ols;
+  s_.p = design.X.cols();
+  if (s_.p == 0) {
+    fail(Exit::data, "the layer has no features (0 columns); check the mask or the layer's name");
+  }
+  s_.alphas = ols ? std::vector<double>{0.0} : options.alphas;
+  bool const refit_only = plan.outer.test.empty();
+  bool const with_inner = s_.alphas.size() > 1 || refit_only;
+  if (with_inner && plan.inner.empty()) {
+    fail(Exit::data, "{} but there are no inner folds; set cv.inner.folds to 2 or more",
+         refit_only ? "no outer fold has test rows" : "alpha is to be chosen among several");
+  }
+  s_.rows = make_rows(plan, design.X.rows(), with_inner);
+  shape_ = shape_of(design, options, ols, s_.alphas.size());
+  s_.form = choose_form(s_.rows, shape_);
+}
+
+std::unique_ptr<FoldState> Preparer::run() {
+  allocate();
+  while (!all_groups()) {
+  }
+  finish();
+  return std::move(state_);
+}
+
+/// False where a factorisation failed: the alphas that failed are dropped and everything is done again.
+bool Preparer::all_groups() {
+  for (std::size_t first = 0; first < grams_; first += group_) {
+    std::size_t const last = std::min(grams_, first + group_);
+    bool const one_gram = is_dual(s_.form) && grams_ == 1;
+    bool const streamed = have_stats_ && group_ >= grams_;
+    if (!streamed) {
+      stream(first, last);
+    }
+    if (first == 0) {
+      choose_alphas();
+      layout();
+    }
+    std::size_t const first_set = one_gram || !is_dual(s_.form) ? 0 : first;
+    std::size_t const last_set = one_gram || !is_dual(s_.form) ? s_.rows.sets.size() : last;
+    if (is_spectral(s_.form)) {
+      decompose(first_set, last_set);
+    } else if (!factor(first_set, last_set)) {
+      return false;
+    }
+    if (!is_dual(s_.form)) {
+      break;
+    }
+  }
+  gram_.reset();
+  if (is_spectral(s_.form)) {
+    spectral_hats();
+  } else {
+    interpolate();
+  }
+  return true;
+}
+
+/// Absolute alphas, ascending, and their skeleton.
+void Preparer::choose_alphas() {
+  trace_ = is_spectral(s_.form) ? 0 : trace_per_row();
+  if (s_.report.alphas.empty() && !s_.ols) {  // first time: nothing has been dropped
+    auto& a = s_.alphas;
+    std::sort(a.begin(), a.end());
+    a.erase(std::unique(a.begin(), a.end()), a.end());
+    if (s_.options.relative_alphas && !is_spectral(s_.form)) {
+      for (auto& x : a) {
+        x *= trace_ > 0 ? trace_ : 1;
+      }
+    }
+  }
+  s_.report.alphas = s_.alphas;
+  bool const plain = s_.options.exact_grid || is_spectral(s_.form);
+  s_.skeleton = plain ? full_skeleton(s_.alphas.size())
+                      : alpha_skeleton(s_.alphas, trace_ * static_cast<double>(s_.rows.n_train));
+}
+
+/// Places of everything that outlives prepare, in one shared allocation.
+void Preparer::layout() {
+  std::size_t const q = s_.q(), a = s_.alphas.size(), sets = s_.rows.sets.size();
+  bool const spectral = is_spectral(s_.form);
+  std::size_t at = 0;
+  auto place = [&](std::size_t bytes) {
+    std::size_t const here = at;
+    at += round_up(bytes);
+    return here;
+  };
+  inner_at_.assign(sets, 0);
+  basis_at_.assign(sets, 0);
+  values_at_.assign(sets, 0);
+  cross_at_.assign(sets, 0);
+  outer_at_.assign(a, 0);
+  inverse_at_.assign(a, 0);
+  s_.sets.assign(sets, {});
+  ld_.assign(sets, 0);
+  for (std::size_t s = 0; s < sets; ++s) {
+    auto const& rows = s_.rows.sets[s];
+    std::size_t const m = is_dual(s_.form) ? rows.train.size() : s_.p;
+    s_.sets[s].basis_rows = m;
+    std::size_t const ld = spectral ? most_components(shape_, rows.train.size()) : m;
+    s_.sets[s].depth = ld_[s] = ld;
+    if (spectral) {
+      basis_at_[s] = place(m * ld * 4);
+      values_at_[s] = place((ld + 2) * 8);
+      cross_at_[s] = place(rows.test.size() * ld * 4);
+    }
+    if (s + 1 < sets) {
+      inner_at_[s] = place(ld * q * rows.test.size() * 4);
+      continue;
+    }
+    for (std::size_t i = 0; i < a; ++i) {
+      outer_at_[i] = place(ld * rows.test.size() * 4);
+      inverse_at_[i] = s_.options.coefficients && !spectral ? place(m * m * 4) : 0;
+    }
+  }
+  flags_at_ = place(std::max(sets * q, sets) * 8);
+  if (static_cast<double>(at) > budget_) {
+    fail(Exit::limit, "a fold of {} stimuli needs {:.1f} GiB for its hat matrices but the budget is {:.1f} GiB; raise memory, or use "
+         "fewer alphas or inner folds", s_.rows.n_train, static_cast<double>(at) / gib, budget_ / gib);
+  }
+  hats_.reset();
+  hats_ = team_.shared(at);
+}
+
+void Preparer::finish() {
+  std::size_t const sets = s_.rows.sets.size();
+  pack();
+  s_.stats = reinterpret_cast<double const*>(stats_.get());
+  s_.owned.push_back(stats_);
+  auto& r = s_.report;
+  r.form = name_of(s_.form);
+  r.alphas = s_.alphas;
+  r.skeleton = s_.q();
+  r.rank = is_spectral(s_.form) ? s_.sets.back().depth : 0;
+  std::size_t const width = stats_size(sets);
+  for (std::size_t j = 0; j < s_.p; ++j) {
+    r.constant_features += s_.stats[j * width + 2 * sets] == 0 ? 1 : 0;
+  }
+  r.flops_per_target = cost_of(s_.rows, shape_, s_.form, s_.q(), budget_).flops_per_target;
+}
+
+std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan, ModelOptions const& options, bool ols, Team& team,
+                                        double memory_budget) {
+  return Preparer(design, plan, options, ols, team, memory_budget).run();
+}
+
+}  // namespace striate::detail

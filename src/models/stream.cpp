@@ -1,0 +1,220 @@
+// Features are read once a group of training sets, in panels; a layer is never held whole (but in primal forms,
+// where it is narrower than the rows are many).
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "prepare.hpp"
+#include "striate/base/error.hpp"
+
+namespace striate::detail {
+namespace {
+
+constexpr std::size_t columns_per_unit = 64;
+constexpr double panel_bytes = 256e6;
+constexpr double gib = 1024.0 * 1024 * 1024;
+
+}  // namespace
+
+void Preparer::allocate() {
+  std::size_t const sets = s_.rows.sets.size(), used = s_.rows.row.size();
+  packed_ = PackedShape(is_dual(s_.form) ? used : s_.p);
+  grams_ = is_dual(s_.form) ? (design_.standardize ? sets : 1) : s_.rows.blocks.blocks();
+  auto const cost = cost_of(s_.rows, shape_, s_.form, s_.alphas.size(), budget_);
+  auto const one = static_cast<double>(packed_.doubles()) * 8;
+  auto const room = (cost.shared_bytes - cost.shared_kept_bytes) / one;
+  group_ = is_dual(s_.form) ? std::clamp<std::size_t>(static_cast<std::size_t>(room + 0.5), 1, grams_) : grams_;
+  double const stats = static_cast<double>(s_.p * stats_size(sets)) * 8;
+  double const x = is_dual(s_.form) ? 0 : static_cast<double>(used * s_.p) * 4;
+  double const need = one * static_cast<double>(group_) + stats + x;
+  if (need > budget_) {
+    fail(Exit::limit, "a fold of {} stimuli × {} features needs {:.1f} GiB for its Gram matrices but the budget is {:.1f} GiB; raise memory",
+         used, s_.p, need / gib, budget_ / gib);
+  }
+  stats_ = team_.shared(s_.p * stats_size(sets) * 8);
+  if (!is_dual(s_.form)) {
+    x_ = team_.shared(used * s_.p * 4);
+  }
+}
+
+void Preparer::stream(std::size_t first_set, std::size_t last_set) {
+  std::size_t const n = design_.X.rows(), used = s_.rows.row.size();
+  gram_.reset();
+  gram_ = team_.shared((last_set - first_set) * packed_.doubles() * 8);
+  group_first_ = first_set;
+  double const fits = std::min(budget_ / 8, panel_bytes) / static_cast<double>(n * 4);
+  std::size_t const panels = std::max<std::size_t>(1, static_cast<std::size_t>(fits) / gram_panel);
+  std::size_t const width = std::min(panels * gram_panel, s_.p);
+  Buffer<float> raw(n * width), x(used * width);
+  for (std::size_t first = 0; first < s_.p; first += width) {
+    std::size_t const count = std::min(width, s_.p - first);
+    design_.X.read(first, count, raw.data());
+    team_.local((count + columns_per_unit - 1) / columns_per_unit, [&](std::size_t u) {
+      for (std::size_t c = u * columns_per_unit; c < std::min(count, (u + 1) * columns_per_unit); ++c) {
+        for (std::size_t i = 0; i < used; ++i) {
+          x[c * used + i] = raw[c * n + s_.rows.row[i]];
+        }
+      }
+    });
+    panel(first, count, x.data(), first_set, last_set);
+  }
+  if (!is_dual(s_.form)) {
+    feature_grams();
+  }
+  have_stats_ = true;
+}
+
+void Preparer::panel(std::size_t first, std::size_t count, float* x, std::size_t first_set, std::size_t last_set) {
+  std::size_t const used = s_.rows.row.size(), width = stats_size(s_.rows.sets.size());
+  auto const* stats = reinterpret_cast<double const*>(stats_.get());
+  if (!have_stats_) {
+    column_statistics(first, count, x);
+    for (std::size_t c = 0; c < count; ++c) {
+      if (std::isnan(stats[(first + c) * width])) {
+        fail(Exit::data, "feature {} has a value that is not finite (NaN or infinity) among the rows used; extract the layer again or "
+             "leave such stimuli out", first + c);
+      }
+    }
+    if (s_.options.coefficients && is_dual(s_.form)) {
+      mean_product(first, count, x);
+    }
+  }
+  team_.local((count + columns_per_unit - 1) / columns_per_unit, [&](std::size_t u) {
+    for (std::size_t c = u * columns_per_unit; c < std::min(count, (u + 1) * columns_per_unit); ++c) {
+      double const shift = stats[(first + c) * width];
+      float* column = x + c * used;
+      for (std::size_t i = 0; i < used; ++i) {
+        column[i] = static_cast<float>(static_cast<double>(column[i]) - shift);
+      }
+    }
+  });
+  accumulate(first, count, x, first_set, last_set);
+}
+
+void Preparer::column_statistics(std::size_t first, std::size_t count, float const* x) {
+  std::size_t const used = s_.rows.row.size(), width = stats_size(s_.rows.sets.size());
+  std::size_t const units = (count + columns_per_unit - 1) / columns_per_unit;
+  std::vector<Slot> slots;
+  for (std::size_t u = 0; u < units; ++u) {
+    std::size_t const c = u * columns_per_unit;
+    slots.push_back({(first + c) * width * 8, std::min(columns_per_unit, count - c) * width * 8});
+  }
+  auto* stats = reinterpret_cast<double*>(stats_.get());
+  team_.run(stats_.get(), slots, [&](std::size_t u) {
+    for (std::size_t c = u * columns_per_unit; c < std::min(count, (u + 1) * columns_per_unit); ++c) {
+      float const* column = x + c * used;
+      double* out = stats + (first + c) * width;
+      column_stats(column, s_.rows.blocks, design_.standardize, out);
+      float zero = 0;  // stays 0 unless a value is not finite
+      for (std::size_t i = 0; i < used; ++i) {
+        zero += column[i] * 0.0F;
+      }
+      if (!(zero == 0.0F)) {
+        out[0] = std::numeric_limits<double>::quiet_NaN();
+      }
+    }
+  });
+}
+
+/// Adds Σ_j (x_ij − μ_j) μ_j scale_j² per training row: what an intercept on raw features needs.
+void Preparer::mean_product(std::size_t first, std::size_t count, float const* x) {
+  std::size_t const used = s_.rows.row.size(), sets = s_.rows.sets.size(), width = stats_size(sets);
+  auto const* stats = reinterpret_cast<double const*>(stats_.get());
+  s_.mean_product.resize(s_.rows.n_train, 0.0);
+  for (std::size_t c = 0; c < count; ++c) {
+    double const* st = stats + (first + c) * width;
+    double const mean = st[0], scale = st[2 * sets], factor = mean * scale * scale;
+    for (std::size_t i = 0; i < s_.rows.n_train; ++i) {
+      s_.mean_product[i] += (static_cast<double>(x[c * used + i]) - mean) * factor;
+    }
+  }
+}
+
+void Preparer::accumulate(std::size_t first, std::size_t count, float const* x, std::size_t first_set, std::size_t last_set) {
+  std::size_t const used = s_.rows.row.size(), sets = s_.rows.sets.size(), width = stats_size(sets);
+  if (!is_dual(s_.form)) {
+    std::vector<Slot> slots;
+    for (std::size_t c = 0; c < count; c += columns_per_unit) {
+      slots.push_back({(first + c) * used * 4, std::min(columns_per_unit, count - c) * used * 4});
+    }
+    auto* all = reinterpret_cast<float*>(x_.get());
+    team_.run(x_.get(), slots, [&](std::size_t u) {
+      std::copy_n(x + u * columns_per_unit * used, slots[u].bytes / 4, all + slots[u].offset / 4);
+    });
+    return;
+  }
+  struct Unit {
+    std::size_t gram, i, j;
+  };
+  std::vector<Unit> units;
+  std::vector<Slot> slots;
+  for (std::size_t g = first_set; g < last_set; ++g) {
+    bool const outer = grams_ == 1 || g + 1 == sets;
+    for (std::size_t b = 0; b < packed_.blocks(); ++b) {
+      std::size_t i = 0, j = 0;
+      packed_.position(b, i, j);
+      if ((outer ? j : i) * packed_.block < s_.rows.n_train) {  // products among test rows are never needed
+        units.push_back({g - first_set, i, j});
+        Slot slot = packed_.slot(b);
+        slot.offset += (g - first_set) * packed_.doubles() * 8;
+        slots.push_back(slot);
+      }
+    }
+  }
+  auto const* stats = reinterpret_cast<double const*>(stats_.get());
+  std::vector<std::vector<double>> weights(last_set - first_set);
+  for (std::size_t g = 0; design_.standardize && g < weights.size(); ++g) {
+    for (std::size_t c = 0; c < count; ++c) {
+      double const scale = stats[(first + c) * width + 2 + 2 * (g + first_set)];
+      weights[g].push_back(scale * scale);
+    }
+  }
+  bool const wide = wide_gram(shape_, used);
+  team_.run(gram_.get(), slots, [&](std::size_t u) {
+    auto const& unit = units[u];
+    auto const& w = weights[unit.gram];
+    add_row_gram(packed_, unit.i, unit.j, x, used, count, w.empty() ? nullptr : w.data(), wide,
+                 reinterpret_cast<double*>(gram_.get() + slots[u].offset));
+  });
+}
+
+void Preparer::feature_grams() {
+  std::size_t const blocks = s_.rows.blocks.blocks(), used = s_.rows.row.size();
+  std::vector<Slot> slots;
+  for (std::size_t g = 0; g < blocks; ++g) {
+    for (std::size_t b = 0; b < packed_.blocks(); ++b) {
+      Slot slot = packed_.slot(b);
+      slot.offset += g * packed_.doubles() * 8;
+      slots.push_back(slot);
+    }
+  }
+  auto const* x = reinterpret_cast<float const*>(x_.get());
+  team_.run(gram_.get(), slots, [&](std::size_t u) {
+    std::size_t const g = u / packed_.blocks();
+    std::size_t i = 0, j = 0;
+    packed_.position(u % packed_.blocks(), i, j);
+    add_column_gram(packed_, i, j, x, used, s_.rows.blocks.begin[g], s_.rows.blocks.begin[g + 1],
+                    reinterpret_cast<double*>(gram_.get() + slots[u].offset));
+  });
+}
+
+double Preparer::trace_per_row() const {
+  std::size_t const sets = s_.rows.sets.size(), width = stats_size(sets);
+  auto const* stats = reinterpret_cast<double const*>(stats_.get());
+  if (design_.standardize) {  // every feature that varies has variance 1
+    double varying = 0;
+    for (std::size_t j = 0; j < s_.p; ++j) {
+      varying += stats[j * width + 2 * sets] == 0 ? 0 : 1;
+    }
+    return varying;
+  }
+  double trace = 0;
+  for (std::size_t i = 0; i < (is_dual(s_.form) ? s_.rows.n_train : s_.p); ++i) {
+    for (std::size_t g = 0; g < grams_; ++g) {
+      trace += packed_.at(reinterpret_cast<double const*>(gram_.get()) + g * packed_.doubles(), i, i);
+    }
+  }
+  return trace / static_cast<double>(s_.rows.n_train);
+}
+
+}  // namespace striate::detail

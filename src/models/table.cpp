@@ -1,0 +1,24 @@
+#include "striate/models/table.hpp"
+
+#include "striate/models/ridge.hpp"
+
+namespace striate {
+
+std::vector<ModelRow> const& models() {
+  static std::vector<ModelRow> const rows{
+      {"ridge", "ridge regression, alpha chosen per target by inner cross-validation", true, make_ridge},
+      {"ols", "ordinary least squares; of minimum norm where features outnumber stimuli", false, make_ols},
+  };
+  return rows;
+}
+
+ModelRow const* find_model(std::string_view name) {
+  for (auto const& row : models()) {
+    if (name == row.name) {
+      return &row;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace striate

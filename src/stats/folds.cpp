@@ -1,0 +1,278 @@
+#include "striate/stats/folds.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+#include <numeric>
+
+#include "striate/base/error.hpp"
+#include "striate/base/philox.hpp"
+
+namespace striate {
+namespace {
+
+/// Rows of each unit, in order of first appearance.
+std::vector<std::vector<std::uint32_t>> rows_of_units(std::size_t n, Units unit) {
+  std::vector<std::vector<std::uint32_t>> rows;
+  if (unit.empty()) {
+    for (std::uint32_t i = 0; i < n; ++i) {
+      rows.push_back({i});
+    }
+    return rows;
+  }
+  if (unit.size() != n) {
+    fail(Exit::data, "{} stimulus ids were given for {} rows; check the stimuli file", unit.size(), n);
+  }
+  std::map<std::uint32_t, std::size_t> number;
+  for (std::uint32_t i = 0; i < n; ++i) {
+    auto const [at, fresh] = number.emplace(unit[i], rows.size());
+    if (fresh) {
+      rows.emplace_back();
+    }
+    rows[at->second].push_back(i);
+  }
+  return rows;
+}
+
+/// A Split for each fold from a fold number per unit; -1 is always training, -2 in neither.
+std::vector<Split> from_assignment(std::size_t n, std::vector<std::vector<std::uint32_t>> const& units, std::vector<int> const& fold,
+                                   std::size_t folds) {
+  std::vector<int> of_row(n, -2);
+  for (std::size_t u = 0; u < units.size(); ++u) {
+    for (auto r : units[u]) {
+      of_row[r] = fold[u];
+    }
+  }
+  std::vector<Split> splits(folds);
+  for (std::uint32_t i = 0; i < n; ++i) {
+    for (std::size_t f = 0; of_row[i] != -2 && f < folds; ++f) {
+      (of_row[i] == static_cast<int>(f) ? splits[f].test : splits[f].train).push_back(i);
+    }
+  }
+  return splits;
+}
+
+void check_count(std::size_t k, std::size_t units, char const* what) {
+  if (k < 2) {
+    fail(Exit::data, "{} folds were asked for (at least 2 are needed); raise the number of folds", k);
+  }
+  if (k > units) {
+    fail(Exit::data, "{} folds were asked for but there are only {} {}; use fewer folds", k, units, what);
+  }
+}
+
+/// KFold's sizes: the first n % k folds have one more.
+std::vector<int> contiguous(std::size_t units, std::size_t k) {
+  std::vector<int> fold(units);
+  std::size_t at = 0;
+  for (std::size_t f = 0; f < k; ++f) {
+    std::size_t const size = units / k + (f < units % k ? 1 : 0);
+    std::fill_n(fold.begin() + static_cast<std::ptrdiff_t>(at), size, static_cast<int>(f));
+    at += size;
+  }
+  return fold;
+}
+
+/// Labels of units; a unit whose rows differ is an error.
+std::vector<std::string> labels_of(std::vector<std::vector<std::uint32_t>> const& units, std::span<std::string const> labels,
+                                   char const* what) {
+  std::vector<std::string> out;
+  for (auto const& rows : units) {
+    for (auto r : rows) {
+      if (labels[r] != labels[rows[0]]) {
+        fail(Exit::data, "row {} and row {} show the same stimulus but are of {} '{}' and '{}' (repeats must not be split over folds); give "
+             "them one {}", rows[0], r, what, labels[rows[0]], labels[r], what);
+      }
+    }
+    out.push_back(labels[rows[0]]);
+  }
+  return out;
+}
+
+bool as_number(std::string const& s, double& value) {
+  char* end = nullptr;
+  value = std::strtod(s.c_str(), &end);
+  return !s.empty() && *end == '\0';
+}
+
+/// Distinct labels, sorted: as numbers where every one is a number, as numpy.unique would sort them.
+std::vector<std::string> sorted_labels(std::vector<std::string> const& labels) {
+  std::vector<std::string> names(labels);
+  bool numbers = true;
+  double x = 0, y = 0;
+  for (auto const& s : names) {
+    numbers = numbers && as_number(s, x);
+  }
+  std::sort(names.begin(), names.end(), [&](auto const& a, auto const& b) {
+    return numbers && as_number(a, x) && as_number(b, y) && x != y ? x < y : a < b;
+  });
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
+std::map<std::string, std::size_t> index_of(std::vector<std::string> const& names) {
+  std::map<std::string, std::size_t> index;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    index[names[i]] = i;
+  }
+  return index;
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> number_labels(std::span<std::string const> labels) {
+  std::map<std::string, std::uint32_t> number;
+  std::vector<std::uint32_t> out;
+  for (auto const& l : labels) {
+    out.push_back(number.emplace(l, static_cast<std::uint32_t>(number.size())).first->second);
+  }
+  return out;
+}
+
+std::vector<Split> kfold(std::size_t n, std::size_t k, Units unit) {
+  auto const units = rows_of_units(n, unit);
+  check_count(k, units.size(), unit.empty() ? "rows" : "distinct stimuli");
+  return from_assignment(n, units, contiguous(units.size(), k), k);
+}
+
+std::vector<Split> shuffled_kfold(std::size_t n, std::size_t k, std::uint64_t seed, std::uint64_t repeat, Units unit) {
+  constexpr std::uint64_t purpose = 0x666f6c6473;  // "folds"
+  auto const units = rows_of_units(n, unit);
+  check_count(k, units.size(), unit.empty() ? "rows" : "distinct stimuli");
+  auto const order = permutation(seed, purpose, repeat, units.size());
+  auto const fold = contiguous(units.size(), k);
+  std::vector<int> of_unit(units.size());
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    of_unit[static_cast<std::size_t>(order[i])] = fold[i];
+  }
+  return from_assignment(n, units, of_unit, k);
+}
+
+std::vector<Split> leave_one_out(std::size_t n, Units unit) {
+  auto const units = rows_of_units(n, unit);
+  check_count(units.size(), units.size(), "rows");
+  return from_assignment(n, units, contiguous(units.size(), units.size()), units.size());
+}
+
+std::vector<Split> group_kfold(std::span<std::string const> group, std::size_t k, Units unit) {
+  auto const units = rows_of_units(group.size(), unit);
+  auto const label = labels_of(units, group, "group");
+  auto const names = sorted_labels(label);
+  auto const index = index_of(names);
+  check_count(k, names.size(), "groups");
+  std::vector<std::size_t> size(names.size(), 0);  // in rows, as scikit-learn counts
+  for (auto const& l : group) {
+    ++size[index.at(l)];
+  }
+  std::vector<std::size_t> order(names.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  // scikit-learn 1.2 takes numpy.argsort(size)[::-1]: the largest first. Among equal sizes the later group comes first.
+  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return size[a] < size[b]; });
+  std::reverse(order.begin(), order.end());
+  std::vector<std::size_t> load(k, 0);
+  std::vector<int> fold_of(names.size());
+  for (auto g : order) {
+    auto const lightest = static_cast<std::size_t>(std::min_element(load.begin(), load.end()) - load.begin());
+    load[lightest] += size[g];
+    fold_of[g] = static_cast<int>(lightest);
+  }
+  std::vector<int> fold;
+  for (auto const& l : label) {
+    fold.push_back(fold_of[index.at(l)]);
+  }
+  return from_assignment(group.size(), units, fold, k);
+}
+
+std::vector<Split> leave_one_group_out(std::span<std::string const> group, Units unit) {
+  auto const units = rows_of_units(group.size(), unit);
+  auto const label = labels_of(units, group, "group");
+  auto const names = sorted_labels(label);
+  auto const index = index_of(names);
+  check_count(names.size(), names.size(), "groups");
+  std::vector<int> fold;
+  for (auto const& l : label) {
+    fold.push_back(static_cast<int>(index.at(l)));
+  }
+  return from_assignment(group.size(), units, fold, names.size());
+}
+
+std::vector<Split> stratified_kfold(std::span<std::string const> label, std::size_t k, Units unit) {
+  auto const units = rows_of_units(label.size(), unit);
+  auto const of_unit = labels_of(units, label, "class");
+  check_count(k, units.size(), unit.empty() ? "rows" : "distinct stimuli");
+  std::map<std::string, std::size_t> seen;  // classes by first appearance, as scikit-learn encodes them
+  std::vector<std::size_t> y;
+  for (auto const& l : of_unit) {
+    y.push_back(seen.emplace(l, seen.size()).first->second);
+  }
+  std::size_t const classes = seen.size();
+  std::vector<std::size_t> members(classes, 0);
+  for (auto c : y) {
+    ++members[c];
+  }
+  if (std::all_of(members.begin(), members.end(), [&](auto m) { return m < k; })) {
+    fail(Exit::data, "{} stratified folds were asked for but no class has as many members; use fewer folds", k);
+  }
+  std::vector<std::size_t> sorted(y);
+  std::sort(sorted.begin(), sorted.end());
+  std::vector<std::vector<std::size_t>> quota(classes, std::vector<std::size_t>(k, 0));  // of a class in a fold
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    ++quota[sorted[i]][i % k];
+  }
+  std::vector<std::size_t> fold_now(classes, 0), used(classes, 0);
+  std::vector<int> fold;
+  for (auto c : y) {
+    while (used[c] >= quota[c][fold_now[c]]) {
+      ++fold_now[c];
+      used[c] = 0;
+    }
+    fold.push_back(static_cast<int>(fold_now[c]));
+    ++used[c];
+  }
+  return from_assignment(label.size(), units, fold, k);
+}
+
+std::vector<Split> predefined(std::span<std::string const> column, Units unit) {
+  auto const units = rows_of_units(column.size(), unit);
+  auto const word = labels_of(units, column, "split");
+  bool const words = std::any_of(word.begin(), word.end(), [](auto const& w) { return w == "train" || w == "test"; });
+  std::vector<int> fold;
+  if (words) {
+    bool test = false, train = false;
+    for (std::size_t u = 0; u < word.size(); ++u) {
+      if (word[u] != "train" && word[u] != "test" && !word[u].empty()) {
+        fail(Exit::data, "the split column holds '{}' in row {} (train, test or nothing); mend it", word[u], units[u][0]);
+      }
+      test = test || word[u] == "test";
+      train = train || word[u] == "train";
+      fold.push_back(word[u] == "test" ? 0 : word[u] == "train" ? -1 : -2);
+    }
+    if (!test || !train) {
+      fail(Exit::data, "the split column has no row of '{}' (both are needed); mend it", test ? "train" : "test");
+    }
+    return from_assignment(column.size(), units, fold, 1);
+  }
+  std::vector<double> number(word.size());
+  std::vector<double> names;
+  for (std::size_t u = 0; u < word.size(); ++u) {
+    if (!as_number(word[u], number[u])) {
+      fail(Exit::data, "the split column holds '{}' in row {} (train and test, or fold numbers, are understood); mend it", word[u],
+           units[u][0]);
+    }
+    if (number[u] >= 0) {
+      names.push_back(number[u]);
+    }
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  if (names.empty()) {
+    fail(Exit::data, "the split column names no test rows; give rows to be tested a fold number of 0 or more");
+  }
+  for (double x : number) {
+    fold.push_back(x < 0 ? -1 : static_cast<int>(std::lower_bound(names.begin(), names.end(), x) - names.begin()));
+  }
+  return from_assignment(column.size(), units, fold, names.size());
+}
+
+}  // namespace striate

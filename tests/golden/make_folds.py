@@ -1,0 +1,33 @@
+#!/usr/bin/python3
+"""Folds of scikit-learn: tests/golden/folds.txt, a line `kind k | label … | test fold of every row …`."""
+import os
+import numpy as np
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, PredefinedSplit, StratifiedKFold
+
+out = []
+
+
+def add(kind, k, labels, splits):
+    fold = np.full(len(labels), -1)
+    for i, (_, test) in enumerate(splits):
+        fold[test] = i
+    out.append(f'{kind} {k} | ' + ' '.join(map(str, labels)) + ' | ' + ' '.join(map(str, fold)))
+
+
+r = np.random.default_rng(0)
+for n, k in ((10, 5), (11, 3), (23, 7), (5, 5), (100, 8)):
+    x = np.zeros((n, 1))
+    add('kfold', k, np.arange(n), KFold(k).split(x))
+for n, g, k in ((30, 7, 3), (41, 9, 4), (60, 12, 5)):
+    sizes = r.permutation(np.arange(1, g + 1))        # distinct sizes: numpy's argsort of ties is not defined
+    label = r.permutation(np.repeat(np.arange(g) * 3, sizes))
+    x = np.zeros((len(label), 1))
+    add('group', k, label, GroupKFold(k).split(x, groups=label))
+    add('logo', g, label, LeaveOneGroupOut().split(x, groups=label))
+for n, c, k in ((20, 2, 4), (37, 3, 5), (50, 5, 3)):
+    label = np.array([f'c{v}' for v in r.integers(0, c, n)])
+    add('stratified', k, label, StratifiedKFold(k).split(np.zeros((n, 1)), label))
+fold = np.array([0, 0, -1, 2, 2, 5, 5, 0, -1, 2])
+add('predefined', 3, fold, PredefinedSplit(fold).split())
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'folds.txt'), 'w') as f:
+    f.write('\n'.join(out) + '\n')

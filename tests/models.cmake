@@ -1,0 +1,2 @@
+striate_test(test_models_golden FILES unit/models_golden.cpp ROOMS models)
+striate_test(test_models_properties FILES unit/models_properties.cpp ROOMS models)
