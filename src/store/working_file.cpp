@@ -1,0 +1,135 @@
+#include "working_file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "striate/base/config.hpp"
+#include "striate/par/together.hpp"
+
+namespace striate {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The entry of a directory is on disk only after the directory itself is.
+void sync_directory(fs::path const& directory) {
+  int const fd = ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  fsync(fd);
+  ::close(fd);
+}
+
+/// What stands at `path`; throws where it is not ours or another job's. Rank 0 only.
+enum class Found { nothing, unfinished, complete };
+
+[[noreturn]] void not_ours(fs::path const& path) {
+  fail(Exit::cant_create, "{}: exists and was not written by striate; move it away or choose another output", path.string());
+}
+
+Found look(fs::path const& path, nlohmann::ordered_json const& identity, bool fresh) {
+  std::error_code trouble;
+  if (!fs::exists(path, trouble)) return Found::nothing;
+  if (fs::is_directory(path))
+    fail(Exit::cant_create, "{}: is a directory, but the output is a file; choose another output", path.string());
+  h5::init();
+  htri_t const hdf5 = H5Fis_hdf5(path.c_str());
+  H5Eclear2(H5E_DEFAULT);
+  if (hdf5 <= 0) not_ours(path);
+  h5::File file = h5::File::open(path);
+  if (!file.is_dataset(identity_name)) not_ours(path);
+  if (fresh) {
+    file.close();
+    if (::unlink(path.c_str()) != 0)
+      fail(Exit::cant_create, "{}: cannot be replaced ({})", path.string(), std::strerror(errno));
+    return Found::nothing;
+  }
+  auto const stored = nlohmann::ordered_json::parse(file.read_text(identity_name), nullptr, false);
+  if (std::string const key = first_difference(stored, identity); !key.empty())
+    fail(Exit::cant_create, "{}: was made with another config ({} differs); use --fresh to discard it, or another output",
+         path.string(), key);
+  return is_complete(file) ? Found::complete : Found::unfinished;
+}
+
+void make(Comm const& comm, fs::path const& path, nlohmann::ordered_json const& identity,
+          std::function<void(h5::File&)> const& build) {
+  fs::path const parent = path.parent_path();
+  fs::path const draft = parent / ("." + path.filename().string() + ".creating");
+  together(comm, [&] {
+    std::error_code trouble;
+    if (comm.root() && !parent.empty()) fs::create_directories(parent, trouble);
+    if (trouble)
+      fail(Exit::cant_create, "{}: its folder cannot be made ({})", path.string(), trouble.message());
+  });
+  try {
+    h5::File file = h5::File::create(comm, draft);
+    together(comm, [&] {
+      file.write_text(identity_name, identity.dump());
+      build(file);
+    });
+    together(comm, [&] { file.close(); });
+  } catch (...) {
+    if (comm.root()) ::unlink(draft.c_str());
+    throw;
+  }
+  together(comm, [&] {
+    if (!comm.root()) return;
+    if (::rename(draft.c_str(), path.c_str()) != 0)
+      fail(Exit::cant_create, "{}: cannot be created ({})", path.string(), std::strerror(errno));
+    sync_directory(parent);
+  });
+}
+
+}  // namespace
+
+bool is_complete(h5::File const& file) {
+  if (file.is_dataset(".striate/complete")) return file.dataset(".striate/complete").read<std::uint8_t>().at(0) == 1;
+  return file.has_attribute("/", "complete") && file.attribute("/", "complete") == "1";
+}
+
+StoreState find_or_make(Comm const& comm, fs::path const& path, nlohmann::ordered_json const& identity, bool fresh,
+                        std::function<void(h5::File&)> const& build) {
+  int found = 0;
+  together(comm, [&] {
+    if (comm.root()) found = static_cast<int>(look(path, identity, fresh));
+  });
+  comm.broadcast(found, 0);
+  if (static_cast<Found>(found) == Found::complete) return StoreState::complete;
+  if (static_cast<Found>(found) == Found::unfinished) return StoreState::resumed;
+  make(comm, path, identity, build);
+  return StoreState::created;
+}
+
+std::vector<std::uint8_t> shared_ledger(Comm const& comm, fs::path const& path) {
+  std::vector<std::uint8_t> done;
+  together(comm, [&] {
+    if (comm.root()) done = h5::File::open(path).dataset(done_name).read<std::uint8_t>();
+  });
+  comm.broadcast(done, 0);
+  return done;
+}
+
+void set_flags(h5::Dataset& ledger, std::span<std::size_t const> units) {
+  std::vector<std::size_t> sorted(units.begin(), units.end());
+  std::ranges::sort(sorted);
+  for (std::size_t i = 0, end = 0; i < sorted.size(); i = end) {
+    end = i + 1;
+    while (end < sorted.size() && sorted[end] == sorted[end - 1] + 1) ++end;
+    std::vector<std::uint8_t> const ones(end - i, 1);
+    ledger.write({sorted[i]}, {ones.size()}, h5::type_id(h5::Dtype::u8), ones.data());
+  }
+}
+
+LedgerState read_ledger(fs::path const& path) {
+  std::error_code trouble;
+  if (!fs::exists(path, trouble)) return {};
+  h5::File const file = h5::File::open(path);
+  if (!file.is_dataset(done_name)) fail(Exit::data, "{}: has no ledger, so striate did not write it", path.string());
+  auto const done = file.dataset(done_name).read<std::uint8_t>();
+  return {static_cast<std::size_t>(std::ranges::count(done, 1)), done.size(), is_complete(file)};
+}
+
+}  // namespace striate
