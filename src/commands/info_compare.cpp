@@ -62,7 +62,7 @@ class Tally {
     for (std::size_t i = 0; i < a.size(); ++i, ++seen_) {
       if (agree(a[i], b[i], tolerance_)) continue;
       if (count_++ == 0) first_ = fmt::format("{} at {}: {} and {}", name_, position(seen_, shape_), a[i], b[i]);
-      double by = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
+      auto by = static_cast<double>(a[i] > b[i] ? a[i] - b[i] : b[i] - a[i]);
       if (by > most_) most_ = by;
     }
   }

@@ -29,6 +29,23 @@ bool standardize(float* column, std::size_t n) {
   return true;
 }
 
+/// out += panel · weights, unit after unit into a double, so that the sums do not depend on where panels are cut.
+/// Eight units a pass, still added one after the other: `out` is loaded an eighth as often.
+void add_units(float const* panel, std::size_t n, std::vector<double> const& weights, double* out) {
+  std::size_t u = 0;
+  for (; u + 8 <= weights.size(); u += 8) {
+    float const* z = panel + u * n;
+    double const* w = weights.data() + u;
+    for (std::size_t i = 0; i < n; ++i) {
+      double sum = out[i];
+      for (std::size_t k = 0; k < 8; ++k) sum += w[k] * static_cast<double>(z[k * n + i]);
+      out[i] = sum;
+    }
+  }
+  for (; u < weights.size(); ++u)
+    for (std::size_t i = 0; i < n; ++i) out[i] += weights[u] * static_cast<double>(panel[u * n + i]);
+}
+
 }  // namespace
 
 std::vector<double> planted_signals(ActReader const& store, std::string const& layer,
@@ -52,14 +69,10 @@ std::vector<double> planted_signals(ActReader const& store, std::string const& l
     if (std::find(finite.begin(), finite.end(), 0) != finite.end())
       fail(Exit::data, "features.store: layer {} holds NaN or infinite values (a stimulus was skipped?); extract it again",
            layer);
-    // Unit after unit into a double, so that the sums do not depend on where the panels are cut.
     team.local(places.size(), [&](std::size_t j) {
-      double* out = signal.data() + j * n;
-      for (std::size_t u = 0; u < count; ++u) {
-        double weight = streams[j].normal();
-        float const* z = panel.data() + u * n;
-        for (std::size_t i = 0; i < n; ++i) out[i] += weight * static_cast<double>(z[i]);
-      }
+      std::vector<double> weights(count);
+      for (double& w : weights) w = streams[j].normal();
+      add_units(panel.data(), n, weights, signal.data() + j * n);
     });
   }
   for (std::size_t j = 0; j < places.size(); ++j) {
