@@ -65,12 +65,12 @@ TEST(H5, ErrorsCarryFileObjectAndReason) {
   EXPECT_NE(std::string(e.what()).find("No such file"), std::string::npos) << e.what();
 
   std::ofstream(dir / "text.h5") << "this is not HDF5";
-  EXPECT_EQ(error_of([&] { static_cast<void>(h5::File::open(dir / "text.h5"))); }).code(), Exit::data);
-  EXPECT_EQ(error_of([&] { static_cast<void>(h5::File::open(dir.path))); }).code(), Exit::no_input);
+  EXPECT_EQ(error_of([&] { static_cast<void>(h5::File::open(dir / "text.h5")); }).code(), Exit::data);
+  EXPECT_EQ(error_of([&] { static_cast<void>(h5::File::open(dir.path)); }).code(), Exit::no_input);
 
-  e = error_of([&] { static_cast<void>(h5::File::create({}, dir / "no/such/folder.h5"))); });
+  e = error_of([&] { static_cast<void>(h5::File::create({}, dir / "no/such/folder.h5")); });
   EXPECT_EQ(e.code(), Exit::cant_create);
-  e = error_of([&] { static_cast<void>(h5::File::create({}, "/proc/striate.h5"))); });
+  e = error_of([&] { static_cast<void>(h5::File::create({}, "/proc/striate.h5")); });
   EXPECT_EQ(e.code(), Exit::cant_create) << e.what();
 
   h5::File f = h5::File::create({}, dir / "b.h5");
@@ -93,7 +93,7 @@ TEST(H5, TruncatedFileIsBadData) {
     f.close();
   }
   std::filesystem::resize_file(dir / "c.h5", 3000);
-  Error const e = error_of([&] { static_cast<void>(h5::File::open(dir / "c.h5"))); });
+  Error const e = error_of([&] { static_cast<void>(h5::File::open(dir / "c.h5")); });
   EXPECT_EQ(e.code(), Exit::data);
   EXPECT_NE(std::string(e.what()).find("damaged"), std::string::npos) << e.what();
 }
@@ -101,5 +101,5 @@ TEST(H5, TruncatedFileIsBadData) {
 TEST(H5, NamesOfTypes) {
   for (Dtype t : {Dtype::f16, Dtype::f32, Dtype::f64, Dtype::u8, Dtype::u32, Dtype::u64, Dtype::i32, Dtype::i64})
     EXPECT_EQ(h5::dtype_of_name(h5::name_of(t)), t);
-  EXPECT_EQ(error_of([&] { static_cast<void>(h5::dtype_of_name("float8"))); }).code(), Exit::config);
+  EXPECT_EQ(error_of([&] { static_cast<void>(h5::dtype_of_name("float8")); }).code(), Exit::config);
 }
