@@ -2,10 +2,10 @@
 /// others wait, so the result cannot depend on their number.
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <set>
+#include <sstream>
 
 #include "simulate_signal.hpp"
 #include "striate/base/error.hpp"
@@ -80,6 +80,22 @@ struct Planted {
   std::vector<std::uint64_t> places;
 };
 
+/// The first column of a .stim.csv's rows (after `data=…`).
+std::vector<std::string> ids_of_rows(fs::path const& path) {
+  std::istringstream in(read_text(path));
+  std::vector<std::string> ids;
+  std::string line;
+  bool rows = false;
+  while (std::getline(in, line)) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.empty()) continue;
+    if (rows) ids.push_back(line.substr(0, line.find(',')));
+    else rows = line.starts_with("data=");
+  }
+  if (!rows) fail(Exit::data, "features.stimuli: {} has no data= line", path.filename().string());
+  return ids;
+}
+
 class Simulate final : public Job {
  public:
   void describe(Schema& schema) override { declare(schema, config_); }
@@ -152,7 +168,7 @@ void Simulate::read_ids() {
   if (!config_.features.stimuli)
     fail(Exit::config, "features.stimuli: {} carries no stimulus ids; name the .stim.csv of its rows",
          config_.features.store.filename().string());
-  ids_ = stimulus_ids(*config_.features.stimuli);
+  ids_ = ids_of_rows(*config_.features.stimuli);
   if (ids_.size() != store_->rows())
     fail(Exit::data, "features.stimuli: {} has {} rows but {} has {}", config_.features.stimuli->filename().string(), ids_.size(),
          config_.features.store.filename().string(), store_->rows());
