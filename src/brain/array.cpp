@@ -19,7 +19,8 @@ struct Stored {
   std::string name;
   std::vector<std::uint64_t> shape;  ///< as the user sees it
   bool fortran = false;              ///< the first axis runs fastest
-  std::function<void(std::uint64_t row, std::uint64_t rows, std::uint64_t column, std::uint64_t columns, float* out)> box;
+  std::function<void(std::uint64_t row, std::uint64_t rows, std::uint64_t column, std::uint64_t columns, float* out)>
+      box;
   std::function<std::vector<double>()> all;
 };
 

@@ -38,19 +38,21 @@ std::filesystem::path write_map(Space const& space, std::span<std::uint64_t cons
                                 std::filesystem::path const& stem) {
   return write_any_map(space, index, values, stem);
 }
-std::filesystem::path write_map(Space const& space, std::span<std::uint64_t const> index, std::span<double const> values,
-                                std::filesystem::path const& stem) {
+std::filesystem::path write_map(Space const& space, std::span<std::uint64_t const> index,
+                                std::span<double const> values, std::filesystem::path const& stem) {
   return write_any_map(space, index, values, stem);
 }
 
-std::filesystem::path map_stem(std::filesystem::path const& result_dir, std::string const& layer, std::string const& stat) {
+std::filesystem::path map_stem(std::filesystem::path const& result_dir, std::string const& layer,
+                               std::string const& stat) {
   return result_dir / "maps" / fmt::format("layer-{}_stat-{}", file_safe(layer), file_safe(stat));
 }
 
 std::string file_safe(std::string const& name) {
   std::string safe = name;
   for (std::size_t i = 0; i < safe.size(); ++i) {
-    bool plain = std::isalnum(static_cast<unsigned char>(safe[i])) != 0 || std::string("._-+#").find(safe[i]) != std::string::npos;
+    bool plain = std::isalnum(static_cast<unsigned char>(safe[i])) != 0 ||
+                 std::string("._-+#").find(safe[i]) != std::string::npos;
     if (!plain || (i == 0 && safe[i] == '.')) safe[i] = '-';
   }
   return safe;

@@ -30,14 +30,16 @@ Image read_header(std::filesystem::path const& path) {
   std::error_code code;
   auto status = std::filesystem::status(path, code);
   if (!std::filesystem::exists(status)) fail(Exit::no_input, "{} does not exist; check the path", path.string());
-  if (!std::filesystem::is_regular_file(status)) fail(Exit::no_input, "{} is not a file; check the path", path.string());
+  if (!std::filesystem::is_regular_file(status))
+    fail(Exit::no_input, "{} is not a file; check the path", path.string());
   if (::access(path.c_str(), R_OK) != 0) fail(Exit::no_input, "{} cannot be read (permission)", path.string());
   nifti_set_debug_level(0);
   Image image(nifti_image_read(path.c_str(), 0));
   if (!image) {
     auto size = std::filesystem::file_size(path, code);
-    fail(Exit::data, "{} is not a NIfTI file (its header does not read; {} bytes); it may be truncated or of another format",
-         name, size);
+    fail(Exit::data,
+         "{} is not a NIfTI file (its header does not read; {} bytes); it may be truncated or of another format", name,
+         size);
   }
   if (image->iname == nullptr || !std::filesystem::exists(image->iname))
     fail(Exit::no_input, "{} has no .img file beside it; both files of the pair are needed", path.string());
@@ -54,32 +56,58 @@ int version_of(nifti_image const& image) {
 
 char const* type_name(int datatype) {
   switch (datatype) {
-    case NIFTI_TYPE_UINT8: return "uint8";
-    case NIFTI_TYPE_INT8: return "int8";
-    case NIFTI_TYPE_UINT16: return "uint16";
-    case NIFTI_TYPE_INT16: return "int16";
-    case NIFTI_TYPE_UINT32: return "uint32";
-    case NIFTI_TYPE_INT32: return "int32";
-    case NIFTI_TYPE_UINT64: return "uint64";
-    case NIFTI_TYPE_INT64: return "int64";
-    case NIFTI_TYPE_FLOAT32: return "float32";
-    case NIFTI_TYPE_FLOAT64: return "float64";
-    case NIFTI_TYPE_FLOAT128: return "float128";
-    case NIFTI_TYPE_COMPLEX64: return "complex64";
-    case NIFTI_TYPE_COMPLEX128: return "complex128";
-    case NIFTI_TYPE_COMPLEX256: return "complex256";
-    case NIFTI_TYPE_RGB24: return "RGB";
-    case NIFTI_TYPE_RGBA32: return "RGBA";
-    default: return "unknown";
+    case NIFTI_TYPE_UINT8:
+      return "uint8";
+    case NIFTI_TYPE_INT8:
+      return "int8";
+    case NIFTI_TYPE_UINT16:
+      return "uint16";
+    case NIFTI_TYPE_INT16:
+      return "int16";
+    case NIFTI_TYPE_UINT32:
+      return "uint32";
+    case NIFTI_TYPE_INT32:
+      return "int32";
+    case NIFTI_TYPE_UINT64:
+      return "uint64";
+    case NIFTI_TYPE_INT64:
+      return "int64";
+    case NIFTI_TYPE_FLOAT32:
+      return "float32";
+    case NIFTI_TYPE_FLOAT64:
+      return "float64";
+    case NIFTI_TYPE_FLOAT128:
+      return "float128";
+    case NIFTI_TYPE_COMPLEX64:
+      return "complex64";
+    case NIFTI_TYPE_COMPLEX128:
+      return "complex128";
+    case NIFTI_TYPE_COMPLEX256:
+      return "complex256";
+    case NIFTI_TYPE_RGB24:
+      return "RGB";
+    case NIFTI_TYPE_RGBA32:
+      return "RGBA";
+    default:
+      return "unknown";
   }
 }
 
 bool is_real_number(int datatype) {
   switch (datatype) {
-    case NIFTI_TYPE_UINT8: case NIFTI_TYPE_INT8: case NIFTI_TYPE_UINT16: case NIFTI_TYPE_INT16:
-    case NIFTI_TYPE_UINT32: case NIFTI_TYPE_INT32: case NIFTI_TYPE_UINT64: case NIFTI_TYPE_INT64:
-    case NIFTI_TYPE_FLOAT32: case NIFTI_TYPE_FLOAT64: return true;
-    default: return false;
+    case NIFTI_TYPE_UINT8:
+    case NIFTI_TYPE_INT8:
+    case NIFTI_TYPE_UINT16:
+    case NIFTI_TYPE_INT16:
+    case NIFTI_TYPE_UINT32:
+    case NIFTI_TYPE_INT32:
+    case NIFTI_TYPE_UINT64:
+    case NIFTI_TYPE_INT64:
+    case NIFTI_TYPE_FLOAT32:
+    case NIFTI_TYPE_FLOAT64:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -129,16 +157,26 @@ void gather_as(std::byte const* bytes, std::span<std::uint64_t const> offsets, b
 template <class Out>
 void gather(int datatype, std::byte const* b, std::span<std::uint64_t const> o, bool w, Scaling s, Out* out) {
   switch (datatype) {
-    case NIFTI_TYPE_UINT8: return gather_as<std::uint8_t>(b, o, w, s, out);
-    case NIFTI_TYPE_INT8: return gather_as<std::int8_t>(b, o, w, s, out);
-    case NIFTI_TYPE_UINT16: return gather_as<std::uint16_t>(b, o, w, s, out);
-    case NIFTI_TYPE_INT16: return gather_as<std::int16_t>(b, o, w, s, out);
-    case NIFTI_TYPE_UINT32: return gather_as<std::uint32_t>(b, o, w, s, out);
-    case NIFTI_TYPE_INT32: return gather_as<std::int32_t>(b, o, w, s, out);
-    case NIFTI_TYPE_UINT64: return gather_as<std::uint64_t>(b, o, w, s, out);
-    case NIFTI_TYPE_INT64: return gather_as<std::int64_t>(b, o, w, s, out);
-    case NIFTI_TYPE_FLOAT32: return gather_as<float>(b, o, w, s, out);
-    default: return gather_as<double>(b, o, w, s, out);
+    case NIFTI_TYPE_UINT8:
+      return gather_as<std::uint8_t>(b, o, w, s, out);
+    case NIFTI_TYPE_INT8:
+      return gather_as<std::int8_t>(b, o, w, s, out);
+    case NIFTI_TYPE_UINT16:
+      return gather_as<std::uint16_t>(b, o, w, s, out);
+    case NIFTI_TYPE_INT16:
+      return gather_as<std::int16_t>(b, o, w, s, out);
+    case NIFTI_TYPE_UINT32:
+      return gather_as<std::uint32_t>(b, o, w, s, out);
+    case NIFTI_TYPE_INT32:
+      return gather_as<std::int32_t>(b, o, w, s, out);
+    case NIFTI_TYPE_UINT64:
+      return gather_as<std::uint64_t>(b, o, w, s, out);
+    case NIFTI_TYPE_INT64:
+      return gather_as<std::int64_t>(b, o, w, s, out);
+    case NIFTI_TYPE_FLOAT32:
+      return gather_as<float>(b, o, w, s, out);
+    default:
+      return gather_as<double>(b, o, w, s, out);
   }
 }
 
@@ -153,14 +191,16 @@ class NiftiReader final : public ImageReader {
            type_name(h.datatype));
     std::int64_t longer = 0;
     for (std::int64_t d : {h.nt, h.nu, h.nv, h.nw}) longer += d > 1 ? 1 : 0;
-    if (nifti_looks_like_cifti(image_.get()) != 0 || ends_with(name_, ".dscalar.nii") || ends_with(name_, ".dtseries.nii"))
+    if (nifti_looks_like_cifti(image_.get()) != 0 || ends_with(name_, ".dscalar.nii") ||
+        ends_with(name_, ".dtseries.nii"))
       fail(Exit::data, "{} is a CIFTI-2 file, which is not read yet; convert it to a volume or to .npy", name_);
     if (longer > 1)
       fail(Exit::data, "{} has {} dimensions; 3-D, 4-D, or 5-D with one of the last two of length 1 is needed", name_,
            h.ndim);
     volumes_ = static_cast<std::size_t>(h.nt * h.nu * h.nv * h.nw);
     space_.format = "nifti", space_.source = name_;
-    space_.shape = {static_cast<std::uint64_t>(h.nx), static_cast<std::uint64_t>(h.ny), static_cast<std::uint64_t>(h.nz)};
+    space_.shape = {static_cast<std::uint64_t>(h.nx), static_cast<std::uint64_t>(h.ny),
+                    static_cast<std::uint64_t>(h.nz)};
     space_.affine = nifti::affine_of(h), space_.oriented = h.sform_code > 0 || h.qform_code > 0;
     space_.header = nifti::header_of(h, version_of(h));
     compressed_ = nifti_is_gzfile(h.iname) != 0;
@@ -187,7 +227,8 @@ class NiftiReader final : public ImageReader {
     std::vector<Out> values(places.size());
     Stream stream(image_->iname, compressed_);
     if (!stream.open()) fail(Exit::no_input, "{} cannot be opened", name_);
-    if (!stream.seek(image_->iname_offset + static_cast<std::int64_t>(first * volume_bytes))) truncated(first, stream.failed);
+    if (!stream.seek(image_->iname_offset + static_cast<std::int64_t>(first * volume_bytes)))
+      truncated(first, stream.failed);
     bool swap = image_->byteorder != nifti_short_order() && image_->nbyper > 1;
     for (std::size_t v = first; v < last; ++v) {
       if (stream.read(bytes.data(), volume_bytes) != volume_bytes) truncated(v, stream.failed);
@@ -209,8 +250,8 @@ class NiftiReader final : public ImageReader {
     auto need = static_cast<std::uint64_t>(image_->iname_offset) +
                 static_cast<std::uint64_t>(volumes_) * space_.size() * static_cast<std::uint64_t>(image_->nbyper);
     if (!code && have < need)
-      fail(Exit::data, "{} is truncated ({} bytes where its header promises {}); copy or download it again", name_, have,
-           need);
+      fail(Exit::data, "{} is truncated ({} bytes where its header promises {}); copy or download it again", name_,
+           have, need);
   }
   [[noreturn]] void truncated(std::size_t volume, bool corrupt) const {
     fail(Exit::data, "{} is {} (reading stops in volume {} of {}); copy or download it again", name_,
@@ -237,7 +278,9 @@ class NiftiReader final : public ImageReader {
 
 }  // namespace
 
-std::unique_ptr<ImageReader> open_nifti(std::filesystem::path const& path) { return std::make_unique<NiftiReader>(path); }
+std::unique_ptr<ImageReader> open_nifti(std::filesystem::path const& path) {
+  return std::make_unique<NiftiReader>(path);
+}
 
 bool is_nifti_name(std::filesystem::path const& path) {
   std::string name = path.filename().string();
@@ -254,7 +297,8 @@ NiftiInfo nifti_info(std::filesystem::path const& path) {
   info.dtype = type_name(image->datatype);
   info.slope = image->scl_slope, info.inter = image->scl_inter;
   info.qform_code = image->qform_code, info.sform_code = image->sform_code;
-  for (int i = 1; i <= image->dim[0] && i < 8; ++i) info.dims.push_back(image->dim[i]), info.pixdim.push_back(image->pixdim[i]);
+  for (int i = 1; i <= image->dim[0] && i < 8; ++i)
+    info.dims.push_back(image->dim[i]), info.pixdim.push_back(image->pixdim[i]);
   return info;
 }
 
@@ -265,9 +309,8 @@ std::vector<double> nifti_volume(std::filesystem::path const& path, std::size_t 
   std::vector<std::uint64_t> places(reader.space().size());
   std::iota(places.begin(), places.end(), 0);
   std::vector<double> out;
-  reader.read_volumes<double>(places, v, v + 1, [&](std::size_t, std::span<double const> values) {
-    out.assign(values.begin(), values.end());
-  });
+  reader.read_volumes<double>(
+      places, v, v + 1, [&](std::size_t, std::span<double const> values) { out.assign(values.begin(), values.end()); });
   return out;
 }
 

@@ -25,7 +25,7 @@ struct Unmap {
 
 float half_to_float(std::uint16_t h) {
   int exponent = h >> 10 & 31, mantissa = h & 1023;
-  float value = exponent == 31 ? (mantissa != 0 ? NAN : INFINITY)
+  float value = exponent == 31  ? (mantissa != 0 ? NAN : INFINITY)
                 : exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -24)
                                 : std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
   return (h & 0x8000) != 0 ? -value : value;
@@ -113,8 +113,8 @@ NpyFile::NpyFile(std::filesystem::path path) : path_(std::move(path)) {
 void NpyFile::parse(std::string const& header) {
   std::string name = path_.filename().string();
   std::smatch found;
-  static std::regex const descr("'descr'\\s*:\\s*'([<>|=]?)([a-zA-Z])(\\d+)'"), order("'fortran_order'\\s*:\\s*(True|False)"),
-      shape("'shape'\\s*:\\s*\\(([^)]*)\\)"), number("\\d+");
+  static std::regex const descr("'descr'\\s*:\\s*'([<>|=]?)([a-zA-Z])(\\d+)'"),
+      order("'fortran_order'\\s*:\\s*(True|False)"), shape("'shape'\\s*:\\s*\\(([^)]*)\\)"), number("\\d+");
   static std::regex const other("'descr'\\s*:\\s*(.*?),\\s*'");
   if (!std::regex_search(header, found, descr)) {
     std::string type = std::regex_search(header, found, other) ? found[1].str() : "unknown";
@@ -181,10 +181,12 @@ void write_any(std::filesystem::path const& path, void const* data, std::size_t 
 
 }  // namespace
 
-void write_npy(std::filesystem::path const& path, std::span<float const> values, std::vector<std::uint64_t> const& shape) {
+void write_npy(std::filesystem::path const& path, std::span<float const> values,
+               std::vector<std::uint64_t> const& shape) {
   write_any(path, values.data(), values.size_bytes(), "<f4", shape);
 }
-void write_npy(std::filesystem::path const& path, std::span<double const> values, std::vector<std::uint64_t> const& shape) {
+void write_npy(std::filesystem::path const& path, std::span<double const> values,
+               std::vector<std::uint64_t> const& shape) {
   write_any(path, values.data(), values.size_bytes(), "<f8", shape);
 }
 void write_npy(std::filesystem::path const& path, std::span<std::int32_t const> values,

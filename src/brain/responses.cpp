@@ -21,8 +21,10 @@ void describe(Schema& schema, ResponsesConfig& config) {
                  "non-zero value, all columns of an array",
           .example = "vtc.nii.gz"});
   schema("stimuli", config.stimuli,
-         {.doc = "the .stim.csv with one row per volume; matched to the features by stimID", .example = "images.stim.csv"});
-  schema("standardize", config.standardize, {.doc = "scale each target by mean and deviation of each fold's training rows"});
+         {.doc = "the .stim.csv with one row per volume; matched to the features by stimID",
+          .example = "images.stim.csv"});
+  schema("standardize", config.standardize,
+         {.doc = "scale each target by mean and deviation of each fold's training rows"});
   schema("repeats", config.repeats,
          {.doc = "several volumes of one stimulus: averaged to one row, or kept as rows that no fold splits",
           .choices = {"average", "keep"}});
@@ -173,7 +175,8 @@ RowPlan plan_rows(std::vector<std::string> const& ids, bool keep) {
 RowPlan plan_rows(Responses const& responses, ResponsesConfig const& config, std::vector<std::string> const& ids) {
   if (ids.size() != responses.volumes()) {
     Space const& space = responses.space();
-    std::string data = config.data.size() == 1 ? space.source : fmt::format("the {} files of responses.data", config.data.size());
+    std::string data =
+        config.data.size() == 1 ? space.source : fmt::format("the {} files of responses.data", config.data.size());
     bool turned = !space.is_volume() && space.size() == ids.size() && !config.transpose;
     fail(Exit::data, "responses.stimuli: {} has {} rows but {} {} {} {}; {}",
          config.stimuli ? config.stimuli->filename().string() : "the stimuli file", ids.size(), data,

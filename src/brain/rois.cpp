@@ -32,9 +32,12 @@ std::vector<std::string> cells_of(std::string line, char separator) {
   std::vector<std::string> cells(1);
   bool quoted = false;
   for (char c : line) {
-    if (c == '"') quoted = !quoted;
-    else if (c == separator && !quoted) cells.emplace_back();
-    else cells.back() += c;
+    if (c == '"')
+      quoted = !quoted;
+    else if (c == separator && !quoted)
+      cells.emplace_back();
+    else
+      cells.back() += c;
   }
   for (auto& cell : cells) {
     auto first = cell.find_first_not_of(' ');
@@ -103,9 +106,12 @@ RoiNames read_json(std::istream& in, std::string const& file) {
   auto bad = [&](std::string const& what) { fail(Exit::data, "{}: {} is not a label number with a name", file, what); };
   if (json.is_object()) {
     for (auto const& [key, value] : json.items()) {
-      if (value.is_string() && whole_number(key, label)) names[label] = value.get<std::string>();
-      else if (value.is_number_integer()) names[value.get<std::int64_t>()] = key;
-      else bad(key);
+      if (value.is_string() && whole_number(key, label))
+        names[label] = value.get<std::string>();
+      else if (value.is_number_integer())
+        names[value.get<std::int64_t>()] = key;
+      else
+        bad(key);
     }
   } else if (json.is_array()) {
     for (auto const& row : json) {
@@ -150,7 +156,8 @@ RoisConfig ConfigType<RoisConfig>::read(YAML::Node const& node, ConfigPlace cons
       config_error(here, "has the wrong kind of value");
     } else {
       std::string near = nearest(key, {"image", "names"});
-      config_error(here, "is no known key" + (near.empty() ? std::string("; known: image, names") : "; did you mean " + near + "?"));
+      config_error(here, "is no known key" +
+                             (near.empty() ? std::string("; known: image, names") : "; did you mean " + near + "?"));
     }
   }
   if (rois.image.empty()) config_error(place, "names no image");

@@ -50,8 +50,9 @@ double farthest_corner_mm(Space const& a, Space const& b) {
 void check_same_grid(Space const& other, Space const& data, std::string const& key, std::string const& what) {
   if (other.is_volume() != data.is_volume() || other.shape != data.shape) {
     if (!data.is_volume())
-      fail(Exit::data, "{}: {} has {} values but {} has {} targets; a {} of an array is a 1-D array, one value a target",
-           key, other.source, other.shape_text(), data.source, data.shape_text(), what);
+      fail(Exit::data,
+           "{}: {} has {} values but {} has {} targets; a {} of an array is a 1-D array, one value a target", key,
+           other.source, other.shape_text(), data.source, data.shape_text(), what);
     fail(Exit::data, "{}: {} is {} but {} is {}; resample the {} first", key, other.source, other.shape_text(),
          data.source, data.shape_text(), what);
   }
@@ -60,8 +61,8 @@ void check_same_grid(Space const& other, Space const& data, std::string const& k
   auto edges = data.voxel_mm();
   double edge = *std::min_element(edges.begin(), edges.end());
   if (!(apart <= 0.01 * edge))
-    fail(Exit::data, "{}: {} lies up to {:.3g} mm away from {} (same shape, another affine); resample the {} first", key,
-         other.source, apart, data.source, what);
+    fail(Exit::data, "{}: {} lies up to {:.3g} mm away from {} (same shape, another affine); resample the {} first",
+         key, other.source, apart, data.source, what);
 }
 
 std::unique_ptr<ImageReader> open_image(std::filesystem::path const& path, std::string const& key) {

@@ -18,11 +18,13 @@ namespace fs = std::filesystem;
 
 char const* const usage =
     "striate info FILE...                             what a file or result directory holds\n"
-    "striate info --compare A B [--tolerance T]       exit 0 where every dataset agrees, 65 with the first that does not\n"
+    "striate info --compare A B [--tolerance T]       exit 0 where every dataset agrees, 65 with the first that does "
+    "not\n"
     "\n"
     "FILE: .act.h5, .rdm.h5, .roi.h5, any HDF5 file, result directory, .stim.csv, .npy, NIfTI, .ts.pt, card .yaml.\n"
     "Without --tolerance values agree bit for bit (NaN equals NaN); with it |a - b| <= T * max(1, |a|, |b|).\n"
-    "Left out of a comparison: run records (/.striate/ but for ids and moments), striate_version, provenance.json, log.txt.\n";
+    "Left out of a comparison: run records (/.striate/ but for ids and moments), striate_version, provenance.json, "
+    "log.txt.\n";
 
 bool starts_as(fs::path const& path, char const* magic, std::size_t bytes) {
   std::ifstream in(path, std::ios::binary);
@@ -58,8 +60,10 @@ int run_info(std::vector<std::string> const& args) {
       std::cout << usage;
       return 0;
     }
-    if (word.starts_with("--tolerance=")) value = word.substr(12), word = "--tolerance";
-    else if (word == "--tolerance" && i + 1 < args.size()) value = args[++i];
+    if (word.starts_with("--tolerance="))
+      value = word.substr(12), word = "--tolerance";
+    else if (word == "--tolerance" && i + 1 < args.size())
+      value = args[++i];
     if (word == "--compare") {
       compare = true;
     } else if (word == "--tolerance") {

@@ -40,7 +40,8 @@ bool agree(T a, T b, Tolerance const& tolerance) {
 
 std::string position(std::size_t flat, std::vector<std::size_t> const& shape) {
   std::vector<std::size_t> index(shape.size());
-  for (std::size_t i = shape.size(); i-- > 0;) index[i] = flat % std::max<std::size_t>(shape[i], 1), flat /= std::max<std::size_t>(shape[i], 1);
+  for (std::size_t i = shape.size(); i-- > 0;)
+    index[i] = flat % std::max<std::size_t>(shape[i], 1), flat /= std::max<std::size_t>(shape[i], 1);
   std::string text;
   for (std::size_t i : index) text += (text.empty() ? "" : ", ") + std::to_string(i);
   return "[" + text + "]";
@@ -121,7 +122,8 @@ void compare_values(h5::Dataset const& a, h5::Dataset const& b, Tally& tally) {
   }
 }
 
-Difference compare_datasets(h5::Dataset const& a, h5::Dataset const& b, std::string const& name, Tolerance const& tolerance) {
+Difference compare_datasets(h5::Dataset const& a, h5::Dataset const& b, std::string const& name,
+                            Tolerance const& tolerance) {
   if (a.shape() != b.shape()) return fmt::format("{}: shape {} and {}", name, text_of(a.shape()), text_of(b.shape()));
   std::string type = a.type_name(), other = b.type_name();
   bool numbers = (a.numeric() || a.is_float16()) && (b.numeric() || b.is_float16());
@@ -151,7 +153,8 @@ Difference compare_attributes(h5::File const& a, h5::File const& b, std::string 
   names.erase("striate_version");
   for (auto const& name : names) {
     bool in_a = a.has_attribute(object, name), in_b = b.has_attribute(object, name);
-    if (in_a != in_b) return fmt::format("attribute {} of {} is only in the {}", name, object, in_a ? "first" : "second");
+    if (in_a != in_b)
+      return fmt::format("attribute {} of {} is only in the {}", name, object, in_a ? "first" : "second");
     std::string u = a.attribute(object, name), v = b.attribute(object, name);
     if (u != v) return fmt::format("attribute {} of {}: \"{}\" and \"{}\"", name, object, u, v);
   }
@@ -198,7 +201,8 @@ Difference compare_npy(fs::path const& path_a, fs::path const& path_b, Tolerance
     tally.add(std::span<double const>(x), std::span<double const>(y));
   }
   // 8-byte integers beyond 2^53 may hide behind the conversion.
-  if (!tally.result() && !tolerance && a.dtype().find('f') == std::string::npos && !std::ranges::equal(a.bytes(), b.bytes()))
+  if (!tally.result() && !tolerance && a.dtype().find('f') == std::string::npos &&
+      !std::ranges::equal(a.bytes(), b.bytes()))
     return "the arrays differ in integers beyond 2^53";
   return tally.result();
 }
@@ -227,7 +231,8 @@ Difference compare_images(fs::path const& path_a, fs::path const& path_b, Tolera
     std::size_t last = std::min(volumes, first + slab);
     std::vector<float> held((last - first) * s.size());
     a->scan(places, [&](std::size_t v, std::span<float const> values) {
-      if (v >= first && v < last) std::copy(values.begin(), values.end(), held.begin() + static_cast<std::ptrdiff_t>((v - first) * s.size()));
+      if (v >= first && v < last)
+        std::copy(values.begin(), values.end(), held.begin() + static_cast<std::ptrdiff_t>((v - first) * s.size()));
     });
     b->scan(places, [&](std::size_t v, std::span<float const> values) {
       if (v < first || v >= last) return;
@@ -250,7 +255,8 @@ Difference compare_texts(fs::path const& path_a, fs::path const& path_b, Toleran
     if (x == y) continue;
     bool same = tolerance.has_value();
     auto cells = [](std::string text) {
-      std::replace_if(text.begin(), text.end(), [](char c) { return c == ',' || c == '\t'; }, '\n');
+      std::replace_if(
+          text.begin(), text.end(), [](char c) { return c == ',' || c == '\t'; }, '\n');
       std::vector<std::string> out;
       std::istringstream in(text);
       for (std::string cell; std::getline(in, cell);) out.push_back(cell);
@@ -276,7 +282,9 @@ Difference compare_bytes(fs::path const& path_a, fs::path const& path_b) {
     b.read(y.data(), static_cast<std::streamsize>(y.size()));
     auto n = static_cast<std::size_t>(a.gcount()), m = static_cast<std::size_t>(b.gcount());
     for (std::size_t i = 0; i < std::min(n, m); ++i)
-      if (x[i] != y[i]) return fmt::format("byte {}: {} and {}", before + i, static_cast<unsigned char>(x[i]), static_cast<unsigned char>(y[i]));
+      if (x[i] != y[i])
+        return fmt::format("byte {}: {} and {}", before + i, static_cast<unsigned char>(x[i]),
+                           static_cast<unsigned char>(y[i]));
     if (n != m) return fmt::format("sizes {} and {} bytes", fs::file_size(path_a), fs::file_size(path_b));
     if (n == 0) return std::nullopt;
     before += n;

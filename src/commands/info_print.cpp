@@ -37,7 +37,8 @@ std::string shortened(std::string text, std::size_t width = 100) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   if (text.size() <= width) return text;
   text.resize(width);
-  while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xC0) == 0x80) text.pop_back();  // whole characters
+  while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xC0) == 0x80)
+    text.pop_back();  // whole characters
   if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xC0) text.pop_back();
   return text + "…";
 }
@@ -89,7 +90,8 @@ void print_ledger(fs::path const& path, std::ostream& out) {
   auto state = read_ledger(path);
   if (state.complete) return line(out, "state", "complete");
   if (state.total > 0)
-    line(out, "state", fmt::format("unfinished: {} of {} units done; run the same command again", state.done, state.total));
+    line(out, "state",
+         fmt::format("unfinished: {} of {} units done; run the same command again", state.done, state.total));
 }
 
 std::string kind_of(h5::File const& file, std::string const& name) {
@@ -126,8 +128,9 @@ void print_folder(fs::path const& path, std::ostream& out) {
     ++entry.first, entry.second += static_cast<double>(it->file_size());
   }
   for (auto const& [name, entry] : files)
-    line(out, name, name.ends_with("/") ? fmt::format("{} files, {}", entry.first, bytes_text(entry.second))
-                                        : bytes_text(entry.second));
+    line(out, name,
+         name.ends_with("/") ? fmt::format("{} files, {}", entry.first, bytes_text(entry.second))
+                             : bytes_text(entry.second));
 }
 
 void print_npy(fs::path const& path, std::ostream& out) {
@@ -156,7 +159,8 @@ void print_image(fs::path const& path, std::ostream& out) {
   auto mm = space.voxel_mm();
   line(out, "voxel", fmt::format("{:.4g} × {:.4g} × {:.4g} mm", mm[0], mm[1], mm[2]));
   for (auto const& row : space.affine)
-    line(out, &row == &space.affine[0] ? "affine" : "", fmt::format("{:10.4g} {:10.4g} {:10.4g} {:10.4g}", row[0], row[1], row[2], row[3]));
+    line(out, &row == &space.affine[0] ? "affine" : "",
+         fmt::format("{:10.4g} {:10.4g} {:10.4g} {:10.4g}", row[0], row[1], row[2], row[3]));
 }
 
 void print_table(fs::path const& path, std::ostream& out) {
@@ -173,7 +177,8 @@ void print_table(fs::path const& path, std::ostream& out) {
     if (!table) {
       auto equals = text.find('=');
       if (equals == std::string::npos)
-        fail(Exit::data, "info: {}: \"{}\" is no key=value line (before data=)", path.filename().string(), shortened(text, 40));
+        fail(Exit::data, "info: {}: \"{}\" is no key=value line (before data=)", path.filename().string(),
+             shortened(text, 40));
       std::string key = text.substr(0, equals), value = text.substr(equals + 1);
       table = key == "data";
       line(out, table ? "columns" : key, shortened(value));
@@ -204,7 +209,8 @@ void print_yaml(fs::path const& path, std::ostream& out) {
     std::string key = entry.first.Scalar();
     if (card && key == "layers") {
       line(out, "layers", std::to_string(entry.second.size()));
-      for (auto const& layer : entry.second) line(out, "  " + layer.first.Scalar(), layer.second.IsScalar() ? layer.second.Scalar() : "");
+      for (auto const& layer : entry.second)
+        line(out, "  " + layer.first.Scalar(), layer.second.IsScalar() ? layer.second.Scalar() : "");
       continue;
     }
     YAML::Emitter text;

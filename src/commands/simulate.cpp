@@ -48,9 +48,12 @@ void describe(Schema& s, Region& r) {
   s("layer", r.layer, {.doc = "layer that its responses read out linearly", .required = true});
   s("voxels", r.voxels, {.doc = "number of voxels, where no label image is given", .min = 1});
   s("label", r.label, {.doc = "its number in the label image; default its place in the list, from 1"});
-  s("snr", r.snr, {.doc = "variance of the signal over that of the noise, in one presentation; 0 is noise alone", .min = 0});
+  s("snr", r.snr,
+    {.doc = "variance of the signal over that of the noise, in one presentation; 0 is noise alone", .min = 0});
   s("noise_ceiling", r.noise_ceiling,
-    {.doc = "instead of snr: highest correlation a model can reach with the mean over the repeats", .min = 0, .max = 0.9999});
+    {.doc = "instead of snr: highest correlation a model can reach with the mean over the repeats",
+     .min = 0,
+     .max = 0.9999});
 }
 
 struct SimulateConfig {
@@ -63,8 +66,9 @@ struct SimulateConfig {
 };
 void declare(Schema& s, SimulateConfig& c) {
   s("features", c.features, {.doc = "where the signals come from"});
-  s("regions", c.regions, {.doc = "regions of the simulated brain, each with its planted layer",
-                           .example = "[{name: early, layer: conv1, voxels: 60, snr: 1.0}]"});
+  s("regions", c.regions,
+    {.doc = "regions of the simulated brain, each with its planted layer",
+     .example = "[{name: early, layer: conv1, voxels: 60, snr: 1.0}]"});
   s("labels", c.labels, {.doc = "label image that says where the regions lie; default: boxes in a new volume of 2 mm"});
   s("repeats", c.repeats, {.doc = "presentations of every stimulus, one volume each", .min = 1});
   s("format", c.format, {.doc = "responses.nii.gz or responses.npy (n × t)", .choices = {"nifti", "npy"}});
@@ -89,8 +93,10 @@ std::vector<std::string> ids_of_rows(fs::path const& path) {
   while (std::getline(in, line)) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.empty()) continue;
-    if (rows) ids.push_back(line.substr(0, line.find(',')));
-    else rows = line.starts_with("data=");
+    if (rows)
+      ids.push_back(line.substr(0, line.find(',')));
+    else
+      rows = line.starts_with("data=");
   }
   if (!rows) fail(Exit::data, "features.stimuli: {} has no data= line", path.filename().string());
   return ids;
@@ -124,9 +130,9 @@ class Simulate final : public Job {
   std::vector<std::string> ids_;
   std::vector<Planted> regions_;
   Space space_;
-  std::vector<std::uint64_t> index_;       // (t) ascending
-  std::vector<std::size_t> region_of_;     // (t)
-  std::vector<float> responses_;           // rows × t, column-major
+  std::vector<std::uint64_t> index_;    // (t) ascending
+  std::vector<std::size_t> region_of_;  // (t)
+  std::vector<float> responses_;        // rows × t, column-major
 };
 
 void Simulate::prepare() {
@@ -170,8 +176,8 @@ void Simulate::read_ids() {
          config_.features.store.filename().string());
   ids_ = ids_of_rows(*config_.features.stimuli);
   if (ids_.size() != store_->rows())
-    fail(Exit::data, "features.stimuli: {} has {} rows but {} has {}", config_.features.stimuli->filename().string(), ids_.size(),
-         config_.features.store.filename().string(), store_->rows());
+    fail(Exit::data, "features.stimuli: {} has {} rows but {} has {}", config_.features.stimuli->filename().string(),
+         ids_.size(), config_.features.store.filename().string(), store_->rows());
 }
 
 void Simulate::place_regions() {
@@ -212,16 +218,16 @@ void Simulate::plan(Context& context, Plan& plan) {
       double units = static_cast<double>(store_->layer(r.region.layer).units);
       numbers[0] += 2 * n * units * static_cast<double>(r.places.size());
       numbers[1] += 4 * n * units;
-      plan.lines.emplace_back("region " + r.region.name,
-                              fmt::format("{} targets, layer {} ({} units), snr {:.3g}", r.places.size(), r.region.layer,
-                                          units, r.snr));
+      plan.lines.emplace_back("region " + r.region.name, fmt::format("{} targets, layer {} ({} units), snr {:.3g}",
+                                                                     r.places.size(), r.region.layer, units, r.snr));
     }
     numbers[2] = 4 * static_cast<double>(rows()) * t;
     numbers[3] = numbers[2] + 8 * n * t + (64 << 20);
     plan.lines.emplace_back("responses", fmt::format("{} volumes × {} targets", rows(), index_.size()));
   });
   context.comm.broadcast(numbers, 0);
-  plan.flops = numbers[0], plan.bytes_read = numbers[1], plan.bytes_written = numbers[2], plan.memory_per_rank = numbers[3];
+  plan.flops = numbers[0], plan.bytes_read = numbers[1], plan.bytes_written = numbers[2],
+  plan.memory_per_rank = numbers[3];
   plan.units = 1;
 }
 
@@ -271,7 +277,8 @@ bool Simulate::compute(Context& context) {
       simulate::add_noise(signal.data() + j * n, n, repeats, planted.snr, static_cast<std::uint64_t>(config_.seed),
                           planted.places[j], responses_.data() + static_cast<std::size_t>(column) * rows());
     });
-    log::info("planted {} in {} targets of region {}", planted.region.layer, planted.places.size(), planted.region.name);
+    log::info("planted {} in {} targets of region {}", planted.region.layer, planted.places.size(),
+              planted.region.name);
   }
   return true;
 }
@@ -307,11 +314,12 @@ void Simulate::write(Context const& context) const {
   for (std::int64_t r = 0; r < config_.repeats; ++r)
     for (auto const& id : ids_) stimuli += fmt::format("{},{}\n", id, r + 1);
   write_atomically(config_.output / "responses.stim.csv", stimuli);
-  std::string names = "index\tname\n", truth = "region\tlabel\tlayer\ttargets\tsnr\tnoise_ceiling\tnoise_ceiling_single\n";
+  std::string names = "index\tname\n",
+              truth = "region\tlabel\tlayer\ttargets\tsnr\tnoise_ceiling\tnoise_ceiling_single\n";
   for (auto const& r : regions_) {
     names += fmt::format("{}\t{}\n", r.label, r.region.name);
-    truth += fmt::format("{}\t{}\t{}\t{}\t{:.6g}\t{:.6g}\t{:.6g}\n", r.region.name, r.label, r.region.layer, r.places.size(),
-                         r.snr, simulate::ceiling_of(r.snr, static_cast<std::size_t>(config_.repeats)),
+    truth += fmt::format("{}\t{}\t{}\t{}\t{:.6g}\t{:.6g}\t{:.6g}\n", r.region.name, r.label, r.region.layer,
+                         r.places.size(), r.snr, simulate::ceiling_of(r.snr, static_cast<std::size_t>(config_.repeats)),
                          simulate::ceiling_of(r.snr, 1));
   }
   write_atomically(config_.output / "labels.tsv", names);
@@ -347,7 +355,8 @@ void Simulate::write_truth(Context const& context) const {
   file.close();
   std::error_code code;
   fs::rename(temp, config_.output / "truth.h5", code);
-  if (code) fail(Exit::cant_create, "{} cannot be written ({})", (config_.output / "truth.h5").string(), code.message());
+  if (code)
+    fail(Exit::cant_create, "{} cannot be written ({})", (config_.output / "truth.h5").string(), code.message());
 }
 
 }  // namespace

@@ -67,8 +67,8 @@ std::vector<double> planted_signals(ActReader const& store, std::string const& l
     std::vector<std::uint8_t> finite(count);
     team.local(count, [&](std::size_t u) { finite[u] = standardize(panel.data() + u * n, n) ? 1 : 0; });
     if (std::find(finite.begin(), finite.end(), 0) != finite.end())
-      fail(Exit::data, "features.store: layer {} holds NaN or infinite values (a stimulus was skipped?); extract it again",
-           layer);
+      fail(Exit::data,
+           "features.store: layer {} holds NaN or infinite values (a stimulus was skipped?); extract it again", layer);
     team.local(places.size(), [&](std::size_t j) {
       std::vector<double> weights(count);
       for (double& w : weights) w = streams[j].normal();
@@ -82,7 +82,8 @@ std::vector<double> planted_signals(ActReader const& store, std::string const& l
     for (std::size_t i = 0; i < n; ++i) out[i] -= sum / static_cast<double>(n), squares += out[i] * out[i];
     double deviation = std::sqrt(squares / static_cast<double>(n));
     if (deviation == 0)
-      fail(Exit::data, "features.store: layer {} is the same for every stimulus; nothing can be planted from it", layer);
+      fail(Exit::data, "features.store: layer {} is the same for every stimulus; nothing can be planted from it",
+           layer);
     for (std::size_t i = 0; i < n; ++i) out[i] /= deviation;
   }
   return signal;

@@ -47,7 +47,8 @@ TEST(BrainNifti, EveryTypeOrderAndScalingReadsAsNibabelDoes) {
     EXPECT_EQ(seen, reader->volumes()) << name;
     auto doubles = nifti_volume(golden("nifti/" + name), reader->volumes() - 1);
     std::size_t before = (reader->volumes() - 1) * space.size();
-    for (std::size_t i = 0; i < doubles.size(); ++i) expect_same(doubles[i], number(want["values"][before + i]), 1e-15, name);
+    for (std::size_t i = 0; i < doubles.size(); ++i)
+      expect_same(doubles[i], number(want["values"][before + i]), 1e-15, name);
   }
 }
 
@@ -74,7 +75,8 @@ TEST(BrainNifti, HeaderOnlyInfo) {
 
 TEST(BrainNifti, RealImagesReadAsNibabelDoes) {
   if (!std::filesystem::exists(data_dir() / "brain" / "formats"))
-    GTEST_SKIP() << "REAL IMAGES NOT CHECKED: no " << data_dir() / "brain" / "formats" << "; set STRIATE_DATA";
+    GTEST_SKIP() << "REAL IMAGES NOT CHECKED: no " << data_dir() / "brain" / "formats"
+                 << "; set STRIATE_DATA";
   auto expected = read_json(golden("nifti/real.json"));
   for (auto const& [name, want] : expected.items()) {
     auto path = data_dir() / "brain" / "formats" / name;
@@ -107,8 +109,9 @@ TEST(BrainNifti, BrokenFilesSayWhatIsWrong) {
                "responses.data: " + (dir / "none.nii").string() + " does not exist; check the path");
   std::string whole = bytes_of(golden("nifti/float32.nii"));
   write_bytes(dir / "cut.nii", whole.substr(0, 500));
-  expect_error(read(dir / "cut.nii"), Exit::data,
-               "responses.data: cut.nii is truncated (500 bytes where its header promises 832); copy or download it again");
+  expect_error(
+      read(dir / "cut.nii"), Exit::data,
+      "responses.data: cut.nii is truncated (500 bytes where its header promises 832); copy or download it again");
   write_bytes(dir / "head.nii", whole.substr(0, 100));
   expect_error(read(dir / "head.nii"), Exit::data, "head.nii is not a NIfTI file", true);
   write_bytes(dir / "empty.nii.gz", "");
@@ -122,11 +125,14 @@ TEST(BrainNifti, BrokenFilesSayWhatIsWrong) {
                "cut.nii.gz is truncated (reading stops in volume 2 of 2); copy or download it again");
   std::filesystem::copy(golden("nifti/pair.hdr"), dir / "pair.hdr");
   expect_error(read(dir / "pair.hdr"), Exit::no_input,
-               "responses.data: " + (dir / "pair.hdr").string() + " has no .img file beside it; both files of the pair are needed");
-  expect_error(read(golden("nifti/complex.nii")), Exit::data,
-               "responses.data: complex.nii holds complex64 values (only real numbers can be responses); convert it to float32");
-  expect_error(read(golden("nifti/six.nii")), Exit::data,
-               "responses.data: six.nii has 5 dimensions; 3-D, 4-D, or 5-D with one of the last two of length 1 is needed");
+               "responses.data: " + (dir / "pair.hdr").string() +
+                   " has no .img file beside it; both files of the pair are needed");
+  expect_error(
+      read(golden("nifti/complex.nii")), Exit::data,
+      "responses.data: complex.nii holds complex64 values (only real numbers can be responses); convert it to float32");
+  expect_error(
+      read(golden("nifti/six.nii")), Exit::data,
+      "responses.data: six.nii has 5 dimensions; 3-D, 4-D, or 5-D with one of the last two of length 1 is needed");
 }
 
 TEST(BrainNifti, AWrongByteInCompressedDataIsNoticed) {

@@ -12,8 +12,8 @@ using namespace testing;
 
 TEST(BrainNiftiWrite, KeepsTheSpaceOfTheInput) {
   TempDir dir;
-  for (auto name : {"int16.nii", "scaled_big.nii.gz", "two_int16.nii.gz", "two_big.nii", "qform_only.nii", "sform_only.nii",
-                    "no_form.nii", "pair.hdr", "five.nii"}) {
+  for (auto name : {"int16.nii", "scaled_big.nii.gz", "two_int16.nii.gz", "two_big.nii", "qform_only.nii",
+                    "sform_only.nii", "no_form.nii", "pair.hdr", "five.nii"}) {
     auto input = open_image(golden(std::string("nifti/") + name));
     Space const& space = input->space();
     std::vector<std::uint64_t> index{0, 7, 30, 59};
@@ -72,8 +72,8 @@ for i in range(1, len(sys.argv), 2):
   check(*sys.argv[i:i+2])
 )");
   std::vector<std::filesystem::path> inputs;
-  for (auto name : {"int16.nii", "scaled_big.nii.gz", "two_int16.nii.gz", "two_big.nii", "qform_only.nii", "sform_only.nii",
-                    "no_form.nii", "pair.hdr"})
+  for (auto name : {"int16.nii", "scaled_big.nii.gz", "two_int16.nii.gz", "two_big.nii", "qform_only.nii",
+                    "sform_only.nii", "no_form.nii", "pair.hdr"})
     inputs.push_back(golden(std::string("nifti/") + name));
   if (std::filesystem::exists(data_dir() / "brain" / "formats"))
     for (auto name : {"functional.nii", "anatomical.nii", "neurovault_image_10426.nii.gz", "example_nifti2.nii.gz"})

@@ -16,8 +16,8 @@ using namespace testing;
 Affine const grid{{{2, 0, 0, -10}, {0, 2, 0, -20}, {0, 0, 2, -30}}};
 
 /// An image whose volume v holds v * 100 + flat index, 0 at index 0 and NaN at index 5.
-std::filesystem::path make_image(std::filesystem::path const& path, std::array<std::uint64_t, 3> shape, std::size_t volumes,
-                                 Affine const& affine = grid) {
+std::filesystem::path make_image(std::filesystem::path const& path, std::array<std::uint64_t, 3> shape,
+                                 std::size_t volumes, Affine const& affine = grid) {
   Space space = make_nifti_space(shape, affine, path.extension() == ".gz" ? ".nii.gz" : ".nii");
   NiftiWriter writer(path, space, volumes);
   std::vector<float> values(space.size());
@@ -122,9 +122,10 @@ TEST(BrainResponses, WhatDoesNotFitIsSaidExactly) {
                "responses.mask: vtc.nii is 9×10×9 but betas.nii.gz is 6×6×3; resample the mask first");
   Affine moved = grid;
   moved[1][3] += 4;
-  expect_error(open(make_mask(dir / "moved.nii", {6, 6, 3}, {1}, moved)), Exit::data,
-               "responses.mask: moved.nii lies up to 4 mm away from betas.nii.gz (same shape, another affine); resample the "
-               "mask first");
+  expect_error(
+      open(make_mask(dir / "moved.nii", {6, 6, 3}, {1}, moved)), Exit::data,
+      "responses.mask: moved.nii lies up to 4 mm away from betas.nii.gz (same shape, another affine); resample the "
+      "mask first");
   Affine rounded = grid;
   rounded[1][3] += 1e-3;
   EXPECT_NO_THROW(open(make_mask(dir / "rounded.nii", {6, 6, 3}, {1}, rounded))());
@@ -135,12 +136,16 @@ TEST(BrainResponses, WhatDoesNotFitIsSaidExactly) {
                "responses.mask: " + (dir / "none.nii").string() + " does not exist; check the path");
   expect_error([&] { Responses r(config_of({dir / "none.nii.gz"})); }, Exit::no_input,
                "responses.data: " + (dir / "none.nii.gz").string() + " does not exist; check the path");
-  expect_error([&] { Responses r(config_of({data, make_image(dir / "other.nii", {6, 6, 2}, 2)})); }, Exit::data,
-               "responses.data: other.nii is 6×6×2 but betas.nii.gz is 6×6×3; resample the image first");
+  expect_error(
+      [&] {
+        Responses r(config_of({data, make_image(dir / "other.nii", {6, 6, 2}, 2)}));
+      },
+      Exit::data, "responses.data: other.nii is 6×6×2 but betas.nii.gz is 6×6×3; resample the image first");
   auto config = config_of({data});
   Responses responses(config);
-  expect_error([&] { (void)plan_rows(responses, config, names_of(3)); }, Exit::data,
-               "responses.stimuli: images.stim.csv has 3 rows but betas.nii.gz has 4 volumes; one row per volume is needed");
+  expect_error(
+      [&] { (void)plan_rows(responses, config, names_of(3)); }, Exit::data,
+      "responses.stimuli: images.stim.csv has 3 rows but betas.nii.gz has 4 volumes; one row per volume is needed");
   expect_error([&] { Responses r(config_of({dir / "what.txt"})); }, Exit::data,
                "responses.data: what.txt is of no known format (.nii, .nii.gz, .hdr/.img, .npy, \"f.h5:/DATASET\")");
   config.transpose = true;
@@ -176,9 +181,10 @@ TEST(BrainResponses, ArraysKeepAllColumnsOrTakeAMask) {
   config.mask = dir / "mask.npy";
   EXPECT_EQ(Responses(config).index(), (std::vector<std::uint64_t>{1, 3}));
   config.mask = dir / "short.npy";
-  expect_error([&] { Responses r(config); }, Exit::data,
-               "responses.mask: short.npy has 3 values but r.npy has 4 targets; a mask of an array is a 1-D array, one value "
-               "a target");
+  expect_error(
+      [&] { Responses r(config); }, Exit::data,
+      "responses.mask: short.npy has 3 values but r.npy has 4 targets; a mask of an array is a 1-D array, one value "
+      "a target");
   auto turned = config_of({dir / "r.npy"});
   turned.transpose = true;
   Responses t(turned);

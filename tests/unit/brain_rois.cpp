@@ -17,17 +17,20 @@ TEST(BrainRois, TablesOfNames) {
   write_bytes(dir / "b.csv", "name,Label\r\n\"V1\",1\r\nV2,2\r\nctx-lh x,1001\r\n");
   write_bytes(dir / "c.json", R"({"1": "V1", "2": "V2", "1001": "ctx-lh x"})");
   write_bytes(dir / "d.json", R"({"V1": 1, "V2": 2, "ctx-lh x": 1001})");
-  write_bytes(dir / "e.json", R"([{"index": 1, "name": "V1"}, {"index": 2, "name": "V2"}, {"index": 1001, "name": "ctx-lh x"}])");
+  write_bytes(dir / "e.json",
+              R"([{"index": 1, "name": "V1"}, {"index": 2, "name": "V2"}, {"index": 1001, "name": "ctx-lh x"}])");
   write_bytes(dir / "f.tsv", "1\tV1\n2\tV2\n1001\tctx-lh x\n");
   for (auto name : {"a.tsv", "b.csv", "c.json", "d.json", "e.json", "f.tsv"})
     EXPECT_EQ(read_roi_names(dir / name), want) << name;
-  write_bytes(dir / "lut.txt", "#No. Label Name: R G B A\n\n0 Unknown 0 0 0 0\n2   Left-Cerebral-White-Matter  245 245 245 0\n");
+  write_bytes(dir / "lut.txt",
+              "#No. Label Name: R G B A\n\n0 Unknown 0 0 0 0\n2   Left-Cerebral-White-Matter  245 245 245 0\n");
   EXPECT_EQ(read_roi_names(dir / "lut.txt"), (RoiNames{{0, "Unknown"}, {2, "Left-Cerebral-White-Matter"}}));
   write_bytes(dir / "bad.tsv", "a\tb\n1\tV1\n");
   expect_error([&] { (void)read_roi_names(dir / "bad.tsv"); }, Exit::data,
                "bad.tsv has no columns `index` and `name` in its first line");
   write_bytes(dir / "bad2.tsv", "index\tname\nx\tV1\n");
-  expect_error([&] { (void)read_roi_names(dir / "bad2.tsv"); }, Exit::data, "bad2.tsv: line 2 has no label number and name");
+  expect_error([&] { (void)read_roi_names(dir / "bad2.tsv"); }, Exit::data,
+               "bad2.tsv: line 2 has no label number and name");
   write_bytes(dir / "bad.json", "{");
   expect_error([&] { (void)read_roi_names(dir / "bad.json"); }, Exit::data, "bad.json is not valid JSON");
   expect_error([&] { (void)read_roi_names(dir / "none.tsv"); }, Exit::no_input, "cannot be read", true);
@@ -100,7 +103,8 @@ TEST(BrainRois, AsASetting) {
   EXPECT_EQ(both.names_file, dir.path().parent_path() / "n.tsv");
   auto inlined = parsed(dir.path(), "rois: {image: labels.nii, names: {1: V1, 2: V2}}\n");
   EXPECT_EQ(inlined.names, (RoiNames{{1, "V1"}, {2, "V2"}}));
-  expect_error([&] { parsed(dir.path(), "rois:\n  image: a.nii\n  nams: b.tsv\n"); }, Exit::config, "did you mean names?", true);
+  expect_error([&] { parsed(dir.path(), "rois:\n  image: a.nii\n  nams: b.tsv\n"); }, Exit::config,
+               "did you mean names?", true);
   expect_error([&] { parsed(dir.path(), "rois: {names: b.tsv}\n"); }, Exit::config, "names no image", true);
   expect_error([&] { parsed(dir.path(), "rois: {image: a.nii, names: {x: b}}\n"); }, Exit::config,
                "`x` is not a label number with a name", true);

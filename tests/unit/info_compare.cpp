@@ -85,8 +85,9 @@ TEST(InfoCompare, Hdf5DifferencesAreNamed) {
   c = base, c.score[1] = 0;
   EXPECT_NE(differs(c, 1e9), "") << "NaN is no number";
   c = base, c.index[2] -= 1;  // beyond what a double tells apart
-  EXPECT_EQ(differs(c),
-            "/targets/index at [2]: 18446744073709551615 and 18446744073709551614 (1 of 3 values differ, by at most 1)");
+  EXPECT_EQ(
+      differs(c),
+      "/targets/index at [2]: 18446744073709551615 and 18446744073709551614 (1 of 3 values differ, by at most 1)");
   c = base, c.ids[1] = "x";
   EXPECT_EQ(differs(c), "/.striate/stimulus_id at [1]: \"b\" and \"x\"");
   c = base, c.network = "vgg";
@@ -127,7 +128,8 @@ TEST(InfoCompare, ArraysImagesAndTexts) {
   Space moved = make_nifti_space({2, 2, 2}, {{{2, 0, 0, 5}, {0, 2, 0, 0}, {0, 0, 2, 0}}});
   write_nifti(dir / "moved.nii.gz", moved, values, 2);
   EXPECT_EQ(diff("a.nii.gz", "same.nii"), "");
-  EXPECT_EQ(diff("a.nii.gz", "b.nii.gz"), "[volume, x, y, z] at [1, 1, 0, 1]: 15 and 0 (1 of 16 values differ, by at most 15)");
+  EXPECT_EQ(diff("a.nii.gz", "b.nii.gz"),
+            "[volume, x, y, z] at [1, 1, 0, 1]: 15 and 0 (1 of 16 values differ, by at most 15)");
   EXPECT_EQ(diff("b.nii.gz", "moved.nii.gz"), "affine at [0, 3]: 0 and 5");
 
   write_bytes(dir / "a.tsv", "layer\tr\nconv1\t0.5\n");
@@ -186,7 +188,8 @@ TEST(Info, SaysWhatFilesHold) {
   for (auto part : {"result file", "@network = alexnet", "conv1/", "pearson", "float64", "2 × 3"})
     EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
   text = said(golden("nifti/scaled_big.nii.gz"));
-  for (auto part : {"NIfTI-1", "uint8, other byte order", "2.5 × stored + 10", "3×4×5", "volumes                2", "affine"})
+  for (auto part :
+       {"NIfTI-1", "uint8, other byte order", "2.5 × stored + 10", "3×4×5", "volumes                2", "affine"})
     EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
   EXPECT_NE(said(golden("npy/fortran.npy")).find("6 × 4"), std::string::npos);
   write_bytes(dir / "s.stim.csv", "type=image\npath=img\ntitle=a=b\ndata=stimID,label\na.jpg,1\nb.jpg,2\n");

@@ -12,7 +12,8 @@ using namespace testing;
 /// A store of n rows with layers a (8×2×2) and b (5,1,1); unit 3 of a is constant.
 std::filesystem::path make_store(std::filesystem::path const& path, std::size_t n, bool with_nan = false) {
   ActSpec spec;
-  spec.layers = {{"a", {8, 2, 2}, "channel row column", h5::Dtype::f32}, {"b", {5, 1, 1}, "feature row column", h5::Dtype::f32}};
+  spec.layers = {{"a", {8, 2, 2}, "channel row column", h5::Dtype::f32},
+                 {"b", {5, 1, 1}, "feature row column", h5::Dtype::f32}};
   for (std::size_t i = 0; i < n; ++i) spec.stimulus_ids.push_back("s" + std::to_string(i));
   spec.batch = 7;
   auto writer = ActWriter::open(Comm(), path, spec);
@@ -25,7 +26,8 @@ std::filesystem::path make_store(std::filesystem::path const& path, std::size_t 
       for (std::size_t i = 0; i < writer->rows(b); ++i)
         for (std::size_t u = 0; u < units; ++u) {
           auto x = static_cast<double>((writer->first_row(b) + i) * 37 + u * u * 11 + layer * 5);
-          values[i * units + u] = u == 3 && layer == 0 ? 2.5F : static_cast<float>(std::sin(x) * (1.0 + static_cast<double>(u)));
+          values[i * units + u] =
+              u == 3 && layer == 0 ? 2.5F : static_cast<float>(std::sin(x) * (1.0 + static_cast<double>(u)));
         }
       if (with_nan && b == 1) values[units] = std::nanf("");
       writer->write_batch(layer, b, values.data());
@@ -70,7 +72,8 @@ TEST(Simulate, ASignalIsALinearReadoutOfItsLayer) {
   store.read("b", 0, 5, MatrixView<float>(x.data(), 40, 5));
   std::vector<std::vector<double>> basis;
   for (std::size_t u = 0; u < 5; ++u) {
-    std::vector<double> v(x.begin() + static_cast<std::ptrdiff_t>(40 * u), x.begin() + static_cast<std::ptrdiff_t>(40 * u + 40));
+    std::vector<double> v(x.begin() + static_cast<std::ptrdiff_t>(40 * u),
+                          x.begin() + static_cast<std::ptrdiff_t>(40 * u + 40));
     double mean = std::accumulate(v.begin(), v.end(), 0.0) / 40;
     for (double& value : v) value -= mean;
     for (int pass = 0; pass < 2; ++pass)
@@ -83,7 +86,8 @@ TEST(Simulate, ASignalIsALinearReadoutOfItsLayer) {
     basis.push_back(v);
   }
   for (std::size_t j = 0; j < 2; ++j) {
-    std::vector<double> rest(signal.begin() + static_cast<std::ptrdiff_t>(40 * j), signal.begin() + static_cast<std::ptrdiff_t>(40 * j + 40));
+    std::vector<double> rest(signal.begin() + static_cast<std::ptrdiff_t>(40 * j),
+                             signal.begin() + static_cast<std::ptrdiff_t>(40 * j + 40));
     for (auto const& b : basis) {
       double dot = std::inner_product(rest.begin(), rest.end(), b.begin(), 0.0);
       for (std::size_t i = 0; i < 40; ++i) rest[i] -= dot * b[i];

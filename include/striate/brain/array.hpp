@@ -13,7 +13,8 @@
 namespace striate {
 
 /// "f.h5:/dataset" → {f.h5, /dataset}; "x.roi.h5" → {x.roi.h5, /data}; nothing for other names.
-[[nodiscard]] std::optional<std::pair<std::filesystem::path, std::string>> split_h5_name(std::filesystem::path const& path);
+[[nodiscard]] std::optional<std::pair<std::filesystem::path, std::string>> split_h5_name(
+    std::filesystem::path const& path);
 
 /// Whether the name is one of an array (by its ending).
 [[nodiscard]] bool is_array_name(std::filesystem::path const& path);

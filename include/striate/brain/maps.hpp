@@ -13,8 +13,8 @@ namespace striate {
 /// Writes values[i] at flat index[i], float32, in the space's format, to `stem` + space.extension; returns that path.
 /// Images: 0 outside the targets, NaN where the value is NaN; arrays (.npy): NaN outside the targets.
 /// Atomic (tmp + rename). Throws Error(Exit::io | Exit::cant_create).
-std::filesystem::path write_map(Space const& space, std::span<std::uint64_t const> index,
-                                std::span<float const> values, std::filesystem::path const& stem);
+std::filesystem::path write_map(Space const& space, std::span<std::uint64_t const> index, std::span<float const> values,
+                                std::filesystem::path const& stem);
 std::filesystem::path write_map(Space const& space, std::span<std::uint64_t const> index,
                                 std::span<double const> values, std::filesystem::path const& stem);
 

@@ -11,12 +11,12 @@ namespace striate {
 
 /// What the header says, for `striate info`.
 struct NiftiInfo {
-  int version = 1;               ///< 1 or 2; 0 for ANALYZE 7.5
-  bool swapped = false;          ///< not in this machine's byte order
-  std::string dtype;             ///< nibabel's name: "int16", "float32" …
-  double slope = 0, inter = 0;   ///< as stored; slope 0 or not finite = no scaling
+  int version = 1;              ///< 1 or 2; 0 for ANALYZE 7.5
+  bool swapped = false;         ///< not in this machine's byte order
+  std::string dtype;            ///< nibabel's name: "int16", "float32" …
+  double slope = 0, inter = 0;  ///< as stored; slope 0 or not finite = no scaling
   int qform_code = 0, sform_code = 0;
-  std::vector<std::int64_t> dims;   ///< as stored, 1 to 7 of them
+  std::vector<std::int64_t> dims;  ///< as stored, 1 to 7 of them
   std::vector<double> pixdim;
 };
 

@@ -21,8 +21,8 @@
 namespace striate {
 
 struct ResponsesConfig {
-  std::vector<std::filesystem::path> data;       ///< images, .npy, "f.h5:/dataset", .roi.h5; concatenated along rows
-  bool transpose = false;                        ///< arrays stored t × n
+  std::vector<std::filesystem::path> data;  ///< images, .npy, "f.h5:/dataset", .roi.h5; concatenated along rows
+  bool transpose = false;                   ///< arrays stored t × n
   std::optional<std::filesystem::path> mask;
   std::optional<std::filesystem::path> stimuli;  ///< .stim.csv, one row per volume
   bool standardize = true;                       ///< by training rows of each fold (the model's business)
@@ -32,10 +32,10 @@ void describe(Schema& schema, ResponsesConfig& config);
 
 /// Which volumes make which row of Y.
 struct RowPlan {
-  std::vector<std::string> ids;             ///< of the rows of Y
-  std::vector<std::size_t> first_volume;    ///< of each row: the first volume of it = its row in the stimuli file
-  std::vector<std::size_t> row_of_volume;   ///< of each volume: its row, or no_row where not used
-  std::vector<std::size_t> count;           ///< volumes of each row
+  std::vector<std::string> ids;            ///< of the rows of Y
+  std::vector<std::size_t> first_volume;   ///< of each row: the first volume of it = its row in the stimuli file
+  std::vector<std::size_t> row_of_volume;  ///< of each volume: its row, or no_row where not used
+  std::vector<std::size_t> count;          ///< volumes of each row
   [[nodiscard]] std::size_t size() const { return ids.size(); }
   static constexpr std::size_t no_row = static_cast<std::size_t>(-1);
 };
@@ -52,9 +52,9 @@ class Responses {
   Responses& operator=(Responses&&) noexcept;
 
   [[nodiscard]] Space const& space() const { return space_; }
-  [[nodiscard]] std::size_t volumes() const { return volumes_; }                       ///< rows of the files
-  [[nodiscard]] std::size_t targets() const { return index_.size(); }                  ///< t
-  [[nodiscard]] std::vector<std::uint64_t> const& index() const { return index_; }     ///< ascending flat indices
+  [[nodiscard]] std::size_t volumes() const { return volumes_; }                    ///< rows of the files
+  [[nodiscard]] std::size_t targets() const { return index_.size(); }               ///< t
+  [[nodiscard]] std::vector<std::uint64_t> const& index() const { return index_; }  ///< ascending flat indices
   [[nodiscard]] std::vector<std::filesystem::path> const& inputs() const { return inputs_; }  ///< for sha256
 
   /// Targets [first, first + y.cols) into y (rows.size() × count). Row r is the mean of the volumes that `rows` gives

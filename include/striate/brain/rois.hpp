@@ -19,9 +19,9 @@ namespace striate {
 using RoiNames = std::map<std::int64_t, std::string>;
 
 struct RoisConfig {
-  std::filesystem::path image;             ///< empty: no ROIs
-  std::filesystem::path names_file;        ///< empty: none
-  RoiNames names;                          ///< inline mapping
+  std::filesystem::path image;       ///< empty: no ROIs
+  std::filesystem::path names_file;  ///< empty: none
+  RoiNames names;                    ///< inline mapping
   [[nodiscard]] bool empty() const { return image.empty(); }
 };
 

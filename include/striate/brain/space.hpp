@@ -26,8 +26,8 @@ struct Space {
   std::string extension;             ///< of maps written in this space: ".nii.gz", ".nii", ".npy"
 
   [[nodiscard]] bool is_volume() const { return shape.size() == 3; }
-  [[nodiscard]] std::uint64_t size() const;      ///< places in one map
-  [[nodiscard]] std::string shape_text() const;  ///< "91×109×91"
+  [[nodiscard]] std::uint64_t size() const;              ///< places in one map
+  [[nodiscard]] std::string shape_text() const;          ///< "91×109×91"
   [[nodiscard]] std::array<double, 3> voxel_mm() const;  ///< edge lengths by the affine
 };
 
@@ -56,8 +56,7 @@ struct BrainFormat {
   bool (*claims)(std::filesystem::path const& path);  ///< by file name alone
   std::unique_ptr<ImageReader> (*open)(std::filesystem::path const& path);
   /// Writes `maps` maps, values[map * space.size() + flat index], float32, atomically (tmp + rename).
-  void (*write)(std::filesystem::path const& path, Space const& space, std::span<float const> values,
-                std::size_t maps);
+  void (*write)(std::filesystem::path const& path, Space const& space, std::span<float const> values, std::size_t maps);
 };
 
 [[nodiscard]] std::vector<BrainFormat> const& brain_formats();
