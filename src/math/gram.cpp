@@ -1,6 +1,7 @@
 #include "striate/math/gram.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "striate/math/blas.hpp"
 #include "striate/math/buffer.hpp"
@@ -27,11 +28,37 @@ void PackedShape::position(std::size_t index, std::size_t& i, std::size_t& j) co
 }
 
 void gather(PackedShape const& shape, double const* data, std::span<std::uint32_t const> rows, std::span<std::uint32_t const> cols,
-            double* out, std::size_t ld) {
+            double* out, std::size_t ld, bool lower) {
+  // Element (i, j) of a block at or below the diagonal lies at row_at(i) + col_at(j).
+  std::size_t const b = shape.block;
+  auto row_at = [b](std::size_t i) { return PackedShape::index(i / b, 0) * b * b + i % b; };
+  auto col_at = [b](std::size_t j) { return j / b * b * b + j % b * b; };
+  std::vector<std::size_t> row(rows.size()), swapped(rows.size());
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    row[r] = row_at(rows[r]);
+    swapped[r] = col_at(rows[r]);
+  }
   for (std::size_t c = 0; c < cols.size(); ++c) {
     double* column = out + c * ld;
-    for (std::size_t r = 0; r < rows.size(); ++r) {
-      column[r] = shape.at(data, rows[r], cols[c]);
+    std::size_t const start = cols[c] / b * b, down = col_at(cols[c]), across = row_at(cols[c]);
+    for (std::size_t r = lower ? c : 0; r < rows.size(); ++r) {
+      column[r] = data[rows[r] >= start ? row[r] + down : across + swapped[r]];
+    }
+  }
+}
+
+void row_sums(PackedShape const& shape, double const* data, std::size_t first, std::size_t last, std::span<std::uint32_t const> cols,
+              double* out) {
+  std::size_t const b = shape.block, i = first / b;
+  std::fill_n(out, last - first, 0.0);
+  for (auto c : cols) {
+    std::size_t const j = c / b;
+    bool const below = i >= j;
+    double const* from = data + (below ? PackedShape::index(i, j) * b * b + first % b + c % b * b
+                                       : PackedShape::index(j, i) * b * b + first % b * b + c % b);
+    std::size_t const step = below ? 1 : b;
+    for (std::size_t r = 0; r < last - first; ++r) {
+      out[r] += from[r * step];
     }
   }
 }

@@ -9,45 +9,46 @@ namespace {
 constexpr std::size_t depth_block = 256;  // 48 × 256 floats of A stay in the first-level cache
 constexpr std::size_t width_block = 512;  // 256 × 512 floats of B in the second
 
-// C (48 × 8, leading dimension ldc) = [C +] A B over `depth` steps; a: depth × 48, b: depth × 8. One body for every
-// instruction set: LANES floats a vector, COLS columns at a time so that the sums fit the registers.
-#define STRIATE_KERNEL(NAME, ATTRIBUTE, LANES, COLS)                                                               \
-  ATTRIBUTE void NAME(float const* a, float const* b, std::size_t depth, float* c, std::size_t ldc, bool add) {    \
-    using Vector = float __attribute__((vector_size(LANES * 4)));                                                  \
-    for (std::size_t half = 0; half < panel_rows; half += 3 * LANES) {                                             \
-      for (std::size_t first = 0; first < sliver; first += COLS) {                                                 \
-        Vector sum[COLS][3];                                                                                       \
-        for (std::size_t j = 0; j < COLS; ++j) {                                                                   \
-          sum[j][0] = sum[j][1] = sum[j][2] = Vector{};                                                            \
-        }                                                                                                          \
-        float const* ak = a + half;                                                                                \
-        float const* bk = b + first;                                                                               \
-        for (std::size_t k = 0; k < depth; ++k, ak += panel_rows, bk += sliver) {                                  \
-          Vector a0, a1, a2;                                                                                       \
-          std::memcpy(&a0, ak, sizeof a0);                                                                         \
-          std::memcpy(&a1, ak + LANES, sizeof a1);                                                                 \
-          std::memcpy(&a2, ak + 2 * LANES, sizeof a2);                                                             \
-          _Pragma("GCC unroll 8") for (std::size_t j = 0; j < COLS; ++j) {                                         \
-            Vector const bj = Vector{} + bk[j];                                                                    \
-            sum[j][0] += a0 * bj;                                                                                  \
-            sum[j][1] += a1 * bj;                                                                                  \
-            sum[j][2] += a2 * bj;                                                                                  \
-          }                                                                                                        \
-        }                                                                                                          \
-        for (std::size_t j = 0; j < COLS; ++j) {                                                                   \
-          float* out = c + half + (first + j) * ldc;                                                               \
-          for (std::size_t v = 0; v < 3; ++v) {                                                                    \
-            Vector old;                                                                                            \
-            std::memcpy(&old, out + v * LANES, sizeof old);                                                        \
-            Vector const now = add ? old + sum[j][v] : sum[j][v];                                                  \
-            std::memcpy(out + v * LANES, &now, sizeof now);                                                        \
-          }                                                                                                        \
-        }                                                                                                          \
-      }                                                                                                            \
-    }                                                                                                              \
+// C (48 × 8, leading dimension ldc) = [C +] A B over `depth` steps; a: three panels (depth × 16) `next` floats apart,
+// b: depth × 8. One body for every instruction set: LANES floats a vector, COLS columns at a time so that the sums fit
+// the registers.
+#define STRIATE_KERNEL(NAME, ATTRIBUTE, LANES, COLS) \
+  ATTRIBUTE void NAME(float const* a, std::size_t next, float const* b, std::size_t depth, float* c, std::size_t ldc, bool add) { \
+    using Vector = float __attribute__((vector_size(LANES * 4))); \
+    for (std::size_t part = 0; part < panel_rows; part += LANES) { \
+      for (std::size_t first = 0; first < sliver; first += COLS) { \
+        Vector sum[COLS][3]; \
+        for (std::size_t j = 0; j < COLS; ++j) { \
+          sum[j][0] = sum[j][1] = sum[j][2] = Vector{}; \
+        } \
+        float const* ak = a + part; \
+        float const* bk = b + first; \
+        for (std::size_t k = 0; k < depth; ++k, ak += panel_rows, bk += sliver) { \
+          Vector a0, a1, a2; \
+          std::memcpy(&a0, ak, sizeof a0); \
+          std::memcpy(&a1, ak + next, sizeof a1); \
+          std::memcpy(&a2, ak + 2 * next, sizeof a2); \
+          _Pragma("GCC unroll 8") for (std::size_t j = 0; j < COLS; ++j) { \
+            Vector const bj = Vector{} + bk[j]; \
+            sum[j][0] += a0 * bj; \
+            sum[j][1] += a1 * bj; \
+            sum[j][2] += a2 * bj; \
+          } \
+        } \
+        for (std::size_t j = 0; j < COLS; ++j) { \
+          float* out = c + part + (first + j) * ldc; \
+          for (std::size_t v = 0; v < 3; ++v) { \
+            Vector old; \
+            std::memcpy(&old, out + v * panel_rows, sizeof old); \
+            Vector const now = add ? old + sum[j][v] : sum[j][v]; \
+            std::memcpy(out + v * panel_rows, &now, sizeof now); \
+          } \
+        } \
+      } \
+    } \
   }
 
-using Kernel = void (*)(float const*, float const*, std::size_t, float*, std::size_t, bool);
+using Kernel = void (*)(float const*, std::size_t, float const*, std::size_t, float*, std::size_t, bool);
 struct Choice {
   Kernel run;
   char const* name;
@@ -79,23 +80,28 @@ Choice const& choice() {
 
 char const* panel_product_kernel() { return choice().name; }
 
-void pack_panel(float const* a, std::size_t row_stride, std::size_t depth_stride, std::size_t rows, std::size_t depth,
-                std::size_t panel, float* out) {
-  std::size_t const first = panel * panel_rows, count = std::min(panel_rows, rows - first);
-  constexpr std::size_t block = 64;
-  for (std::size_t kb = 0; kb < depth; kb += block) {
-    std::size_t const end = std::min(depth, kb + block);
-    for (std::size_t r = 0; r < count; ++r) {
-      float const* row = a + (first + r) * row_stride;
-      for (std::size_t k = kb; k < end; ++k) {
-        out[k * panel_rows + r] = row[k * depth_stride];
-      }
+template <class T>
+void pack_rows(PackSource<T> const& m, std::size_t rows, std::size_t depth, float* out) {
+  for (std::size_t first = 0; first < rows; first += panel_rows) {
+    std::size_t const count = std::min(panel_rows, rows - first);
+    T const* row[panel_rows];
+    double scale[panel_rows] = {};
+    for (std::size_t r = 0; r < panel_rows; ++r) {  // rows past the end repeat the last one, times zero
+      std::size_t const at = first + std::min(r, count - 1);
+      row[r] = m.from + at * m.row_stride;
+      scale[r] = r < count ? (m.row_scale == nullptr ? 1.0 : m.row_scale[at]) : 0.0;
     }
-    for (std::size_t k = kb; k < end; ++k) {
-      std::fill(out + k * panel_rows + count, out + (k + 1) * panel_rows, 0.0F);
+    for (std::size_t k = 0; k < depth; ++k, out += panel_rows) {
+      double const here = m.depth_scale == nullptr ? 1.0 : m.depth_scale[k];
+      for (std::size_t r = 0; r < panel_rows; ++r) {
+        out[r] = static_cast<float>((static_cast<double>(row[r][k * m.depth_stride]) * m.factor + m.offset) * (scale[r] * here));
+      }
     }
   }
 }
+
+template void pack_rows(PackSource<float> const&, std::size_t, std::size_t, float*);
+template void pack_rows(PackSource<double> const&, std::size_t, std::size_t, float*);
 
 void panel_product(float const* packed, std::size_t rows, std::size_t depth, float const* b, std::size_t ldb, std::size_t cols, float* c,
                    Buffer<float>& scratch) {
@@ -116,10 +122,10 @@ void panel_product(float const* packed, std::size_t rows, std::size_t depth, flo
           to[k * sliver] = from[k];
         }
       }
-      for (std::size_t i = 0; i < ldc; i += panel_rows) {
+      for (std::size_t i = 0; i < ldc; i += 3 * panel_rows) {
         float const* a = packed + i * depth + k0 * panel_rows;
         for (std::size_t j = 0; j < width; j += sliver) {
-          kernel(a, slivers + j * kc, kc, c + i + (j0 + j) * ldc, ldc, k0 > 0);
+          kernel(a, panel_rows * depth, slivers + j * kc, kc, c + i + (j0 + j) * ldc, ldc, k0 > 0);
         }
       }
     }

@@ -1,7 +1,6 @@
 #include "striate/math/team.hpp"
 
-#include <cstdlib>
-#include <cstring>
+#include <sys/mman.h>
 
 #include "striate/base/error.hpp"
 
@@ -11,13 +10,15 @@ namespace {
 class SerialTeam : public Team {
  public:
   std::shared_ptr<std::byte> shared(std::size_t bytes) override {
-    std::size_t const rounded = (bytes + 63) / 64 * 64 + 64;
-    auto* p = static_cast<std::byte*>(std::aligned_alloc(64, rounded));
-    if (p == nullptr) {
-      fail(Exit::limit, "{} bytes cannot be had (out of memory); use a machine with more, or fewer rows", rounded);
+    std::size_t const size = bytes + 64;
+    void* whole = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);  // zero pages on first touch
+    if (whole == MAP_FAILED) {
+      fail(Exit::limit, "{} bytes cannot be had (out of memory); use a machine with more, or fewer rows", bytes);
     }
-    std::memset(p, 0, rounded);
-    return {p, [](std::byte* q) { std::free(q); }};
+#ifdef MADV_HUGEPAGE
+    (void)madvise(whole, size, MADV_HUGEPAGE);
+#endif
+    return {static_cast<std::byte*>(whole), [size](std::byte* p) { munmap(p, size); }};
   }
   void run(std::byte*, std::span<Slot const> slots, std::function<void(std::size_t)> const& compute) override {
     local(slots.size(), compute);

@@ -19,10 +19,10 @@ constexpr std::size_t lanes = 8;
 
 }  // namespace
 
-STRIATE_CLONES void prediction_sums(float const* p, std::size_t n, std::size_t count, double const* y, Sums* out) {
+STRIATE_CLONES void prediction_sums(float const* p, std::size_t n, std::size_t stride, std::size_t count, double const* y, Sums* out) {
   std::size_t const whole = n / (2 * lanes) * (2 * lanes);
   for (std::size_t c = 0; c < count; ++c) {
-    float const* column = p + c * n;
+    float const* column = p + c * stride;
     Doubles f0{}, f1{}, ff0{}, ff1{}, fy0{}, fy1{};
     for (std::size_t i = 0; i < whole; i += 2 * lanes) {
       Floats a, b;

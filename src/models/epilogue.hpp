@@ -10,8 +10,8 @@ struct Sums {
   double f = 0, ff = 0, fy = 0;
 };
 
-/// p: `count` columns of n floats, one after the other. y: n doubles.
-void prediction_sums(float const* p, std::size_t n, std::size_t count, double const* y, Sums* out);
+/// p: `count` columns of n floats, `stride` apart. y: n doubles.
+void prediction_sums(float const* p, std::size_t n, std::size_t stride, std::size_t count, double const* y, Sums* out);
 
 /// Gathers the responses of one target: out[i] = y[rows[i]] − mean; returns Σ out, Σ out².
 void test_responses(float const* y, unsigned const* rows, std::size_t n, double mean, double* out, double& sum, double& square);

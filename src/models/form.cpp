@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "striate/math/gram.hpp"
+#include "striate/math/panel_product.hpp"
 
 namespace striate::detail {
 namespace {
@@ -52,7 +53,7 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     w.scratch = std::max(w.scratch, (m * m * (is_spectral(form) ? 3 : 1) + m * ne) * 8);
     double const solved = is_spectral(form) ? a : dq;
     w.tile += outer ? 2 * ne * c : 2 * solved * ne * c;
-    w.hats += (outer ? a : solved) * ne * c * 4;
+    w.hats += (outer ? a : solved) * static_cast<double>(panel_round(rows.sets[s].test.size())) * c * 4;
     if (outer && shape.coefficients) {
       w.tile += 2 * m * c;
       w.hats += is_spectral(form) ? 0 : a * m * m * 4;

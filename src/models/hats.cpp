@@ -10,13 +10,7 @@
 namespace striate::detail {
 namespace {
 
-void narrow(double const* from, std::size_t count, float* to) {
-  for (std::size_t i = 0; i < count; ++i) {
-    to[i] = static_cast<float>(from[i]);
-  }
-}
-
-void add_diagonal(std::vector<double>& g, std::size_t n, double value) {
+void add_diagonal(double* g, std::size_t n, double value) {
   for (std::size_t i = 0; i < n; ++i) {
     g[i * (n + 1)] += value;
   }
@@ -39,54 +33,80 @@ std::vector<double> Preparer::scales(std::size_t set) const {
   return scale;
 }
 
-/// Kernel of the training rows, centred on them, and training × test. The direction of ones, which centring makes
-/// exactly null, is lifted to the mean eigenvalue: predictions do not change, and small alphas keep their digits.
-void Preparer::dual_matrices(SetRows const& rows, double const* gram, std::vector<double>& g, std::vector<double>& test) const {
+/// Kernel of a set's training rows (lower triangle), centred on them, and training × test. The direction of ones, which
+/// centring makes exactly null, is lifted to the mean eigenvalue: predictions do not change, and small alphas keep
+/// their digits.
+void Preparer::dual_matrices(std::size_t set, double* g, double* test) const {
+  auto const& rows = s_.rows.sets[set];
   std::size_t const n = rows.train.size(), e = rows.test.size();
-  g.resize(n * n);
-  test.resize(n * e);
-  gather(packed_, gram, rows.train, rows.train, g.data(), n);
-  gather(packed_, gram, rows.train, rows.test, test.data(), n);
-  std::vector<double> mean(n);
-  double all = 0;
-  for (std::size_t j = 0; j < n; ++j) {
-    mean[j] = std::accumulate(g.begin() + static_cast<std::ptrdiff_t>(j * n), g.begin() + static_cast<std::ptrdiff_t>((j + 1) * n), 0.0) /
-              static_cast<double>(n);
-    all += mean[j];
-  }
-  all /= static_cast<double>(n);
+  gather(packed_, gram_of(set), rows.train, rows.train, g, n, true);
+  gather(packed_, gram_of(set), rows.train, rows.test, test, n);
+  // Each entry loses lift[i] + lift[j], which takes the training means of its row and of its column.
+  double const* lift = reinterpret_cast<double const*>(centre_.get()) + set * (s_.rows.row.size() + 1);
   double trace = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    trace += g[i * (n + 1)] - 2 * lift[rows.train[i]];
+  }
+  double const ones = is_spectral(s_.form) ? 0 : trace / static_cast<double>(n) / static_cast<double>(n);
+  std::vector<double> mine(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    mine[i] = lift[rows.train[i]];
+  }
   for (std::size_t j = 0; j < n; ++j) {
-    double const lift = mean[j] - all;
-    for (std::size_t i = 0; i < n; ++i) {
-      g[i + j * n] -= mean[i] + lift;
+    double const here = mine[j] - ones;
+    for (std::size_t i = j; i < n; ++i) {
+      g[i + j * n] -= mine[i] + here;
     }
-    trace += g[j * (n + 1)];
   }
   for (std::size_t j = 0; j < e; ++j) {
-    double* column = test.data() + j * n;
-    double const lift = std::accumulate(column, column + n, 0.0) / static_cast<double>(n) - all;
+    double const here = lift[rows.test[j]];
     for (std::size_t i = 0; i < n; ++i) {
-      column[i] -= mean[i] + lift;
-    }
-  }
-  if (!is_spectral(s_.form)) {
-    double const ones = trace / static_cast<double>(n) / static_cast<double>(n);
-    for (auto& x : g) {
-      x += ones;
+      test[i + j * n] -= mine[i] + here;
     }
   }
 }
 
+/// Training means of the rows of each set's kernel, less half their mean.
+void Preparer::centre(std::size_t first_set, std::size_t last_set) {
+  std::size_t const used = s_.rows.row.size(), b = packed_.block, across = packed_.across;
+  centre_ = team_.shared(s_.rows.sets.size() * (used + 1) * 8);
+  std::vector<Slot> slots;
+  for (std::size_t u = 0; u < (last_set - first_set) * across; ++u) {
+    std::size_t const set = first_set + u / across, first = u % across * b;
+    slots.push_back({(set * (used + 1) + first) * 8, packed_.size(u % across) * 8});
+  }
+  auto* lift = reinterpret_cast<double*>(centre_.get());
+  team_.run(centre_.get(), slots, [&](std::size_t u) {
+    std::size_t const set = first_set + u / across, first = u % across * b;
+    row_sums(packed_, gram_of(set), first, first + packed_.size(u % across), s_.rows.sets[set].train, lift + slots[u].offset / 8);
+  });
+  std::vector<Slot> whole;
+  for (std::size_t set = first_set; set < last_set; ++set) {
+    whole.push_back({set * (used + 1) * 8, used * 8});
+  }
+  team_.run(centre_.get(), whole, [&](std::size_t u) {
+    double* mine = lift + (first_set + u) * (used + 1);
+    auto const& train = s_.rows.sets[first_set + u].train;
+    auto const n = static_cast<double>(train.size());
+    double all = 0;
+    for (auto i : train) {
+      all += mine[i] / n;
+    }
+    for (std::size_t i = 0; i < used; ++i) {
+      mine[i] = mine[i] / n - all / n / 2;
+    }
+  });
+}
+
 /// Gram of the standardised features over a training set, and the standardised test rows, features × test.
-void Preparer::primal_matrices(std::size_t set, std::vector<double>& g, std::vector<double>& test) const {
+void Preparer::primal_matrices(std::size_t set, double* g, double* test) const {
   std::size_t const p = s_.p, used = s_.rows.row.size(), width = stats_size(s_.rows.sets.size());
   auto const& rows = s_.rows.sets[set];
   auto const* stats = reinterpret_cast<double const*>(stats_.get());
   auto const* grams = reinterpret_cast<double const*>(gram_.get());
   auto const* x = reinterpret_cast<float const*>(x_.get());
   auto const n = static_cast<double>(rows.train.size());
-  g.assign(p * p, 0.0);
+  std::fill_n(g, p * p, 0.0);
   for (auto block : s_.rows.blocks.sets[set]) {
     double const* part = grams + block * packed_.doubles();
     for (std::size_t b = 0; b < packed_.blocks(); ++b) {
@@ -94,7 +114,7 @@ void Preparer::primal_matrices(std::size_t set, std::vector<double>& g, std::vec
       packed_.position(b, bi, bj);
       double const* from = part + b * packed_.block * packed_.block;
       for (std::size_t c = 0; c < packed_.size(bj); ++c) {
-        double* to = g.data() + bi * packed_.block + (bj * packed_.block + c) * p;
+        double* to = g + bi * packed_.block + (bj * packed_.block + c) * p;
         for (std::size_t r = 0; r < packed_.size(bi); ++r) {
           to[r] += from[r + c * packed_.block];
         }
@@ -102,7 +122,6 @@ void Preparer::primal_matrices(std::size_t set, std::vector<double>& g, std::vec
     }
   }
   std::vector<double> const scale = scales(set);
-  test.resize(p * rows.test.size());
   for (std::size_t j = 0; j < p; ++j) {
     double const mean_j = stats[j * width + 1 + 2 * set];
     for (std::size_t i = j; i < p; ++i) {  // the lower triangle
@@ -115,141 +134,129 @@ void Preparer::primal_matrices(std::size_t set, std::vector<double>& g, std::vec
   }
 }
 
+/// Where the hats of an inner set at skeleton alpha j are packed.
+float* Preparer::inner_hat(std::size_t set, std::size_t j) const {
+  return at(inner_at_[set]) + j * panel_round(s_.rows.sets[set].test.size()) * s_.sets[set].depth;
+}
+
 /// Outer hats and, where coefficients are wanted, the inverse, of one alpha. scale (primal) turns Xᵀy of raw
 /// features into that of standardised ones, and weights back.
 void Preparer::write_outer(std::size_t alpha, std::size_t m, double const* solved, double const* inverse, double const* scale) {
-  std::size_t const e = s_.rows.n_test;
-  float* hat = at(outer_at_[alpha]);
-  for (std::size_t c = 0; c < e; ++c) {
-    for (std::size_t i = 0; i < m; ++i) {
-      hat[i + c * m] = static_cast<float>(solved[i + c * m] * (scale == nullptr ? 1 : scale[i]));
-    }
-  }
+  pack_rows<double>({.from = solved, .row_stride = m, .depth_scale = scale}, s_.rows.n_test, m, at(outer_at_[alpha]));
   if (inverse != nullptr) {
-    float* w = at(inverse_at_[alpha]);
-    for (std::size_t c = 0; c < m; ++c) {
-      for (std::size_t i = 0; i < m; ++i) {
-        w[i + c * m] = static_cast<float>(inverse[i + c * m] * (scale == nullptr ? 1 : scale[i] * scale[c]));
-      }
-    }
+    pack_rows<double>({.from = inverse, .row_stride = m, .row_scale = scale, .depth_scale = scale}, m, m, at(inverse_at_[alpha]));
   }
 }
 
-bool Preparer::block_inverse_unit(std::size_t j) {
+bool Preparer::block_inverse_unit(std::size_t j, Scratch& scratch) {
   std::size_t const n = s_.rows.n_train, alpha = s_.skeleton.chosen[j];
-  std::vector<double> g, test;
-  dual_matrices(s_.rows.outer(), gram_of(0), g, test);
+  double* g = scratch.g.grow(n * n);
+  double* test = scratch.test.grow(n * s_.rows.n_test);
+  dual_matrices(s_.rows.inner(), g, test);
   add_diagonal(g, n, s_.alphas[alpha]);
-  if (!blas::cholesky(n, g.data(), n)) {
+  if (!blas::cholesky(n, g, n)) {
     return false;
   }
-  if (!s_.rows.outer().test.empty()) {
-    blas::cholesky_solve(n, s_.rows.n_test, g.data(), n, test.data(), n);
+  if (s_.rows.n_test > 0) {
+    blas::cholesky_solve(n, s_.rows.n_test, g, n, test, n);
   }
-  blas::cholesky_inverse(n, g.data(), n);
-  write_outer(alpha, n, test.data(), s_.options.coefficients ? g.data() : nullptr, nullptr);
-  std::vector<double> ones(n);
-  double total = 0;
+  blas::cholesky_inverse(n, g, n);
+  write_outer(alpha, n, test, s_.options.coefficients ? g : nullptr, nullptr);
+  std::vector<double> ones(n, 0.0);  // G⁻¹1 / sqrt(1ᵀG⁻¹1): B = G⁻¹ − ones onesᵀ
   for (std::size_t c = 0; c < n; ++c) {
-    ones[c] = std::accumulate(g.begin() + static_cast<std::ptrdiff_t>(c * n), g.begin() + static_cast<std::ptrdiff_t>((c + 1) * n), 0.0);
-    total += ones[c];
-  }
-  for (std::size_t c = 0; c < n; ++c) {
-    double const factor = ones[c] / total;
     for (std::size_t r = 0; r < n; ++r) {
-      g[r + c * n] -= ones[r] * factor;
+      ones[r] += g[r + c * n];
     }
   }
+  double const total = std::sqrt(std::accumulate(ones.begin(), ones.end(), 0.0));
+  for (auto& x : ones) {
+    x /= total;
+  }
   for (std::size_t set = 0; set < s_.rows.inner(); ++set) {
-    block_inverse_inner(j, set, g.data());
+    block_inverse_inner(j, set, g, ones.data(), scratch);
   }
   return true;
 }
 
 /// Leaves the rows out that are no training rows of the set; keeps the hats of its test rows.
-void Preparer::block_inverse_inner(std::size_t j, std::size_t set, double const* b) {
+void Preparer::block_inverse_inner(std::size_t j, std::size_t set, double const* inverse, double const* ones, Scratch& scratch) {
   std::size_t const n = s_.rows.n_train;
   auto const& rows = s_.rows.sets[set];
   std::vector<std::uint32_t> left;
   std::set_difference(s_.rows.outer().train.begin(), s_.rows.outer().train.end(), rows.train.begin(), rows.train.end(),
                       std::back_inserter(left));
   std::size_t const nr = rows.train.size(), nl = left.size(), e = rows.test.size();
-  std::vector<double> block, cross, wanted;
-  block.resize(nl * nl);
-  cross.resize(nr * nl);
+  double* block = scratch.block.grow(nl * nl);
+  double* cross = scratch.cross.grow(nr * nl);
   for (std::size_t c = 0; c < nl; ++c) {
-    double const* column = b + left[c] * n;
+    double const* column = inverse + left[c] * n;
+    double const here = ones[left[c]];
     for (std::size_t r = 0; r < nl; ++r) {
-      block[r + c * nl] = column[left[r]];
+      block[r + c * nl] = column[left[r]] - ones[left[r]] * here;
     }
     for (std::size_t r = 0; r < nr; ++r) {
-      cross[r + c * nr] = column[rows.train[r]];
+      cross[r + c * nr] = column[rows.train[r]] - ones[rows.train[r]] * here;
     }
   }
-  if (!blas::cholesky(nl, block.data(), nl)) {
+  if (!blas::cholesky(nl, block, nl)) {
     fail(Exit::internal, "an inner fold's block is not positive definite at alpha {}", s_.alphas[s_.skeleton.chosen[j]]);
   }
-  double const* hat = cross.data();
+  double const* hat = cross;
   if (left == rows.test) {
-    blas::cholesky_solve_right(nr, nl, block.data(), nl, cross.data(), nr);
+    blas::cholesky_solve_right(nr, nl, block, nl, cross, nr);
   } else {
     std::vector<double> unit(nl * e, 0.0);
     for (std::size_t c = 0; c < e; ++c) {
       auto const at = std::lower_bound(left.begin(), left.end(), rows.test[c]) - left.begin();
       unit[static_cast<std::size_t>(at) + c * nl] = 1;
     }
-    blas::cholesky_solve(nl, e, block.data(), nl, unit.data(), nl);
-    wanted.resize(nr * e);
-    blas::gemm('N', 'N', nr, e, nl, 1.0, cross.data(), nr, unit.data(), nl, 0.0, wanted.data(), nr);
-    hat = wanted.data();
+    blas::cholesky_solve(nl, e, block, nl, unit.data(), nl);
+    double* wanted = scratch.wanted.grow(nr * e);
+    blas::gemm('N', 'N', nr, e, nl, 1.0, cross, nr, unit.data(), nl, 0.0, wanted, nr);
+    hat = wanted;
   }
-  float* out = at(inner_at_[set]) + j * nr * e;
   double const mean = 1 / static_cast<double>(nr);  // hats give deviations from the training mean
-  for (std::size_t i = 0; i < nr * e; ++i) {
-    out[i] = static_cast<float>(-hat[i] - mean);
-  }
+  pack_rows<double>({.from = hat, .row_stride = nr, .factor = -1, .offset = -mean}, e, nr, inner_hat(set, j));
 }
 
-bool Preparer::set_unit(std::size_t set, std::size_t j) {
+bool Preparer::set_unit(std::size_t set, std::size_t j, Scratch& scratch) {
   auto const& rows = s_.rows.sets[set];
   std::size_t const alpha = s_.skeleton.chosen[j], e = rows.test.size();
-  bool const outer = set + 1 == s_.rows.sets.size();
-  std::vector<double> g, test;
+  bool const outer = set + 1 == s_.rows.sets.size(), dual = s_.form == Form::dual;
+  std::size_t const m = dual ? rows.train.size() : s_.p;
+  double* g = scratch.g.grow(m * m);
+  double* test = scratch.test.grow(m * e);
   std::vector<double> scale;
-  std::size_t m = rows.train.size();
-  if (s_.form == Form::dual) {
-    dual_matrices(rows, gram_of(set), g, test);
+  if (dual) {
+    dual_matrices(set, g, test);
   } else {
     primal_matrices(set, g, test);
     scale = scales(set);
-    m = s_.p;
   }
   add_diagonal(g, m, s_.alphas[alpha]);
-  if (!blas::cholesky(m, g.data(), m)) {
+  if (!blas::cholesky(m, g, m)) {
     return false;
   }
   if (e > 0) {
-    blas::cholesky_solve(m, e, g.data(), m, test.data(), m);
+    blas::cholesky_solve(m, e, g, m, test, m);
   }
-  double const* d = scale.empty() ? nullptr : scale.data();
-  if (outer) {
-    if (s_.options.coefficients) {
-      blas::cholesky_inverse(m, g.data(), m);
-    }
-    write_outer(alpha, m, test.data(), s_.options.coefficients ? g.data() : nullptr, d);
+  double const* d = dual ? nullptr : scale.data();
+  if (!outer) {
+    pack_rows<double>({.from = test, .row_stride = m, .depth_scale = d}, e, m, inner_hat(set, j));
     return true;
   }
-  for (std::size_t c = 0; d != nullptr && c < e; ++c) {
-    for (std::size_t i = 0; i < m; ++i) {
-      test[i + c * m] *= d[i];
-    }
+  if (s_.options.coefficients) {
+    blas::cholesky_inverse(m, g, m);
   }
-  narrow(test.data(), m * e, at(inner_at_[set]) + j * m * e);
+  write_outer(alpha, m, test, s_.options.coefficients ? g : nullptr, d);
   return true;
 }
 
 /// One unit an alpha (block-inverse) or a (set, alpha). False where alphas had to be dropped.
 bool Preparer::factor(std::size_t first_set, std::size_t last_set) {
+  if (is_dual(s_.form)) {
+    centre(s_.form == Form::block_inverse ? s_.rows.inner() : first_set, last_set);
+  }
   std::size_t const q = s_.q(), sets = s_.rows.sets.size();
   bool const together = s_.form == Form::block_inverse;
   std::size_t const count = together ? q : q * (last_set - first_set);
@@ -257,22 +264,25 @@ bool Preparer::factor(std::size_t first_set, std::size_t last_set) {
   for (std::size_t u = 0; u < count; ++u) {
     std::size_t const j = u % q, alpha = s_.skeleton.chosen[j];
     for (std::size_t set = together ? 0 : first_set + u / q; set < (together ? sets : first_set + u / q + 1); ++set) {
-      std::size_t const bytes = ld_[set] * s_.rows.sets[set].test.size() * 4;
+      std::size_t const e = s_.rows.sets[set].test.size(), m = most_[set];
       if (set + 1 < sets) {
+        std::size_t const bytes = panel_round(e) * m * 4;
         slots[u].push_back({inner_at_[set] + j * bytes, bytes});
         continue;
       }
-      slots[u].push_back({outer_at_[alpha], bytes});
+      slots[u].push_back({outer_at_[alpha], packed_size(e, m) * 4});
       if (s_.options.coefficients) {
-        slots[u].push_back({inverse_at_[alpha], s_.sets[set].basis_rows * s_.sets[set].basis_rows * 4});
+        slots[u].push_back({inverse_at_[alpha], packed_size(m, m) * 4});
       }
     }
     slots[u].push_back({flags_at_ + u * 8, 8});
   }
   auto* flags = reinterpret_cast<double*>(hats_.get() + flags_at_);
   team_.run(hats_.get(), slots, [&](std::size_t u) {
-    bool const fine = together ? block_inverse_unit(u) : set_unit(first_set + u / q, u % q);
+    auto scratch = pool_.take();
+    bool const fine = together ? block_inverse_unit(u, *scratch) : set_unit(first_set + u / q, u % q, *scratch);
     flags[u] = fine ? 1 : -1;
+    pool_.give(std::move(scratch));
   });
   std::vector<double> bad;
   for (std::size_t u = 0; u < count; ++u) {
@@ -300,8 +310,8 @@ void Preparer::interpolate() {
   if (s_.skeleton.exact()) {
     return;
   }
-  std::size_t const q = s_.q(), m = ld_.back(), hat = m * s_.rows.n_test;
-  std::size_t const inverse = s_.options.coefficients ? m * m : 0;
+  std::size_t const q = s_.q(), m = most_.back(), hat = packed_size(s_.rows.n_test, m);
+  std::size_t const inverse = s_.options.coefficients ? packed_size(m, m) : 0;
   std::vector<std::size_t> missing;
   Slots slots;
   for (std::size_t a = 0; a < s_.alphas.size(); ++a) {
@@ -323,7 +333,10 @@ void Preparer::interpolate() {
           sum[i] += w * static_cast<double>(from[i]);
         }
       }
-      narrow(sum, n, at(place[a]) + first);
+      float* to = at(place[a]) + first;
+      for (std::size_t i = 0; i < n; ++i) {
+        to[i] = static_cast<float>(sum[i]);
+      }
     }
   };
   team_.run(hats_.get(), slots, [&](std::size_t u) {

@@ -10,8 +10,6 @@ namespace {
 
 constexpr double gib = 1024.0 * 1024 * 1024;
 
-std::size_t round_up(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 Shape shape_of(Design const& design, ModelOptions const& options, bool ols, std::size_t alphas) {
   Shape s;
   s.p = design.X.cols();
@@ -79,6 +77,7 @@ bool Preparer::all_groups() {
     }
   }
   gram_.reset();
+  centre_.reset();
   if (is_spectral(s_.form)) {
     spectral_hats();
   } else {
@@ -106,45 +105,48 @@ void Preparer::choose_alphas() {
                       : alpha_skeleton(s_.alphas, trace_ * static_cast<double>(s_.rows.n_train));
 }
 
-/// Places of everything that outlives prepare, in one shared allocation.
+/// Places of everything that outlives prepare, in one shared allocation. Matrices are packed for panel_product.
 void Preparer::layout() {
   std::size_t const q = s_.q(), a = s_.alphas.size(), sets = s_.rows.sets.size();
-  bool const spectral = is_spectral(s_.form);
+  bool const spectral = is_spectral(s_.form), coefficients = s_.options.coefficients;
   std::size_t at = 0;
-  auto place = [&](std::size_t bytes) {
+  auto place = [&](std::size_t floats) {
     std::size_t const here = at;
-    at += round_up(bytes);
+    at += round_up(floats * 4, 64);
     return here;
   };
-  inner_at_.assign(sets, 0);
-  basis_at_.assign(sets, 0);
-  values_at_.assign(sets, 0);
-  cross_at_.assign(sets, 0);
+  for (auto* v : {&inner_at_, &basis_at_, &values_at_, &cross_at_, &most_}) {
+    v->assign(sets, 0);
+  }
   outer_at_.assign(a, 0);
   inverse_at_.assign(a, 0);
+  x_at_.clear();
   s_.sets.assign(sets, {});
-  ld_.assign(sets, 0);
   for (std::size_t s = 0; s < sets; ++s) {
     auto const& rows = s_.rows.sets[s];
-    std::size_t const m = is_dual(s_.form) ? rows.train.size() : s_.p;
+    std::size_t const m = is_dual(s_.form) ? rows.train.size() : s_.p, e = rows.test.size();
+    std::size_t const depth = most_[s] = spectral ? most_components(shape_, rows.train.size()) : m;
     s_.sets[s].basis_rows = m;
-    std::size_t const ld = spectral ? most_components(shape_, rows.train.size()) : m;
-    s_.sets[s].depth = ld_[s] = ld;
+    s_.sets[s].depth = depth;
     if (spectral) {
-      basis_at_[s] = place(m * ld * 4);
-      values_at_[s] = place((ld + 2) * 8);
-      cross_at_[s] = place(rows.test.size() * ld * 4);
+      basis_at_[s] = place(packed_size(depth, m));
+      values_at_[s] = place(2 * (depth + 2));
+      cross_at_[s] = place(e * depth);
     }
     if (s + 1 < sets) {
-      inner_at_[s] = place(ld * q * rows.test.size() * 4);
+      inner_at_[s] = place(packed_size(q * panel_round(e), depth));
       continue;
     }
     for (std::size_t i = 0; i < a; ++i) {
-      outer_at_[i] = place(ld * rows.test.size() * 4);
-      inverse_at_[i] = s_.options.coefficients && !spectral ? place(m * m * 4) : 0;
+      outer_at_[i] = place(packed_size(e, depth));
+      inverse_at_[i] = coefficients && !spectral ? place(packed_size(m, m)) : 0;
     }
+    back_at_ = coefficients && spectral ? place(packed_size(m, depth)) : 0;
   }
-  flags_at_ = place(std::max(sets * q, sets) * 8);
+  for (std::size_t b = 0; !is_dual(s_.form) && b < s_.rows.blocks.blocks(); ++b) {
+    x_at_.push_back(place(packed_size(s_.p, s_.rows.blocks.begin[b + 1] - s_.rows.blocks.begin[b])));
+  }
+  flags_at_ = place(2 * std::max(sets * q, sets));
   if (static_cast<double>(at) > budget_) {
     fail(Exit::limit, "a fold of {} stimuli needs {:.1f} GiB for its hat matrices but the budget is {:.1f} GiB; raise memory, or use "
          "fewer alphas or inner folds", s_.rows.n_train, static_cast<double>(at) / gib, budget_ / gib);
@@ -153,11 +155,49 @@ void Preparer::layout() {
   hats_ = team_.shared(at);
 }
 
+/// Primal: Xᵀ of each block of training rows.
+void Preparer::pack_features() {
+  constexpr std::size_t features_per_unit = 4 * panel_rows;
+  std::size_t const used = s_.rows.row.size(), per_block = (s_.p + features_per_unit - 1) / features_per_unit;
+  auto const& begin = s_.rows.blocks.begin;
+  std::vector<Slot> slots;
+  for (std::size_t u = 0; u < per_block * x_at_.size(); ++u) {
+    std::size_t const b = u / per_block, first = u % per_block * features_per_unit, rows = begin[b + 1] - begin[b];
+    slots.push_back({x_at_[b] + first * rows * 4, panel_round(std::min(features_per_unit, s_.p - first)) * rows * 4});
+  }
+  auto const* x = reinterpret_cast<float const*>(x_.get());
+  team_.run(hats_.get(), slots, [&](std::size_t u) {
+    std::size_t const b = u / per_block, first = u % per_block * features_per_unit;
+    pack_rows<float>({.from = x + begin[b] + first * used, .row_stride = used}, std::min(features_per_unit, s_.p - first),
+                     begin[b + 1] - begin[b], at(slots[u].offset));
+  });
+  x_.reset();
+}
+
 void Preparer::finish() {
   std::size_t const sets = s_.rows.sets.size();
-  pack();
+  bool const spectral = is_spectral(s_.form);
+  if (!is_dual(s_.form)) {
+    pack_features();
+  }
+  for (std::size_t s = 0; s < sets; ++s) {
+    s_.sets[s].inner = at(inner_at_[s]);
+    s_.sets[s].basis = at(basis_at_[s]);
+  }
+  for (std::size_t i = 0; i < s_.alphas.size(); ++i) {
+    s_.outer.push_back(at(outer_at_[i]));
+    s_.inverse.push_back(at(inverse_at_[i]));
+  }
+  for (auto offset : x_at_) {
+    s_.x.push_back(at(offset));
+  }
+  s_.basis_back = at(back_at_);
+  if (spectral) {
+    auto const* values = reinterpret_cast<double const*>(hats_.get() + values_at_.back()) + 2;
+    s_.eigenvalues.assign(values, values + s_.sets.back().depth);
+  }
   s_.stats = reinterpret_cast<double const*>(stats_.get());
-  s_.owned.push_back(stats_);
+  s_.owned = {stats_, hats_};
   auto& r = s_.report;
   r.form = name_of(s_.form);
   r.alphas = s_.alphas;

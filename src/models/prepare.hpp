@@ -1,8 +1,38 @@
 #pragma once
 /// The steps of prepare(): stream the features into Gram matrices, factor, write hats.
+#include <mutex>
+
 #include "fold.hpp"
+#include "striate/math/buffer.hpp"
+#include "striate/math/panel_product.hpp"
 
 namespace striate::detail {
+
+/// Matrices of one unit of work at a time, kept from unit to unit.
+struct Scratch {
+  Buffer<double> g, test, block, cross, wanted;
+};
+
+class ScratchPool {
+ public:
+  [[nodiscard]] std::unique_ptr<Scratch> take() {
+    std::lock_guard const lock(mutex_);
+    if (free_.empty()) {
+      return std::make_unique<Scratch>();
+    }
+    auto s = std::move(free_.back());
+    free_.pop_back();
+    return s;
+  }
+  void give(std::unique_ptr<Scratch> s) {
+    std::lock_guard const lock(mutex_);
+    free_.push_back(std::move(s));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Scratch>> free_;
+};
 
 class Preparer {
  public:
@@ -17,8 +47,7 @@ class Preparer {
   void layout();
   bool all_groups();
   void finish();
-  // pack.cpp
-  void pack();
+  void pack_features();
   // stream.cpp
   void allocate();
   void stream(std::size_t first_set, std::size_t last_set);
@@ -30,16 +59,18 @@ class Preparer {
   [[nodiscard]] double trace_per_row() const;
   // hats.cpp
   [[nodiscard]] bool factor(std::size_t first_set, std::size_t last_set);
-  bool block_inverse_unit(std::size_t j);
-  void block_inverse_inner(std::size_t j, std::size_t set, double const* b);
-  bool set_unit(std::size_t set, std::size_t j);
+  bool block_inverse_unit(std::size_t j, Scratch& scratch);
+  void block_inverse_inner(std::size_t j, std::size_t set, double const* inverse, double const* ones, Scratch& scratch);
+  bool set_unit(std::size_t set, std::size_t j, Scratch& scratch);
   void write_outer(std::size_t alpha, std::size_t m, double const* solved, double const* inverse, double const* scale);
+  [[nodiscard]] float* inner_hat(std::size_t set, std::size_t j) const;
   void interpolate();
-  void dual_matrices(SetRows const& rows, double const* gram, std::vector<double>& g, std::vector<double>& test) const;
-  void primal_matrices(std::size_t set, std::vector<double>& g, std::vector<double>& test) const;
+  void centre(std::size_t first_set, std::size_t last_set);
+  void dual_matrices(std::size_t set, double* g, double* test) const;
+  void primal_matrices(std::size_t set, double* g, double* test) const;
   // spectral.cpp
   void decompose(std::size_t first_set, std::size_t last_set);
-  void spectral_unit(std::size_t set);
+  void spectral_unit(std::size_t set, Scratch& scratch);
   [[nodiscard]] std::size_t kept(double const* values, std::size_t count, double total, std::size_t m) const;
   void spectral_hats();
 
@@ -54,14 +85,15 @@ class Preparer {
   FoldState& s_;
   Shape shape_;
   PackedShape packed_;
-  std::shared_ptr<std::byte> stats_, x_, gram_, hats_;   ///< hats_: before packing
+  std::shared_ptr<std::byte> stats_, x_, gram_, centre_, hats_;
   std::size_t grams_ = 1, group_ = 1, group_first_ = 0;  ///< Gram matrices in all, in memory at once, first of those
   bool have_stats_ = false;
   double trace_ = 0;                                     ///< trace(K)/n of the outer training rows
   // Offsets into hats_, in bytes.
-  std::vector<std::size_t> inner_at_, basis_at_, values_at_, cross_at_, outer_at_, inverse_at_;
-  std::vector<std::size_t> ld_;                          ///< of the hats of each set
-  std::size_t flags_at_ = 0;
+  std::vector<std::size_t> inner_at_, basis_at_, values_at_, cross_at_, outer_at_, inverse_at_, x_at_;
+  std::vector<std::size_t> most_;                        ///< depth of the hats of each set, at most
+  std::size_t flags_at_ = 0, back_at_ = 0;
+  ScratchPool pool_;
 };
 
 }  // namespace striate::detail

@@ -269,9 +269,9 @@ void Fitted::inner(Responses const& r, std::size_t first, TileResult& out, std::
     std::size_t ld = 0;
     float const* z = project(r, set, ld, work);
     auto const& hats = s_.sets[set];
-    std::size_t const rows = padded_rows(q * e);
+    std::size_t const rows = padded_rows(q * panel_round(e));
     float* p = work.predictions.grow(rows * r.width);
-    panel_product(hats.inner, q * e, hats.depth, z, ld, r.width, p, work.slivers);
+    panel_product(hats.inner, q * panel_round(e), hats.depth, z, ld, r.width, p, work.slivers);
     for (std::size_t t = 0; t < r.targets; ++t) {
       if (out.flag[first + t] == TargetFlag::ok) {
         inner_target(r, set, t, p + t * rows, mean_scores.data() + t * a,
@@ -286,20 +286,22 @@ void Fitted::inner_target(Responses const& r, std::size_t set, std::size_t t, fl
   std::size_t const a = s_.alphas.size(), q = s_.q();
   auto const& test = s_.rows.sets[set].test;
   std::size_t const e = test.size();
+  std::size_t stride = panel_round(e);
   if (!s_.skeleton.exact()) {  // predictions at all alphas from those of the skeleton
     float* w = work.result.grow(q * a + e * a);
     for (std::size_t i = 0; i < q * a; ++i) {
       w[i] = static_cast<float>(s_.skeleton.weight[i]);
     }
-    blas::gemm('N', 'N', e, a, q, 1.0F, p, e, w, q, 0.0F, w + q * a, e);
+    blas::gemm('N', 'N', e, a, q, 1.0F, p, stride, w, q, 0.0F, w + q * a, e);
     p = w + q * a;
+    stride = e;
   }
   Moments m;
   m.n = static_cast<double>(e);
   double* y = work.small.grow(e);
   test_responses(r.y + t * r.used, test.data(), e, training_mean(r, t, set), y, m.y, m.yy);
   auto* sums = reinterpret_cast<Sums*>(work.moments.grow(a * 3));
-  prediction_sums(p, e, a, y, sums);
+  prediction_sums(p, e, stride, a, y, sums);
   auto const folds = static_cast<double>(s_.rows.inner());
   for (std::size_t i = 0; i < a; ++i) {
     m.f = sums[i].f;
@@ -392,7 +394,7 @@ void Fitted::test_group(Responses const& r, std::size_t first, std::size_t alpha
     double* y = work.small.grow(e);
     test_responses(r.y + t * r.used, s_.rows.outer().test.data(), e, 0, y, m.y, m.yy);
     Sums sums;
-    prediction_sums(p + g * rows, e, 1, y, &sums);
+    prediction_sums(p + g * rows, e, rows, 1, y, &sums);
     m.f = sums.f;
     m.ff = sums.ff;
     m.yf = sums.fy;

@@ -30,9 +30,7 @@ TEST(PanelProduct, EqualsTheDefinitionAtEveryShape) {
   for (auto [m, k, n] : std::vector<std::array<std::size_t, 3>>{{1, 1, 8}, {47, 5, 16}, {48, 256, 8}, {97, 300, 520}, {200, 601, 24}}) {
     auto const at = random_floats(m * k, 1), b = random_floats(k * n, 2);
     std::vector<float> packed(packed_size(m, k)), c(padded_rows(m) * n, 9);
-    for (std::size_t p = 0; p * panel_rows < m; ++p) {
-      pack_panel(at.data(), k, 1, m, k, p, packed.data() + p * panel_rows * k);
-    }
+    pack_rows<float>({.from = at.data(), .row_stride = k}, m, k, packed.data());
     panel_product(packed.data(), m, k, b.data(), k, n, c.data(), scratch);
     for (std::size_t j = 0; j < n; ++j) {
       for (std::size_t i = 0; i < padded_rows(m); ++i) {
@@ -50,9 +48,7 @@ TEST(PanelProduct, AColumnsBitsDoNotDependOnItsPlace) {
   std::size_t const m = 150, k = 777, n = 528;
   auto const at = random_floats(m * k, 3), column = random_floats(k, 4);
   std::vector<float> packed(packed_size(m, k)), b(k * n), c(padded_rows(m) * n);
-  for (std::size_t p = 0; p * panel_rows < m; ++p) {
-    pack_panel(at.data(), k, 1, m, k, p, packed.data() + p * panel_rows * k);
-  }
+  pack_rows<float>({.from = at.data(), .row_stride = k}, m, k, packed.data());
   for (std::size_t j = 0; j < n; ++j) {
     std::copy(column.begin(), column.end(), b.begin() + static_cast<std::ptrdiff_t>(j * k));
   }

@@ -1,6 +1,8 @@
 #pragma once
 /// Uninitialised, 64-byte aligned memory that only ever grows: a worker reuses it from tile to tile, so that the
 /// kernel does not hand out (and zero) fresh pages for every tile.
+#include <sys/mman.h>
+
 #include <cstddef>
 #include <cstdlib>
 #include <new>
@@ -28,8 +30,15 @@ class Buffer {
     if (n > size_) {
       std::free(std::exchange(data_, nullptr));
       size_ = 0;
-      std::size_t const bytes = (n * sizeof(T) + 63) / 64 * 64;
-      data_ = static_cast<T*>(std::aligned_alloc(64, bytes));
+      constexpr std::size_t huge = std::size_t{1} << 21;  // large buffers on huge pages: first touches are dear otherwise
+      std::size_t const align = n * sizeof(T) >= 2 * huge ? huge : 64;
+      std::size_t const bytes = (n * sizeof(T) + align - 1) / align * align;
+      data_ = static_cast<T*>(std::aligned_alloc(align, bytes));
+#ifdef MADV_HUGEPAGE
+      if (align == huge && data_ != nullptr) {
+        (void)madvise(data_, bytes, MADV_HUGEPAGE);
+      }
+#endif
       if (data_ == nullptr) {
         throw std::bad_alloc();
       }

@@ -11,18 +11,36 @@
 
 namespace striate {
 
-inline constexpr std::size_t panel_rows = 48;  ///< rows of a packed panel: three vectors of AVX-512, six of AVX2
+inline constexpr std::size_t panel_rows = 16;  ///< rows of a packed panel: a vector of AVX-512, two of AVX2
 inline constexpr std::size_t sliver = 8;       ///< columns of the other factor that are multiplied at a time
 
-[[nodiscard]] inline std::size_t padded_rows(std::size_t rows) { return (rows + panel_rows - 1) / panel_rows * panel_rows; }
-[[nodiscard]] inline std::size_t padded_cols(std::size_t cols) { return (cols + sliver - 1) / sliver * sliver; }
-/// Floats of a packed rows × depth matrix: panels of 48 rows, each depth × 48.
+[[nodiscard]] inline std::size_t round_up(std::size_t n, std::size_t step) { return (n + step - 1) / step * step; }
+/// Rows that a block of rows takes in a packed matrix.
+[[nodiscard]] inline std::size_t panel_round(std::size_t rows) { return round_up(rows, panel_rows); }
+/// Rows of the result of panel_product, and its leading dimension: whole groups of three panels.
+[[nodiscard]] inline std::size_t padded_rows(std::size_t rows) { return round_up(rows, 3 * panel_rows); }
+[[nodiscard]] inline std::size_t padded_cols(std::size_t cols) { return round_up(cols, sliver); }
+/// Floats of a packed rows × depth matrix: panels of 16 rows, each depth × 16, in whole groups of three.
 [[nodiscard]] inline std::size_t packed_size(std::size_t rows, std::size_t depth) { return padded_rows(rows) * depth; }
 
-/// Packs panel number `panel` of A (rows × depth), whose element (r, k) is a[r * row_stride + k * depth_stride]. Rows
-/// past the end are zero. out: depth × 48.
-void pack_panel(float const* a, std::size_t row_stride, std::size_t depth_stride, std::size_t rows, std::size_t depth,
-                std::size_t panel, float* out);
+/// A matrix to pack: element (r, k) is (from[r * row_stride + k * depth_stride] * factor + offset) * row_scale[r] *
+/// depth_scale[k]; null scales are ones.
+template <class T>
+struct PackSource {
+  T const* from = nullptr;
+  std::size_t row_stride = 1, depth_stride = 1;
+  double factor = 1, offset = 0;
+  double const* row_scale = nullptr;
+  double const* depth_scale = nullptr;
+};
+
+/// Packs rows × depth elements as panels of 16 rows; rows past the end are zero. out: panel_round(rows) * depth floats.
+/// Blocks of rows packed one after the other (each rounded up) make one matrix; what follows the last block up to
+/// packed_size must be zero.
+template <class T>
+void pack_rows(PackSource<T> const& source, std::size_t rows, std::size_t depth, float* out);
+extern template void pack_rows(PackSource<float> const&, std::size_t, std::size_t, float*);
+extern template void pack_rows(PackSource<double> const&, std::size_t, std::size_t, float*);
 
 /// C = A B. A packed (rows × depth), B depth × cols column-major, C padded_rows(rows) × cols with leading dimension
 /// padded_rows(rows). cols must be a multiple of `sliver`. `scratch` is kept from call to call. Thread-safe.
