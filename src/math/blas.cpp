@@ -37,7 +37,8 @@ namespace {
 
 int as_int(std::size_t n) {
   if (n > static_cast<std::size_t>(INT_MAX)) {
-    fail(Exit::limit, "a matrix of {} rows or columns (the BLAS counts with 32-bit integers); use fewer rows or features", n);
+    fail(Exit::limit,
+         "a matrix of {} rows or columns (the BLAS counts with 32-bit integers); use fewer rows or features", n);
   }
   return static_cast<int>(n);
 }
@@ -64,20 +65,20 @@ char const* description() {
 #endif
 }
 
-void gemm(char trans_a, char trans_b, std::size_t m, std::size_t n, std::size_t k, float alpha, float const* a, std::size_t lda,
-          float const* b, std::size_t ldb, float beta, float* c, std::size_t ldc) {
+void gemm(char trans_a, char trans_b, std::size_t m, std::size_t n, std::size_t k, float alpha, float const* a,
+          std::size_t lda, float const* b, std::size_t ldb, float beta, float* c, std::size_t ldc) {
   int const im = as_int(m), in = as_int(n), ik = as_int(k), ia = as_int(lda), ib = as_int(ldb), ic = as_int(ldc);
   sgemm_(&trans_a, &trans_b, &im, &in, &ik, &alpha, a, &ia, b, &ib, &beta, c, &ic);
 }
 
-void gemm(char trans_a, char trans_b, std::size_t m, std::size_t n, std::size_t k, double alpha, double const* a, std::size_t lda,
-          double const* b, std::size_t ldb, double beta, double* c, std::size_t ldc) {
+void gemm(char trans_a, char trans_b, std::size_t m, std::size_t n, std::size_t k, double alpha, double const* a,
+          std::size_t lda, double const* b, std::size_t ldb, double beta, double* c, std::size_t ldc) {
   int const im = as_int(m), in = as_int(n), ik = as_int(k), ia = as_int(lda), ib = as_int(ldb), ic = as_int(ldc);
   dgemm_(&trans_a, &trans_b, &im, &in, &ik, &alpha, a, &ia, b, &ib, &beta, c, &ic);
 }
 
-void gemv(char trans, std::size_t m, std::size_t n, double alpha, double const* a, std::size_t lda, double const* x, double beta,
-          double* y) {
+void gemv(char trans, std::size_t m, std::size_t n, double alpha, double const* a, std::size_t lda, double const* x,
+          double beta, double* y) {
   int const im = as_int(m), in = as_int(n), ia = as_int(lda), one = 1;
   dgemv_(&trans, &im, &in, &alpha, a, &ia, x, &one, &beta, y, &one);
 }

@@ -27,8 +27,8 @@ void PackedShape::position(std::size_t index, std::size_t& i, std::size_t& j) co
   j = index - i * (i + 1) / 2;
 }
 
-void gather(PackedShape const& shape, double const* data, std::span<std::uint32_t const> rows, std::span<std::uint32_t const> cols,
-            double* out, std::size_t ld, bool lower) {
+void gather(PackedShape const& shape, double const* data, std::span<std::uint32_t const> rows,
+            std::span<std::uint32_t const> cols, double* out, std::size_t ld, bool lower) {
   // Element (i, j) of a block at or below the diagonal lies at row_at(i) + col_at(j).
   std::size_t const b = shape.block;
   auto row_at = [b](std::size_t i) { return PackedShape::index(i / b, 0) * b * b + i % b; };
@@ -47,8 +47,8 @@ void gather(PackedShape const& shape, double const* data, std::span<std::uint32_
   }
 }
 
-void row_sums(PackedShape const& shape, double const* data, std::size_t first, std::size_t last, std::span<std::uint32_t const> cols,
-              double* out) {
+void row_sums(PackedShape const& shape, double const* data, std::size_t first, std::size_t last,
+              std::span<std::uint32_t const> cols, double* out) {
   std::size_t const b = shape.block, i = first / b;
   std::fill_n(out, last - first, 0.0);
   for (auto c : cols) {
@@ -63,8 +63,8 @@ void row_sums(PackedShape const& shape, double const* data, std::size_t first, s
   }
 }
 
-void add_row_gram(PackedShape const& shape, std::size_t i, std::size_t j, float const* x, std::size_t ldx, std::size_t count,
-                  double const* weight, bool wide, double* block) {
+void add_row_gram(PackedShape const& shape, std::size_t i, std::size_t j, float const* x, std::size_t ldx,
+                  std::size_t count, double const* weight, bool wide, double* block) {
   thread_local Buffer<double> left, right;
   thread_local Buffer<float> scaled, product;
   std::size_t const ni = shape.size(i), nj = shape.size(j), b = shape.block;
@@ -102,8 +102,8 @@ void add_row_gram(PackedShape const& shape, std::size_t i, std::size_t j, float 
   }
 }
 
-void add_column_gram(PackedShape const& shape, std::size_t i, std::size_t j, float const* x, std::size_t ldx, std::size_t first,
-                     std::size_t last, double* block) {
+void add_column_gram(PackedShape const& shape, std::size_t i, std::size_t j, float const* x, std::size_t ldx,
+                     std::size_t first, std::size_t last, double* block) {
   thread_local Buffer<double> left, right;
   std::size_t const ni = shape.size(i), nj = shape.size(j), b = shape.block;
   for (std::size_t row = first; row < last; row += gram_panel) {

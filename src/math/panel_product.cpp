@@ -12,40 +12,41 @@ constexpr std::size_t width_block = 512;  // 256 × 512 floats of B in the secon
 // C (48 × 8, leading dimension ldc) = [C +] A B over `depth` steps; a: three panels (depth × 16) `next` floats apart,
 // b: depth × 8. One body for every instruction set: LANES floats a vector, COLS columns at a time so that the sums fit
 // the registers.
-#define STRIATE_KERNEL(NAME, ATTRIBUTE, LANES, COLS) \
-  ATTRIBUTE void NAME(float const* a, std::size_t next, float const* b, std::size_t depth, float* c, std::size_t ldc, bool add) { \
-    using Vector = float __attribute__((vector_size(LANES * 4))); \
-    for (std::size_t part = 0; part < panel_rows; part += LANES) { \
-      for (std::size_t first = 0; first < sliver; first += COLS) { \
-        Vector sum[COLS][3]; \
-        for (std::size_t j = 0; j < COLS; ++j) { \
-          sum[j][0] = sum[j][1] = sum[j][2] = Vector{}; \
-        } \
-        float const* ak = a + part; \
-        float const* bk = b + first; \
-        for (std::size_t k = 0; k < depth; ++k, ak += panel_rows, bk += sliver) { \
-          Vector a0, a1, a2; \
-          std::memcpy(&a0, ak, sizeof a0); \
-          std::memcpy(&a1, ak + next, sizeof a1); \
-          std::memcpy(&a2, ak + 2 * next, sizeof a2); \
-          _Pragma("GCC unroll 8") for (std::size_t j = 0; j < COLS; ++j) { \
-            Vector const bj = Vector{} + bk[j]; \
-            sum[j][0] += a0 * bj; \
-            sum[j][1] += a1 * bj; \
-            sum[j][2] += a2 * bj; \
-          } \
-        } \
-        for (std::size_t j = 0; j < COLS; ++j) { \
-          float* out = c + part + (first + j) * ldc; \
-          for (std::size_t v = 0; v < 3; ++v) { \
-            Vector old; \
-            std::memcpy(&old, out + v * panel_rows, sizeof old); \
-            Vector const now = add ? old + sum[j][v] : sum[j][v]; \
-            std::memcpy(out + v * panel_rows, &now, sizeof now); \
-          } \
-        } \
-      } \
-    } \
+#define STRIATE_KERNEL(NAME, ATTRIBUTE, LANES, COLS)                                                                  \
+  ATTRIBUTE void NAME(float const* a, std::size_t next, float const* b, std::size_t depth, float* c, std::size_t ldc, \
+                      bool add) {                                                                                     \
+    using Vector = float __attribute__((vector_size(LANES * 4)));                                                     \
+    for (std::size_t part = 0; part < panel_rows; part += LANES) {                                                    \
+      for (std::size_t first = 0; first < sliver; first += COLS) {                                                    \
+        Vector sum[COLS][3];                                                                                          \
+        for (std::size_t j = 0; j < COLS; ++j) {                                                                      \
+          sum[j][0] = sum[j][1] = sum[j][2] = Vector{};                                                               \
+        }                                                                                                             \
+        float const* ak = a + part;                                                                                   \
+        float const* bk = b + first;                                                                                  \
+        for (std::size_t k = 0; k < depth; ++k, ak += panel_rows, bk += sliver) {                                     \
+          Vector a0, a1, a2;                                                                                          \
+          std::memcpy(&a0, ak, sizeof a0);                                                                            \
+          std::memcpy(&a1, ak + next, sizeof a1);                                                                     \
+          std::memcpy(&a2, ak + 2 * next, sizeof a2);                                                                 \
+          _Pragma("GCC unroll 8") for (std::size_t j = 0; j < COLS; ++j) {                                            \
+            Vector const bj = Vector{} + bk[j];                                                                       \
+            sum[j][0] += a0 * bj;                                                                                     \
+            sum[j][1] += a1 * bj;                                                                                     \
+            sum[j][2] += a2 * bj;                                                                                     \
+          }                                                                                                           \
+        }                                                                                                             \
+        for (std::size_t j = 0; j < COLS; ++j) {                                                                      \
+          float* out = c + part + (first + j) * ldc;                                                                  \
+          for (std::size_t v = 0; v < 3; ++v) {                                                                       \
+            Vector old;                                                                                               \
+            std::memcpy(&old, out + v * panel_rows, sizeof old);                                                      \
+            Vector const now = add ? old + sum[j][v] : sum[j][v];                                                     \
+            std::memcpy(out + v * panel_rows, &now, sizeof now);                                                      \
+          }                                                                                                           \
+        }                                                                                                             \
+      }                                                                                                               \
+    }                                                                                                                 \
   }
 
 using Kernel = void (*)(float const*, std::size_t, float const*, std::size_t, float*, std::size_t, bool);
@@ -94,7 +95,8 @@ void pack_rows(PackSource<T> const& m, std::size_t rows, std::size_t depth, floa
     for (std::size_t k = 0; k < depth; ++k, out += panel_rows) {
       double const here = m.depth_scale == nullptr ? 1.0 : m.depth_scale[k];
       for (std::size_t r = 0; r < panel_rows; ++r) {
-        out[r] = static_cast<float>((static_cast<double>(row[r][k * m.depth_stride]) * m.factor + m.offset) * (scale[r] * here));
+        out[r] = static_cast<float>((static_cast<double>(row[r][k * m.depth_stride]) * m.factor + m.offset) *
+                                    (scale[r] * here));
       }
     }
   }
@@ -103,8 +105,8 @@ void pack_rows(PackSource<T> const& m, std::size_t rows, std::size_t depth, floa
 template void pack_rows(PackSource<float> const&, std::size_t, std::size_t, float*);
 template void pack_rows(PackSource<double> const&, std::size_t, std::size_t, float*);
 
-void panel_product(float const* packed, std::size_t rows, std::size_t depth, float const* b, std::size_t ldb, std::size_t cols, float* c,
-                   Buffer<float>& scratch) {
+void panel_product(float const* packed, std::size_t rows, std::size_t depth, float const* b, std::size_t ldb,
+                   std::size_t cols, float* c, Buffer<float>& scratch) {
   Kernel const kernel = choice().run;
   std::size_t const ldc = padded_rows(rows);
   float* slivers = scratch.grow(depth_block * width_block);

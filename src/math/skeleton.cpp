@@ -11,8 +11,8 @@ namespace {
 constexpr int samples = 400;  // of λ, evenly in the logarithm
 
 /// Weights of the chosen alphas that reproduce alpha a, and the largest relative error over λ.
-double fit(Eigen::VectorXd const& lambda, std::span<double const> alphas, std::vector<std::size_t> const& chosen, std::size_t a,
-           Eigen::VectorXd& weight) {
+double fit(Eigen::VectorXd const& lambda, std::span<double const> alphas, std::vector<std::size_t> const& chosen,
+           std::size_t a, Eigen::VectorXd& weight) {
   Eigen::MatrixXd basis(lambda.size(), static_cast<Eigen::Index>(chosen.size()));
   Eigen::VectorXd scale(basis.cols());
   for (Eigen::Index j = 0; j < basis.cols(); ++j) {

@@ -11,7 +11,8 @@ class SerialTeam : public Team {
  public:
   std::shared_ptr<std::byte> shared(std::size_t bytes) override {
     std::size_t const size = bytes + 64;
-    void* whole = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);  // zero pages on first touch
+    void* whole =
+        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);  // zero pages on first touch
     if (whole == MAP_FAILED) {
       fail(Exit::limit, "{} bytes cannot be had (out of memory); use a machine with more, or fewer rows", bytes);
     }

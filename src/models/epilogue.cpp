@@ -19,7 +19,8 @@ constexpr std::size_t lanes = 8;
 
 }  // namespace
 
-STRIATE_CLONES void prediction_sums(float const* p, std::size_t n, std::size_t stride, std::size_t count, double const* y, Sums* out) {
+STRIATE_CLONES void prediction_sums(float const* p, std::size_t n, std::size_t stride, std::size_t count,
+                                    double const* y, Sums* out) {
   std::size_t const whole = n / (2 * lanes) * (2 * lanes);
   for (std::size_t c = 0; c < count; ++c) {
     float const* column = p + c * stride;
@@ -58,7 +59,8 @@ STRIATE_CLONES void prediction_sums(float const* p, std::size_t n, std::size_t s
   }
 }
 
-void test_responses(float const* y, unsigned const* rows, std::size_t n, double mean, double* out, double& sum, double& square) {
+void test_responses(float const* y, unsigned const* rows, std::size_t n, double mean, double* out, double& sum,
+                    double& square) {
   double s = 0, ss = 0;
   for (std::size_t i = 0; i < n; ++i) {
     double const v = static_cast<double>(y[rows[i]]) - mean;

@@ -14,6 +14,7 @@ struct Sums {
 void prediction_sums(float const* p, std::size_t n, std::size_t stride, std::size_t count, double const* y, Sums* out);
 
 /// Gathers the responses of one target: out[i] = y[rows[i]] − mean; returns Σ out, Σ out².
-void test_responses(float const* y, unsigned const* rows, std::size_t n, double mean, double* out, double& sum, double& square);
+void test_responses(float const* y, unsigned const* rows, std::size_t n, double mean, double* out, double& sum,
+                    double& square);
 
 }  // namespace striate::detail

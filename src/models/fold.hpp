@@ -13,10 +13,10 @@ namespace striate::detail {
 /// training responses (dual), Xᵀy of the training rows (primal), or basis · either (spectral). All matrices are packed
 /// for panel_product.
 struct SetHats {
-  std::size_t depth = 0;              ///< length of z
-  float const* inner = nullptr;       ///< (q·n_e) × depth: skeleton alphas one after the other; inner sets only
-  float const* basis = nullptr;       ///< spectral: depth × m, from m training rows or features to z
-  std::size_t basis_rows = 0;         ///< m
+  std::size_t depth = 0;         ///< length of z
+  float const* inner = nullptr;  ///< (q·n_e) × depth: skeleton alphas one after the other; inner sets only
+  float const* basis = nullptr;  ///< spectral: depth × m, from m training rows or features to z
+  std::size_t basis_rows = 0;    ///< m
 };
 
 struct FoldState {
@@ -25,7 +25,7 @@ struct FoldState {
   ModelOptions options;
   bool ols = false;
   std::size_t p = 0;
-  std::vector<double> alphas;         ///< ascending; {0} for ols
+  std::vector<double> alphas;  ///< ascending; {0} for ols
   Skeleton skeleton;
   std::vector<SetHats> sets;          ///< as rows.sets
   std::vector<float const*> outer;    ///< per alpha: n_test × depth
@@ -41,8 +41,9 @@ struct FoldState {
 };
 
 /// Streams features, factors, and fills a FoldState. Collective.
-[[nodiscard]] std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan, ModelOptions const& options, bool ols,
-                                                      Team& team, double memory_budget);
+[[nodiscard]] std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan,
+                                                      ModelOptions const& options, bool ols, Team& team,
+                                                      double memory_budget);
 [[nodiscard]] std::unique_ptr<FittedFold> make_fitted(std::unique_ptr<FoldState> state);
 
 }  // namespace striate::detail

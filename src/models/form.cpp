@@ -14,13 +14,14 @@ constexpr double f64_price = 2;  // a float64 flop costs about two float32 ones
 double cube(double x) { return x * x * x; }
 
 struct Work {
-  double gram = 0, factor = 0, tile = 0;  // flops; gram and factor in float64 unless told
+  double gram = 0, factor = 0, tile = 0;              // flops; gram and factor in float64 unless told
   double hats = 0, grams = 0, scratch = 0, kept = 0;  // bytes
 };
 
 Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) {
   Work w;
-  auto const n = static_cast<double>(rows.n_train), te = static_cast<double>(rows.n_test), p = static_cast<double>(shape.p);
+  auto const n = static_cast<double>(rows.n_train), te = static_cast<double>(rows.n_test),
+             p = static_cast<double>(shape.p);
   auto const a = static_cast<double>(shape.alphas), dq = static_cast<double>(q);
   double const used = n + te;
   bool const per_set = shape.standardize || is_spectral(form);
@@ -70,11 +71,16 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
 
 char const* name_of(Form form) {
   switch (form) {
-    case Form::block_inverse: return "dual block-inverse";
-    case Form::dual: return "dual";
-    case Form::primal: return "primal";
-    case Form::spectral_dual: return "spectral dual";
-    case Form::spectral_primal: return "spectral primal";
+    case Form::block_inverse:
+      return "dual block-inverse";
+    case Form::dual:
+      return "dual";
+    case Form::primal:
+      return "primal";
+    case Form::spectral_dual:
+      return "spectral dual";
+    case Form::spectral_primal:
+      return "spectral primal";
   }
   return "?";
 }
@@ -84,7 +90,9 @@ std::size_t most_components(Shape const& shape, std::size_t train) {
   return shape.pca >= 1 ? std::min(limit, static_cast<std::size_t>(shape.pca)) : limit;
 }
 
-bool wide_gram(Shape const& shape, std::size_t rows) { return shape.p <= 4 * rows || (shape.spectral && shape.pca == 0); }
+bool wide_gram(Shape const& shape, std::size_t rows) {
+  return shape.p <= 4 * rows || (shape.spectral && shape.pca == 0);
+}
 
 Form choose_form(RowPlan const& rows, Shape const& shape) {
   std::size_t smallest = rows.n_train;
@@ -99,7 +107,8 @@ Form choose_form(RowPlan const& rows, Shape const& shape) {
     Work const w = work_of(rows, shape, f, shape.alphas);
     return f64_price * (w.gram + w.factor) + t * w.tile;
   };
-  Form const dual = shape.standardize || total(Form::dual) < total(Form::block_inverse) ? Form::dual : Form::block_inverse;
+  Form const dual =
+      shape.standardize || total(Form::dual) < total(Form::block_inverse) ? Form::dual : Form::block_inverse;
   return shape.p < smallest && total(Form::primal) < total(dual) ? Form::primal : dual;
 }
 
@@ -121,7 +130,8 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
     passes = std::ceil(w.grams / grams);
   }
   c.shared_bytes = c.shared_kept_bytes + grams;
-  c.private_bytes = std::min(2.0 * p * static_cast<double>(rows.n) * 4, std::max(512e6, 2 * 1024.0 * static_cast<double>(rows.n) * 4));
+  c.private_bytes = std::min(2.0 * p * static_cast<double>(rows.n) * 4,
+                             std::max(512e6, 2 * 1024.0 * static_cast<double>(rows.n) * 4));
   std::size_t widest = 0;
   for (auto const& s : rows.sets) {
     widest = std::max(widest, s.test.size());

@@ -10,7 +10,9 @@ namespace striate::detail {
 enum class Form { block_inverse, dual, primal, spectral_dual, spectral_primal };
 
 [[nodiscard]] char const* name_of(Form form);
-[[nodiscard]] inline bool is_dual(Form f) { return f == Form::block_inverse || f == Form::dual || f == Form::spectral_dual; }
+[[nodiscard]] inline bool is_dual(Form f) {
+  return f == Form::block_inverse || f == Form::dual || f == Form::spectral_dual;
+}
 [[nodiscard]] inline bool is_spectral(Form f) { return f == Form::spectral_dual || f == Form::spectral_primal; }
 
 struct Shape {

@@ -78,7 +78,8 @@ void Preparer::centre(std::size_t first_set, std::size_t last_set) {
   auto* lift = reinterpret_cast<double*>(centre_.get());
   team_.run(centre_.get(), slots, [&](std::size_t u) {
     std::size_t const set = first_set + u / across, first = u % across * b;
-    row_sums(packed_, gram_of(set), first, first + packed_.size(u % across), s_.rows.sets[set].train, lift + slots[u].offset / 8);
+    row_sums(packed_, gram_of(set), first, first + packed_.size(u % across), s_.rows.sets[set].train,
+             lift + slots[u].offset / 8);
   });
   std::vector<Slot> whole;
   for (std::size_t set = first_set; set < last_set; ++set) {
@@ -141,10 +142,12 @@ float* Preparer::inner_hat(std::size_t set, std::size_t j) const {
 
 /// Outer hats and, where coefficients are wanted, the inverse, of one alpha. scale (primal) turns Xᵀy of raw
 /// features into that of standardised ones, and weights back.
-void Preparer::write_outer(std::size_t alpha, std::size_t m, double const* solved, double const* inverse, double const* scale) {
+void Preparer::write_outer(std::size_t alpha, std::size_t m, double const* solved, double const* inverse,
+                           double const* scale) {
   pack_rows<double>({.from = solved, .row_stride = m, .depth_scale = scale}, s_.rows.n_test, m, at(outer_at_[alpha]));
   if (inverse != nullptr) {
-    pack_rows<double>({.from = inverse, .row_stride = m, .row_scale = scale, .depth_scale = scale}, m, m, at(inverse_at_[alpha]));
+    pack_rows<double>({.from = inverse, .row_stride = m, .row_scale = scale, .depth_scale = scale}, m, m,
+                      at(inverse_at_[alpha]));
   }
 }
 
@@ -179,7 +182,8 @@ bool Preparer::block_inverse_unit(std::size_t j, Scratch& scratch) {
 }
 
 /// Leaves the rows out that are no training rows of the set; keeps the hats of its test rows.
-void Preparer::block_inverse_inner(std::size_t j, std::size_t set, double const* inverse, double const* ones, Scratch& scratch) {
+void Preparer::block_inverse_inner(std::size_t j, std::size_t set, double const* inverse, double const* ones,
+                                   Scratch& scratch) {
   std::size_t const n = s_.rows.n_train;
   auto const& rows = s_.rows.sets[set];
   std::vector<std::uint32_t> left;
@@ -199,7 +203,8 @@ void Preparer::block_inverse_inner(std::size_t j, std::size_t set, double const*
     }
   }
   if (!blas::cholesky(nl, block, nl)) {
-    fail(Exit::internal, "an inner fold's block is not positive definite at alpha {}", s_.alphas[s_.skeleton.chosen[j]]);
+    fail(Exit::internal, "an inner fold's block is not positive definite at alpha {}",
+         s_.alphas[s_.skeleton.chosen[j]]);
   }
   double const* hat = cross;
   if (left == rows.test) {
@@ -299,8 +304,11 @@ bool Preparer::factor(std::size_t first_set, std::size_t last_set) {
     s_.alphas.erase(s_.alphas.begin());
   }
   if (s_.alphas.empty()) {
-    fail(Exit::data, "no alpha is large enough for these features (the largest that failed is {:g}; their Gram matrix is singular to "
-         "rounding); add larger alphas", worst);
+    fail(Exit::data,
+         "no alpha is large enough for these features (the largest that failed is {:g}; their Gram matrix is singular "
+         "to "
+         "rounding); add larger alphas",
+         worst);
   }
   return false;
 }

@@ -24,7 +24,8 @@ Shape shape_of(Design const& design, ModelOptions const& options, bool ols, std:
 
 }  // namespace
 
-Preparer::Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, bool ols, Team& team, double budget)
+Preparer::Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, bool ols, Team& team,
+                   double budget)
     : design_(design), team_(team), budget_(budget), state_(std::make_unique<FoldState>()), s_(*state_) {
   s_.options = options;
   s_.ols = ols;
@@ -148,8 +149,11 @@ void Preparer::layout() {
   }
   flags_at_ = place(2 * std::max(sets * q, sets));
   if (static_cast<double>(at) > budget_) {
-    fail(Exit::limit, "a fold of {} stimuli needs {:.1f} GiB for its hat matrices but the budget is {:.1f} GiB; raise memory, or use "
-         "fewer alphas or inner folds", s_.rows.n_train, static_cast<double>(at) / gib, budget_ / gib);
+    fail(
+        Exit::limit,
+        "a fold of {} stimuli needs {:.1f} GiB for its hat matrices but the budget is {:.1f} GiB; raise memory, or use "
+        "fewer alphas or inner folds",
+        s_.rows.n_train, static_cast<double>(at) / gib, budget_ / gib);
   }
   hats_.reset();
   hats_ = team_.shared(at);
@@ -168,8 +172,8 @@ void Preparer::pack_features() {
   auto const* x = reinterpret_cast<float const*>(x_.get());
   team_.run(hats_.get(), slots, [&](std::size_t u) {
     std::size_t const b = u / per_block, first = u % per_block * features_per_unit;
-    pack_rows<float>({.from = x + begin[b] + first * used, .row_stride = used}, std::min(features_per_unit, s_.p - first),
-                     begin[b + 1] - begin[b], at(slots[u].offset));
+    pack_rows<float>({.from = x + begin[b] + first * used, .row_stride = used},
+                     std::min(features_per_unit, s_.p - first), begin[b + 1] - begin[b], at(slots[u].offset));
   });
   x_.reset();
 }
@@ -210,8 +214,8 @@ void Preparer::finish() {
   r.flops_per_target = cost_of(s_.rows, shape_, s_.form, s_.q(), budget_).flops_per_target;
 }
 
-std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan, ModelOptions const& options, bool ols, Team& team,
-                                        double memory_budget) {
+std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan, ModelOptions const& options,
+                                        bool ols, Team& team, double memory_budget) {
   return Preparer(design, plan, options, ols, team, memory_budget).run();
 }
 

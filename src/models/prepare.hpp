@@ -36,7 +36,8 @@ class ScratchPool {
 
 class Preparer {
  public:
-  Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, bool ols, Team& team, double budget);
+  Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, bool ols, Team& team,
+           double budget);
   std::unique_ptr<FoldState> run();
 
  private:
@@ -88,10 +89,10 @@ class Preparer {
   std::shared_ptr<std::byte> stats_, x_, gram_, centre_, hats_;
   std::size_t grams_ = 1, group_ = 1, group_first_ = 0;  ///< Gram matrices in all, in memory at once, first of those
   bool have_stats_ = false;
-  double trace_ = 0;                                     ///< trace(K)/n of the outer training rows
+  double trace_ = 0;  ///< trace(K)/n of the outer training rows
   // Offsets into hats_, in bytes.
   std::vector<std::size_t> inner_at_, basis_at_, values_at_, cross_at_, outer_at_, inverse_at_, x_at_;
-  std::vector<std::size_t> most_;                        ///< depth of the hats of each set, at most
+  std::vector<std::size_t> most_;  ///< depth of the hats of each set, at most
   std::size_t flags_at_ = 0, back_at_ = 0;
   ScratchPool pool_;
 };

@@ -13,7 +13,8 @@ class Linear final : public EncodingModel {
  public:
   Linear(ModelOptions options, bool ols) : options_(std::move(options)), ols_(ols) {}
 
-  std::unique_ptr<FittedFold> prepare(Design const& design, FoldPlan const& plan, Team& team, double memory_budget) const override {
+  std::unique_ptr<FittedFold> prepare(Design const& design, FoldPlan const& plan, Team& team,
+                                      double memory_budget) const override {
     check_pca(design.pca);
     return detail::make_fitted(detail::prepare_fold(design, plan, options_, ols_, team, memory_budget));
   }
@@ -36,7 +37,10 @@ class Linear final : public EncodingModel {
  private:
   static void check_pca(double pca) {
     if (!(pca >= 0) || (pca > 1 && pca != std::floor(pca))) {
-      fail(Exit::config, "features.transform.pca is {} (a number of components, or a share of variance below 1, or 0 for none); mend it", pca);
+      fail(Exit::config,
+           "features.transform.pca is {} (a number of components, or a share of variance below 1, or 0 for none); mend "
+           "it",
+           pca);
     }
   }
 
@@ -46,7 +50,8 @@ class Linear final : public EncodingModel {
 
 void check_scores(ModelOptions const& options) {
   if (options.inner_score != Score::r2 && options.inner_score != Score::pearson) {
-    fail(Exit::config, "cv.inner.score is {} (alpha is chosen by r2 or pearson); use one of those", name_of(options.inner_score));
+    fail(Exit::config, "cv.inner.score is {} (alpha is chosen by r2 or pearson); use one of those",
+         name_of(options.inner_score));
   }
 }
 
@@ -55,7 +60,8 @@ void check_scores(ModelOptions const& options) {
 std::unique_ptr<EncodingModel> make_ridge(ModelOptions const& options) {
   check_scores(options);
   if (options.alphas.empty()) {
-    fail(Exit::config, "model.alphas is empty (ridge needs at least one); give a number, a list or {{logspace: [-1, 8, 20]}}");
+    fail(Exit::config,
+         "model.alphas is empty (ridge needs at least one); give a number, a list or {{logspace: [-1, 8, 20]}}");
   }
   for (double a : options.alphas) {
     if (!(a > 0) || !std::isfinite(a)) {

@@ -17,7 +17,8 @@ void check(Split const& split, std::size_t n, char const* what, std::vector<std:
         fail(Exit::data, "the {} fold names row {} but there are {} rows; check the split", what, r, n);
       }
       if (seen[r]++ != 0) {
-        fail(Exit::data, "the {} fold holds row {} twice (training and test rows must not overlap); check the split", what, r);
+        fail(Exit::data, "the {} fold holds row {} twice (training and test rows must not overlap); check the split",
+             what, r);
       }
       if (allowed != nullptr && (*allowed)[r] == 0) {
         fail(Exit::data, "an inner fold holds row {}, which is no training row of its outer fold; check the split", r);

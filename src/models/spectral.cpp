@@ -21,7 +21,8 @@ std::size_t Preparer::kept(double const* values, std::size_t count, double total
   }
   // What rounding makes of a zero eigenvalue: least squares leaves it out; a component of it would be noise.
   double const order = static_cast<double>(std::max(m, s_.rows.n_train));
-  double const least = values[0] * order * std::numeric_limits<double>::epsilon() * (wide_gram(shape_, s_.rows.row.size()) ? 8 : 1e7);
+  double const least =
+      values[0] * order * std::numeric_limits<double>::epsilon() * (wide_gram(shape_, s_.rows.row.size()) ? 8 : 1e7);
   while (keep > 0 && !(values[keep - 1] > least)) {
     --keep;
   }
@@ -118,8 +119,8 @@ void Preparer::spectral_hats() {
     for (auto& x : shrink) {
       x = 1 / (x + s_.alphas[u % a]);
     }
-    pack_rows<float>({.from = at(cross_at_[s]), .row_stride = depth, .depth_scale = shrink.data()}, s_.rows.sets[s].test.size(), depth,
-                     at(slots[u][0].offset));
+    pack_rows<float>({.from = at(cross_at_[s]), .row_stride = depth, .depth_scale = shrink.data()},
+                     s_.rows.sets[s].test.size(), depth, at(slots[u][0].offset));
   });
 }
 

@@ -28,7 +28,9 @@ void Preparer::allocate() {
   double const x = is_dual(s_.form) ? 0 : static_cast<double>(used * s_.p) * 4;
   double const need = one * static_cast<double>(group_) + stats + x;
   if (need > budget_) {
-    fail(Exit::limit, "a fold of {} stimuli × {} features needs {:.1f} GiB for its Gram matrices but the budget is {:.1f} GiB; raise memory",
+    fail(Exit::limit,
+         "a fold of {} stimuli × {} features needs {:.1f} GiB for its Gram matrices but the budget is {:.1f} GiB; "
+         "raise memory",
          used, s_.p, need / gib, budget_ / gib);
   }
   stats_ = team_.shared(s_.p * stats_size(sets) * 8);
@@ -71,8 +73,11 @@ void Preparer::panel(std::size_t first, std::size_t count, float* x, std::size_t
     column_statistics(first, count, x);
     for (std::size_t c = 0; c < count; ++c) {
       if (std::isnan(stats[(first + c) * width])) {
-        fail(Exit::data, "feature {} has a value that is not finite (NaN or infinity) among the rows used; extract the layer again or "
-             "leave such stimuli out", first + c);
+        fail(Exit::data,
+             "feature {} has a value that is not finite (NaN or infinity) among the rows used; extract the layer again "
+             "or "
+             "leave such stimuli out",
+             first + c);
       }
     }
     if (s_.options.coefficients && is_dual(s_.form)) {
@@ -130,7 +135,8 @@ void Preparer::mean_product(std::size_t first, std::size_t count, float const* x
   }
 }
 
-void Preparer::accumulate(std::size_t first, std::size_t count, float const* x, std::size_t first_set, std::size_t last_set) {
+void Preparer::accumulate(std::size_t first, std::size_t count, float const* x, std::size_t first_set,
+                          std::size_t last_set) {
   std::size_t const used = s_.rows.row.size(), sets = s_.rows.sets.size(), width = stats_size(sets);
   if (!is_dual(s_.form)) {
     std::vector<Slot> slots;

@@ -18,17 +18,24 @@ std::vector<Split> splits(CvSpec const& spec, CvColumns const& columns) {
     }
   };
   switch (spec.kind) {
-    case CvSpec::Kind::leave_one_out: return leave_one_out(n, unit);
+    case CvSpec::Kind::leave_one_out:
+      return leave_one_out(n, unit);
     case CvSpec::Kind::group:
       need(columns.group, "group");
       return spec.folds == 0 ? leave_one_group_out(columns.group, unit) : group_kfold(columns.group, spec.folds, unit);
-    case CvSpec::Kind::split: need(columns.split, "split"); return predefined(columns.split, unit);
-    case CvSpec::Kind::none: return {};
-    case CvSpec::Kind::kfold: break;
+    case CvSpec::Kind::split:
+      need(columns.split, "split");
+      return predefined(columns.split, unit);
+    case CvSpec::Kind::none:
+      return {};
+    case CvSpec::Kind::kfold:
+      break;
   }
   if (!spec.shuffle) {
     if (spec.repeats > 1) {
-      fail(Exit::config, "cv.repeats is {} but cv.shuffle is false (every repeat would be the same); set cv.shuffle: true", spec.repeats);
+      fail(Exit::config,
+           "cv.repeats is {} but cv.shuffle is false (every repeat would be the same); set cv.shuffle: true",
+           spec.repeats);
     }
     return kfold(n, spec.folds, unit);
   }

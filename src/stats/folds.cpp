@@ -36,8 +36,8 @@ std::vector<std::vector<std::uint32_t>> rows_of_units(std::size_t n, Units unit)
 }
 
 /// A Split for each fold from a fold number per unit; -1 is always training, -2 in neither.
-std::vector<Split> from_assignment(std::size_t n, std::vector<std::vector<std::uint32_t>> const& units, std::vector<int> const& fold,
-                                   std::size_t folds) {
+std::vector<Split> from_assignment(std::size_t n, std::vector<std::vector<std::uint32_t>> const& units,
+                                   std::vector<int> const& fold, std::size_t folds) {
   std::vector<int> of_row(n, -2);
   for (std::size_t u = 0; u < units.size(); ++u) {
     for (auto r : units[u]) {
@@ -75,14 +75,17 @@ std::vector<int> contiguous(std::size_t units, std::size_t k) {
 }
 
 /// Labels of units; a unit whose rows differ is an error.
-std::vector<std::string> labels_of(std::vector<std::vector<std::uint32_t>> const& units, std::span<std::string const> labels,
-                                   char const* what) {
+std::vector<std::string> labels_of(std::vector<std::vector<std::uint32_t>> const& units,
+                                   std::span<std::string const> labels, char const* what) {
   std::vector<std::string> out;
   for (auto const& rows : units) {
     for (auto r : rows) {
       if (labels[r] != labels[rows[0]]) {
-        fail(Exit::data, "row {} and row {} show the same stimulus but are of {} '{}' and '{}' (repeats must not be split over folds); give "
-             "them one {}", rows[0], r, what, labels[rows[0]], labels[r], what);
+        fail(Exit::data,
+             "row {} and row {} show the same stimulus but are of {} '{}' and '{}' (repeats must not be split over "
+             "folds); give "
+             "them one {}",
+             rows[0], r, what, labels[rows[0]], labels[r], what);
       }
     }
     out.push_back(labels[rows[0]]);
@@ -242,7 +245,8 @@ std::vector<Split> predefined(std::span<std::string const> column, Units unit) {
     bool test = false, train = false;
     for (std::size_t u = 0; u < word.size(); ++u) {
       if (word[u] != "train" && word[u] != "test" && !word[u].empty()) {
-        fail(Exit::data, "the split column holds '{}' in row {} (train, test or nothing); mend it", word[u], units[u][0]);
+        fail(Exit::data, "the split column holds '{}' in row {} (train, test or nothing); mend it", word[u],
+             units[u][0]);
       }
       test = test || word[u] == "test";
       train = train || word[u] == "train";
@@ -257,7 +261,8 @@ std::vector<Split> predefined(std::span<std::string const> column, Units unit) {
   std::vector<double> names;
   for (std::size_t u = 0; u < word.size(); ++u) {
     if (!as_number(word[u], number[u])) {
-      fail(Exit::data, "the split column holds '{}' in row {} (train and test, or fold numbers, are understood); mend it", word[u],
+      fail(Exit::data,
+           "the split column holds '{}' in row {} (train and test, or fold numbers, are understood); mend it", word[u],
            units[u][0]);
     }
     if (number[u] >= 0) {

@@ -42,7 +42,9 @@ HalfSplits half_splits(std::span<std::uint32_t const> stimulus, std::uint64_t se
   constexpr std::uint64_t purpose = 0x68616c766573;  // "halves"
   auto const rows = repeated(stimulus);
   if (rows.size() < 3) {
-    fail(Exit::data, "{} stimuli have repeats (a split-half noise ceiling needs at least 3); leave the noise ceiling out", rows.size());
+    fail(Exit::data,
+         "{} stimuli have repeats (a split-half noise ceiling needs at least 3); leave the noise ceiling out",
+         rows.size());
   }
   // Two repeats of every stimulus can be told apart only by their order: one split says it all.
   bool const pairs = std::all_of(rows.begin(), rows.end(), [](auto const& r) { return r.size() == 2; });

@@ -56,13 +56,16 @@ double score(Score s, Moments const& m) {
   if (s == Score::mse) {
     return residual / m.n;
   }
-  if (!(total > 0)) {
+  if (m.n < 2 || !(total > 0)) {
     return std::numeric_limits<double>::quiet_NaN();
   }
   switch (s) {
-    case Score::r2: return 1 - residual / total;
-    case Score::explained_variance: return 1 - (residual - bias * bias / m.n) / total;
-    default: break;
+    case Score::r2:
+      return 1 - residual / total;
+    case Score::explained_variance:
+      return 1 - (residual - bias * bias / m.n) / total;
+    default:
+      break;
   }
   if (constant_prediction(m)) {
     return 0;

@@ -27,7 +27,8 @@ std::vector<float> random_floats(std::size_t n, unsigned seed) {
 
 TEST(PanelProduct, EqualsTheDefinitionAtEveryShape) {
   Buffer<float> scratch;
-  for (auto [m, k, n] : std::vector<std::array<std::size_t, 3>>{{1, 1, 8}, {47, 5, 16}, {48, 256, 8}, {97, 300, 520}, {200, 601, 24}}) {
+  for (auto [m, k, n] :
+       std::vector<std::array<std::size_t, 3>>{{1, 1, 8}, {47, 5, 16}, {48, 256, 8}, {97, 300, 520}, {200, 601, 24}}) {
     auto const at = random_floats(m * k, 1), b = random_floats(k * n, 2);
     std::vector<float> packed(packed_size(m, k)), c(padded_rows(m) * n, 9);
     pack_rows<float>({.from = at.data(), .row_stride = k}, m, k, packed.data());

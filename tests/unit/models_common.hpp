@@ -74,7 +74,9 @@ class OddTeam : public Team {
  public:
   explicit OddTeam(int threads) : threads_(threads), serial_(serial_team()) {}
   std::shared_ptr<std::byte> shared(std::size_t bytes) override { return serial_->shared(bytes); }
-  void run(std::byte*, std::span<Slot const> slots, std::function<void(std::size_t)> const& f) override { local(slots.size(), f); }
+  void run(std::byte*, std::span<Slot const> slots, std::function<void(std::size_t)> const& f) override {
+    local(slots.size(), f);
+  }
   void run(std::byte*, std::span<std::vector<Slot> const> slots, std::function<void(std::size_t)> const& f) override {
     local(slots.size(), f);
   }
@@ -104,7 +106,8 @@ class OddTeam : public Team {
 struct Problem {
   std::size_t n, p, t;
   std::vector<float> x, y;
-  Problem(std::size_t rows, std::size_t features, std::size_t targets, unsigned seed = 1) : n(rows), p(features), t(targets) {
+  Problem(std::size_t rows, std::size_t features, std::size_t targets, unsigned seed = 1)
+      : n(rows), p(features), t(targets) {
     std::uint64_t state = seed * 7919ULL + 17;
     auto draw = [&] {  // sum of uniforms: near normal, the same everywhere
       double sum = 0;

@@ -10,12 +10,12 @@ using namespace testing;
 struct Case {
   char const* name;
   char const* model = "ridge";
-  std::size_t folds = 4, inner = 3;   // 0 folds: none; groups where the record holds them
+  std::size_t folds = 4, inner = 3;  // 0 folds: none; groups where the record holds them
   bool standardize = true;
   double pca = 0;
   Score inner_score = Score::r2;
   bool relative = false;
-  char const* form = nullptr;         // expected of the planner
+  char const* form = nullptr;  // expected of the planner
 };
 
 void PrintTo(Case const& c, std::ostream* os) { *os << c.name; }
@@ -57,18 +57,21 @@ void check_fold(std::map<std::string, Array> const& g, TileResult const& r, std:
     expect_close(r.alpha[c], alpha, 1e-6 * alpha, "alpha" + where);
     for (std::size_t s = 0; s < 3; ++s) {
       double const want = g.at(names[s]).at(fold, c);
-      expect_close(r.score[s * t + c], want, 1e-5 * (s == 2 ? std::abs(want) : std::max(1.0, std::abs(want))), names[s] + where);
+      expect_close(r.score[s * t + c], want, 1e-5 * (s == 2 ? std::abs(want) : std::max(1.0, std::abs(want))),
+                   names[s] + where);
     }
   }
 }
 
-void check_weights(std::map<std::string, Array> const& g, FittedFold const& fitted, TileResult const& r, std::vector<float> const& x) {
+void check_weights(std::map<std::string, Array> const& g, FittedFold const& fitted, TileResult const& r,
+                   std::vector<float> const& x) {
   std::size_t const n = g.at("x").rows, p = g.at("x").cols, t = g.at("y").cols;
   std::vector<float> coef(p * t);
   std::size_t const half = p / 2;  // in two panels
   for (auto [first, count] : {std::pair{std::size_t{0}, half}, std::pair{half, p - half}}) {
     std::vector<float> part(count * t);
-    fitted.coefficients({x.data() + first * n, n, count}, first, {r.weights.data(), fitted.weight_rows(), t}, part.data());
+    fitted.coefficients({x.data() + first * n, n, count}, first, {r.weights.data(), fitted.weight_rows(), t},
+                        part.data());
     for (std::size_t c = 0; c < t; ++c) {
       std::copy_n(part.data() + c * count, count, coef.data() + c * p + first);
     }
@@ -117,7 +120,8 @@ TEST_P(Golden, EqualsScikitLearn) {
       for (std::size_t i = 0; i < plans[0].outer.test.size(); ++i) {
         for (std::size_t k = 0; k < t; ++k) {
           double const want = g.at("prediction").at(i, k);
-          expect_close(r.prediction[i + k * plans[0].outer.test.size()], want, 3e-5 * (1 + std::abs(want)), "prediction");
+          expect_close(r.prediction[i + k * plans[0].outer.test.size()], want, 3e-5 * (1 + std::abs(want)),
+                       "prediction");
         }
       }
       for (std::size_t i = 0; g.count("fold_r2") != 0 && i < plans[0].inner.size(); ++i) {
@@ -131,21 +135,23 @@ TEST_P(Golden, EqualsScikitLearn) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, Golden,
-    ::testing::Values(Case{.name = "primal", .form = "primal"}, Case{.name = "primal_plain", .standardize = false, .form = "primal"},
-                      Case{.name = "dual", .form = "dual"}, Case{.name = "dual_plain", .standardize = false, .form = "dual block-inverse"},
-                      Case{.name = "dual_dense", .standardize = false, .inner_score = Score::pearson, .form = "dual block-inverse"},
-                      Case{.name = "primal_dense", .inner_score = Score::pearson, .form = "primal"},
-                      Case{.name = "pca_count", .pca = 6, .form = "spectral dual"},
-                      Case{.name = "pca_share", .pca = 0.9, .form = "spectral primal"},
-                      Case{.name = "pca_relative", .pca = 5, .relative = true}, Case{.name = "groups"},
-                      Case{.name = "groups_plain", .standardize = false, .form = "dual block-inverse"},
-                      Case{.name = "relative", .relative = true},
-                      Case{.name = "relative_plain", .standardize = false, .relative = true},
-                      Case{.name = "refit_primal", .folds = 0, .inner = 4}, 
-                      Case{.name = "refit_dual", .folds = 0, .inner = 4, .standardize = false},
-                      Case{.name = "ols_deficient", .model = "ols", .standardize = false, .form = "spectral primal"},
-                      Case{.name = "ols_duplicate", .model = "ols"},
-                      Case{.name = "ols_wide", .model = "ols", .form = "spectral dual"}),
+    ::testing::Values(
+        Case{.name = "primal", .form = "primal"}, Case{.name = "primal_plain", .standardize = false, .form = "primal"},
+        Case{.name = "dual", .form = "dual"},
+        Case{.name = "dual_plain", .standardize = false, .form = "dual block-inverse"},
+        Case{.name = "dual_dense", .standardize = false, .inner_score = Score::pearson, .form = "dual block-inverse"},
+        Case{.name = "primal_dense", .inner_score = Score::pearson, .form = "primal"},
+        Case{.name = "pca_count", .pca = 6, .form = "spectral dual"},
+        Case{.name = "pca_share", .pca = 0.9, .form = "spectral primal"},
+        Case{.name = "pca_relative", .pca = 5, .relative = true}, Case{.name = "groups"},
+        Case{.name = "groups_plain", .standardize = false, .form = "dual block-inverse"},
+        Case{.name = "relative", .relative = true},
+        Case{.name = "relative_plain", .standardize = false, .relative = true},
+        Case{.name = "refit_primal", .folds = 0, .inner = 4},
+        Case{.name = "refit_dual", .folds = 0, .inner = 4, .standardize = false},
+        Case{.name = "ols_deficient", .model = "ols", .standardize = false, .form = "spectral primal"},
+        Case{.name = "ols_duplicate", .model = "ols"},
+        Case{.name = "ols_wide", .model = "ols", .form = "spectral dual"}),
     [](auto const& info) { return std::string(info.param.name); });
 
 }  // namespace

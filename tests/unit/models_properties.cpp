@@ -1,7 +1,7 @@
 // What must not change a bit, what must not leak, and what must be refused.
 #include "models_common.hpp"
-#include "striate/models/ridge.hpp"
 #include "striate/base/error.hpp"
+#include "striate/models/ridge.hpp"
 
 namespace striate {
 namespace {
@@ -15,7 +15,9 @@ struct Setting {
   double pca;
 };
 
-void PrintTo(Setting const& s, std::ostream* os) { *os << s.model << " " << s.n << "x" << s.p << " " << s.standardize << " " << s.pca; }
+void PrintTo(Setting const& s, std::ostream* os) {
+  *os << s.model << " " << s.n << "x" << s.p << " " << s.standardize << " " << s.pca;
+}
 
 class Property : public ::testing::TestWithParam<Setting> {
  protected:

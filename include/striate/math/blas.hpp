@@ -13,13 +13,13 @@ void single_thread();
 char const* description();
 
 /// C = alpha op(A) op(B) + beta C; op(A) is m × k, op(B) k × n. trans: 'N' or 'T'.
-void gemm(char trans_a, char trans_b, std::size_t m, std::size_t n, std::size_t k, float alpha, float const* a, std::size_t lda,
-          float const* b, std::size_t ldb, float beta, float* c, std::size_t ldc);
-void gemm(char trans_a, char trans_b, std::size_t m, std::size_t n, std::size_t k, double alpha, double const* a, std::size_t lda,
-          double const* b, std::size_t ldb, double beta, double* c, std::size_t ldc);
+void gemm(char trans_a, char trans_b, std::size_t m, std::size_t n, std::size_t k, float alpha, float const* a,
+          std::size_t lda, float const* b, std::size_t ldb, float beta, float* c, std::size_t ldc);
+void gemm(char trans_a, char trans_b, std::size_t m, std::size_t n, std::size_t k, double alpha, double const* a,
+          std::size_t lda, double const* b, std::size_t ldb, double beta, double* c, std::size_t ldc);
 /// y = alpha op(A) x + beta y; A is m × n.
-void gemv(char trans, std::size_t m, std::size_t n, double alpha, double const* a, std::size_t lda, double const* x, double beta,
-          double* y);
+void gemv(char trans, std::size_t m, std::size_t n, double alpha, double const* a, std::size_t lda, double const* x,
+          double beta, double* y);
 
 /// Lower Cholesky factor of A (n × n, lower triangle used) in place; false where A is not positive definite.
 [[nodiscard]] bool cholesky(std::size_t n, double* a, std::size_t lda);

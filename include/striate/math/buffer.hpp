@@ -30,7 +30,8 @@ class Buffer {
     if (n > size_) {
       std::free(std::exchange(data_, nullptr));
       size_ = 0;
-      constexpr std::size_t huge = std::size_t{1} << 21;  // large buffers on huge pages: first touches are dear otherwise
+      constexpr std::size_t huge = std::size_t{1}
+                                   << 21;  // large buffers on huge pages: first touches are dear otherwise
       std::size_t const align = n * sizeof(T) >= 2 * huge ? huge : 64;
       std::size_t const bytes = (n * sizeof(T) + align - 1) / align * align;
       data_ = static_cast<T*>(std::aligned_alloc(align, bytes));

@@ -10,8 +10,8 @@
 namespace striate {
 
 struct RowBlocks {
-  std::vector<std::size_t> begin;                   ///< first position of each block, and the end: blocks + 1 entries
-  std::vector<std::vector<std::uint32_t>> sets;     ///< per training set: its blocks, ascending; the last set holds all
+  std::vector<std::size_t> begin;                ///< first position of each block, and the end: blocks + 1 entries
+  std::vector<std::vector<std::uint32_t>> sets;  ///< per training set: its blocks, ascending; the last set holds all
   [[nodiscard]] std::size_t blocks() const { return begin.size() - 1; }
   [[nodiscard]] std::size_t rows(std::size_t set) const;
 };

@@ -35,21 +35,21 @@ struct PackedShape {
 };
 
 /// out(r, c) = M(rows[r], cols[c]), column-major with leading dimension ld; only r >= c with `lower`.
-void gather(PackedShape const& shape, double const* data, std::span<std::uint32_t const> rows, std::span<std::uint32_t const> cols,
-            double* out, std::size_t ld, bool lower = false);
+void gather(PackedShape const& shape, double const* data, std::span<std::uint32_t const> rows,
+            std::span<std::uint32_t const> cols, double* out, std::size_t ld, bool lower = false);
 
 /// Σ over columns in `cols` of rows [first, last) of the matrix, which must lie in one row of blocks.
-void row_sums(PackedShape const& shape, double const* data, std::size_t first, std::size_t last, std::span<std::uint32_t const> cols,
-              double* out);
+void row_sums(PackedShape const& shape, double const* data, std::size_t first, std::size_t last,
+              std::span<std::uint32_t const> cols, double* out);
 
 /// Adds X_I diag(weight) X_Jᵀ to block (I, J) of the row Gram for `count` features starting at a multiple of
 /// gram_panel. X: n × count, column-major. weight: one a feature, or null. Products in float32 panels or, with
 /// `wide`, in float64 throughout. The result does not depend on how features are cut into calls.
-void add_row_gram(PackedShape const& shape, std::size_t i, std::size_t j, float const* x, std::size_t ldx, std::size_t count,
-                  double const* weight, bool wide, double* block);
+void add_row_gram(PackedShape const& shape, std::size_t i, std::size_t j, float const* x, std::size_t ldx,
+                  std::size_t count, double const* weight, bool wide, double* block);
 
 /// Adds X_Iᵀ X_J over rows [first, last) to block (I, J) of the feature Gram, in float64.
-void add_column_gram(PackedShape const& shape, std::size_t i, std::size_t j, float const* x, std::size_t ldx, std::size_t first,
-                     std::size_t last, double* block);
+void add_column_gram(PackedShape const& shape, std::size_t i, std::size_t j, float const* x, std::size_t ldx,
+                     std::size_t first, std::size_t last, double* block);
 
 }  // namespace striate

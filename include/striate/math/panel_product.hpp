@@ -44,8 +44,8 @@ extern template void pack_rows(PackSource<double> const&, std::size_t, std::size
 
 /// C = A B. A packed (rows × depth), B depth × cols column-major, C padded_rows(rows) × cols with leading dimension
 /// padded_rows(rows). cols must be a multiple of `sliver`. `scratch` is kept from call to call. Thread-safe.
-void panel_product(float const* packed, std::size_t rows, std::size_t depth, float const* b, std::size_t ldb, std::size_t cols, float* c,
-                   Buffer<float>& scratch);
+void panel_product(float const* packed, std::size_t rows, std::size_t depth, float const* b, std::size_t ldb,
+                   std::size_t cols, float* c, Buffer<float>& scratch);
 
 /// "AVX-512", "AVX2" or "generic": what panel_product runs on this CPU.
 [[nodiscard]] char const* panel_product_kernel();

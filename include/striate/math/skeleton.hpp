@@ -11,8 +11,8 @@
 namespace striate {
 
 struct Skeleton {
-  std::vector<std::size_t> chosen;   ///< indices into alphas, ascending
-  std::vector<double> weight;        ///< alphas × chosen, row-major: solution(a) = Σ_j weight[a][j] solution(chosen[j])
+  std::vector<std::size_t> chosen;  ///< indices into alphas, ascending
+  std::vector<double> weight;  ///< alphas × chosen, row-major: solution(a) = Σ_j weight[a][j] solution(chosen[j])
   [[nodiscard]] bool exact() const { return exact_; }  ///< every alpha is computed
   bool exact_ = false;
 };

@@ -33,21 +33,21 @@ namespace striate {
 inline constexpr std::size_t target_tile = 512;
 
 struct Design {
-  FeatureSource const& X;   ///< n × p
+  FeatureSource const& X;  ///< n × p
   bool standardize = true;
   double pca = 0;           ///< 0 none; below 1 the share of variance kept; else the number of components
   std::size_t targets = 0;  ///< that will follow, for the choice of the algorithm; 0 unknown (10,000 is assumed)
 };
 
 struct ModelOptions {
-  std::vector<double> alphas;          ///< ridge; any order, positive
-  bool relative_alphas = false;        ///< multiples of trace(K)/n of the outer training rows
-  Score inner_score = Score::r2;       ///< r2 or pearson
+  std::vector<double> alphas;     ///< ridge; any order, positive
+  bool relative_alphas = false;   ///< multiples of trace(K)/n of the outer training rows
+  Score inner_score = Score::r2;  ///< r2 or pearson
   std::vector<Score> scores{Score::pearson, Score::r2};
-  bool standardize_responses = true;   ///< by the training rows: MSE, predictions and coefficients in units of sd
-  bool exact_grid = false;             ///< no interpolation between alphas
-  bool predictions = false;            ///< TileResult::prediction wanted
-  bool coefficients = false;           ///< TileResult::weights and intercept wanted (the refit)
+  bool standardize_responses = true;  ///< by the training rows: MSE, predictions and coefficients in units of sd
+  bool exact_grid = false;            ///< no interpolation between alphas
+  bool predictions = false;           ///< TileResult::prediction wanted
+  bool coefficients = false;          ///< TileResult::weights and intercept wanted (the refit)
 };
 
 /// Why a target has no score.
@@ -55,15 +55,15 @@ enum class TargetFlag : std::uint8_t { ok = 0, not_finite = 1, constant = 2 };
 
 /// Filled by FittedFold::tile; vectors are resized as needed and reused. T targets in the tile.
 struct TileResult {
-  std::vector<double> score;            ///< [score s of options][T] at s*T+t: outer test rows, or the mean over inner
-                                        ///< folds where the plan has no outer test
-  std::vector<double> inner_score;      ///< [inner fold f][score s][T] at (f*S+s)*T+t; only without an outer test
-  std::vector<double> alpha;            ///< [T], absolute; NaN where there is none
-  std::vector<TargetFlag> flag;         ///< [T]
-  std::vector<float> prediction;        ///< n_test × T, rows as outer.test
-  std::vector<float> weights;           ///< FittedFold::weight_rows() × T, for FittedFold::coefficients (opaque otherwise)
-  std::vector<double> intercept;        ///< [T], for coefficients on raw features
-  std::size_t degenerate = 0;           ///< constant predictions on outer test rows (or at the chosen alpha)
+  std::vector<double> score;        ///< [score s of options][T] at s*T+t: outer test rows, or the mean over inner
+                                    ///< folds where the plan has no outer test
+  std::vector<double> inner_score;  ///< [inner fold f][score s][T] at (f*S+s)*T+t; only without an outer test
+  std::vector<double> alpha;        ///< [T], absolute; NaN where there is none
+  std::vector<TargetFlag> flag;     ///< [T]
+  std::vector<float> prediction;    ///< n_test × T, rows as outer.test
+  std::vector<float> weights;       ///< FittedFold::weight_rows() × T, for FittedFold::coefficients (opaque otherwise)
+  std::vector<double> intercept;    ///< [T], for coefficients on raw features
+  std::size_t degenerate = 0;       ///< constant predictions on outer test rows (or at the chosen alpha)
   std::size_t edge_low = 0, edge_high = 0;  ///< alphas chosen at the grid's edges
 };
 
@@ -75,13 +75,13 @@ struct Workspace {
 
 /// What was decided and found while preparing; equal on all ranks.
 struct FoldReport {
-  std::string form;                     ///< "dual block-inverse", "dual", "primal", "spectral dual", "spectral primal"
-  std::vector<double> alphas;           ///< absolute, ascending, after dropping
-  std::vector<double> dropped_alphas;   ///< absolute; Cholesky failed (too small for the features' rounding)
-  std::size_t skeleton = 0;             ///< alphas computed; the others are interpolated to 1e-6
-  std::size_t constant_features = 0;    ///< in the outer training rows
-  std::size_t rank = 0;                 ///< ols, and models with pca: components kept in the outer fit; else 0
-  double flops_per_target = 0;          ///< of tile()
+  std::string form;                    ///< "dual block-inverse", "dual", "primal", "spectral dual", "spectral primal"
+  std::vector<double> alphas;          ///< absolute, ascending, after dropping
+  std::vector<double> dropped_alphas;  ///< absolute; Cholesky failed (too small for the features' rounding)
+  std::size_t skeleton = 0;            ///< alphas computed; the others are interpolated to 1e-6
+  std::size_t constant_features = 0;   ///< in the outer training rows
+  std::size_t rank = 0;                ///< ols, and models with pca: components kept in the outer fit; else 0
+  double flops_per_target = 0;         ///< of tile()
 };
 
 class FittedFold {
@@ -103,11 +103,11 @@ class FittedFold {
 struct ModelCost {
   std::string form;
   double prepare_flops = 0, flops_per_target = 0;
-  double shared_bytes = 0;              ///< per node, peak of prepare
-  double shared_kept_bytes = 0;         ///< per node, held while tiles run
-  double private_bytes = 0;             ///< per rank, peak of prepare, without threads
-  double thread_bytes = 0;              ///< per thread (prepare or tile, whichever is more)
-  double read_bytes = 0;                ///< per rank, from the feature source
+  double shared_bytes = 0;       ///< per node, peak of prepare
+  double shared_kept_bytes = 0;  ///< per node, held while tiles run
+  double private_bytes = 0;      ///< per rank, peak of prepare, without threads
+  double thread_bytes = 0;       ///< per thread (prepare or tile, whichever is more)
+  double read_bytes = 0;         ///< per rank, from the feature source
 };
 
 class EncodingModel {

@@ -50,9 +50,9 @@ using Units = std::span<std::uint32_t const>;  ///< one label a row, or empty: e
 /// What the config says of folds.
 struct CvSpec {
   enum class Kind { kfold, leave_one_out, group, split, none } kind = Kind::kfold;
-  std::size_t folds = 5;      ///< kfold; with group: 0 = leave one group out, else GroupKFold(folds)
-  bool shuffle = false;       ///< kfold only
-  std::size_t repeats = 1;    ///< of a shuffled kfold
+  std::size_t folds = 5;    ///< kfold; with group: 0 = leave one group out, else GroupKFold(folds)
+  bool shuffle = false;     ///< kfold only
+  std::size_t repeats = 1;  ///< of a shuffled kfold
   std::uint64_t seed = 0;
 };
 

@@ -1,0 +1,57 @@
+#pragma once
+/// The tile loop of a fitted fold; src/models/tile.cpp, project.cpp and refit.cpp.
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "fold.hpp"
+
+namespace striate::detail {
+
+/// What is known of the responses of a tile. Columns are padded with zeros.
+struct Responses {
+  std::size_t targets = 0, width = 0, used = 0, blocks = 0;
+  float* y = nullptr;             ///< used × width, less the outer training mean
+  std::vector<double> mean, sd;   ///< per target, of the outer training rows
+  std::vector<double> block_sum;  ///< [target][block], of y
+};
+
+class Fitted final : public FittedFold {
+ public:
+  explicit Fitted(std::unique_ptr<FoldState> state) : state_(std::move(state)), s_(*state_) {}
+  void tile(MatrixView<float const> Y, TileResult& out, Workspace& work) const override;
+  [[nodiscard]] FoldReport const& report() const override { return s_.report; }
+  [[nodiscard]] std::size_t weight_rows() const override { return is_dual(s_.form) ? s_.rows.n_train : s_.p; }
+  void coefficients(MatrixView<float const> x, std::size_t first, MatrixView<float const> weights,
+                    float* out) const override;
+
+ private:
+  void block(MatrixView<float const> Y, std::size_t first, TileResult& out, Workspace& work) const;
+  void load(MatrixView<float const> Y, std::size_t first, TileResult& out, Responses& r, Workspace& work) const;
+  [[nodiscard]] TargetFlag load_target(float const* y, std::size_t t, Responses& r) const;
+  [[nodiscard]] double training_mean(Responses const& r, std::size_t t, std::size_t set) const;
+  float const* project(Responses const& r, std::size_t set, std::size_t& ld, Workspace& work) const;
+  float const* feature_products(Responses const& r, std::size_t set, Workspace& work) const;
+  void inner(Responses const& r, std::size_t first, TileResult& out, std::vector<double>& mean_scores,
+             std::vector<double>& all, Workspace& work) const;
+  void inner_target(Responses const& r, std::size_t set, std::size_t t, float const* p, double* mean_scores,
+                    double* all, Workspace& work) const;
+  void choose(std::size_t first, Responses const& r, std::vector<double> const& mean_scores,
+              std::vector<double> const& all, TileResult& out, std::vector<std::size_t>& chosen) const;
+  void outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen, TileResult& out,
+             Workspace& work) const;
+  void test_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
+                  float const* z, TileResult& out, Workspace& work) const;
+  void weight_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
+                    float const* z, TileResult& out, Workspace& work) const;
+  [[nodiscard]] double scaled(Score score, double value, double sd) const {
+    return score == Score::mse && s_.options.standardize_responses ? value / (sd * sd) : value;
+  }
+  [[nodiscard]] bool selects() const { return s_.rows.inner() > 0; }
+  [[nodiscard]] bool tests() const { return s_.rows.n_test > 0; }
+
+  std::unique_ptr<FoldState> state_;
+  FoldState const& s_;
+};
+
+}  // namespace striate::detail

@@ -1,0 +1,136 @@
+// The outer fold: held-out predictions and coefficients of every target at its own alpha.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "epilogue.hpp"
+#include "fitted.hpp"
+#include "striate/math/blas.hpp"
+#include "striate/math/panel_product.hpp"
+
+namespace striate::detail {
+
+/// Held-out predictions and weights at each target's own alpha: targets are grouped by it.
+void Fitted::outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen, TileResult& out,
+                   Workspace& work) const {
+  std::size_t const set = s_.rows.inner();
+  std::size_t ld = 0;
+  float const* z = project(r, set, ld, work);
+  std::size_t const depth = s_.sets[set].depth;  // 0 where no component varies: every prediction is the mean
+  std::vector<std::size_t> order;
+  for (std::size_t t = 0; t < r.targets; ++t) {
+    if (out.flag[first + t] == TargetFlag::ok) {
+      order.push_back(t);
+    }
+  }
+  for (std::size_t t = 0; s_.options.coefficients && t < r.targets; ++t) {
+    if (out.flag[first + t] != TargetFlag::ok) {
+      std::fill_n(out.weights.begin() + static_cast<std::ptrdiff_t>((first + t) * weight_rows()), weight_rows(),
+                  std::numeric_limits<float>::quiet_NaN());
+    }
+  }
+  std::stable_sort(order.begin(), order.end(), [&](auto x, auto y) { return chosen[x] < chosen[y]; });
+  float* mine = work.gathered.grow(depth * r.width);
+  for (std::size_t at = 0; at < order.size();) {
+    std::size_t const alpha = chosen[order[at]];
+    std::size_t end = at;
+    while (end < order.size() && chosen[order[end]] == alpha) {
+      if (depth > 0) {
+        std::copy_n(z + order[end] * ld, depth, mine + (end - at) * depth);
+      }
+      ++end;
+    }
+    std::fill_n(mine + (end - at) * depth, (padded_cols(end - at) - (end - at)) * depth, 0.0F);
+    std::span<std::size_t const> const group(order.data() + at, end - at);
+    if (tests()) {
+      test_group(r, first, alpha, group, mine, out, work);
+    }
+    if (s_.options.coefficients) {
+      weight_group(r, first, alpha, group, mine, out, work);
+    }
+    at = end;
+  }
+}
+
+void Fitted::test_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
+                        float const* z, TileResult& out, Workspace& work) const {
+  auto const& hats = s_.sets.back();
+  std::size_t const e = s_.rows.n_test, total = out.alpha.size(), rows = padded_rows(e);
+  float* p = work.predictions.grow(rows * padded_cols(group.size()));
+  panel_product(s_.outer[alpha], e, hats.depth, z, hats.depth, padded_cols(group.size()), p, work.slivers);
+  for (std::size_t g = 0; g < group.size(); ++g) {
+    std::size_t const t = group[g];
+    Moments m;
+    m.n = static_cast<double>(e);
+    double* y = work.small.grow(e);
+    test_responses(r.y + t * r.used, s_.rows.outer().test.data(), e, 0, y, m.y, m.yy);
+    Sums sums;
+    prediction_sums(p + g * rows, e, rows, 1, y, &sums);
+    m.f = sums.f;
+    m.ff = sums.ff;
+    m.yf = sums.fy;
+    out.degenerate += constant_prediction(m) ? 1 : 0;
+    for (std::size_t c = 0; c < s_.options.scores.size(); ++c) {
+      Score const which = s_.options.scores[c];
+      out.score[c * total + first + t] = scaled(which, score(which, m), r.sd[t]);
+    }
+    for (std::size_t i = 0; s_.options.predictions && i < e; ++i) {
+      double const deviation = p[g * rows + i];
+      out.prediction[(first + t) * e + i] =
+          static_cast<float>(s_.options.standardize_responses ? deviation / r.sd[t] : deviation + r.mean[t]);
+    }
+  }
+}
+
+void Fitted::weight_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
+                          float const* z, TileResult& out, Workspace& work) const {
+  auto const& hats = s_.sets.back();
+  std::size_t const m = hats.basis_rows, width = stats_size(s_.rows.sets.size());
+  std::size_t const rows = padded_rows(m), cols = padded_cols(group.size());
+  float* w = work.predictions.grow(rows * cols);
+  if (!is_spectral(s_.form)) {
+    panel_product(s_.inverse[alpha], m, m, z, m, cols, w, work.slivers);
+  } else {
+    std::vector<float> shrunk(hats.depth * cols);
+    for (std::size_t i = 0; i < shrunk.size(); ++i) {
+      shrunk[i] = static_cast<float>(z[i] / (s_.eigenvalues[i % hats.depth] + s_.alphas[alpha]));
+    }
+    panel_product(s_.basis_back, m, hats.depth, shrunk.data(), hats.depth, cols, w, work.slivers);
+  }
+  for (std::size_t g = 0; g < group.size(); ++g) {
+    std::size_t const t = group[g];
+    double const unit = s_.options.standardize_responses ? 1 / r.sd[t] : 1;
+    float* to = out.weights.data() + (first + t) * m;
+    double offset = 0;
+    for (std::size_t i = 0; i < m; ++i) {
+      double const v = w[g * rows + i];
+      offset += v * (is_dual(s_.form) ? s_.mean_product[i] : s_.stats[i * width]);
+      to[i] = static_cast<float>(v * unit);
+    }
+    out.intercept[first + t] = s_.options.standardize_responses ? -offset * unit : r.mean[t] - offset;
+  }
+}
+
+void Fitted::coefficients(MatrixView<float const> x, std::size_t first, MatrixView<float const> weights,
+                          float* out) const {
+  std::size_t const count = x.cols, t = weights.cols, width = stats_size(s_.rows.sets.size()),
+                    sets = s_.rows.sets.size();
+  if (!is_dual(s_.form)) {
+    for (std::size_t c = 0; c < t; ++c) {
+      std::copy_n(weights.col(c) + first, count, out + c * count);
+    }
+    return;
+  }
+  std::size_t const n = s_.rows.n_train;
+  Buffer<float> panel(n * count);
+  for (std::size_t j = 0; j < count; ++j) {
+    double const* st = s_.stats + (first + j) * width;
+    double const scale = st[2 * sets];
+    for (std::size_t i = 0; i < n; ++i) {
+      panel[i + j * n] = static_cast<float>((static_cast<double>(x(s_.rows.row[i], j)) - st[0]) * scale * scale);
+    }
+  }
+  blas::gemm('T', 'N', count, t, n, 1.0F, panel.data(), n, weights.data, weights.stride, 0.0F, out, count);
+}
+
+}  // namespace striate::detail
