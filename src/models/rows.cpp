@@ -1,7 +1,9 @@
 #include "rows.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <numeric>
 #include <string>
 
 #include "striate/base/error.hpp"
@@ -31,45 +33,43 @@ void check(Split const& split, std::size_t n, char const* what, std::vector<std:
   }
 }
 
-}  // namespace
-
-RowPlan make_rows(FoldPlan const& plan, std::size_t n, bool with_inner) {
-  check(plan.outer, n, "outer", nullptr);
+/// For each row, in which inner training sets it is: rows of one signature make a block.
+std::vector<std::string> signatures_of(FoldPlan const& plan, std::vector<Split> const& inner, std::size_t n) {
   std::vector<std::uint8_t> in_train(n, 0);
   for (auto r : plan.outer.train) {
     in_train[r] = 1;
   }
-  std::vector<Split> const none;
-  auto const& inner = with_inner ? plan.inner : none;
   std::vector<std::string> signature(n, std::string(inner.size(), '0'));
   for (std::size_t s = 0; s < inner.size(); ++s) {
     check(inner[s], n, "inner", &in_train);
-    if (inner[s].test.empty()) {
-      fail(Exit::data, "inner fold {} has no test rows; use fewer inner folds", s);
+    if (inner[s].test.size() < 2) {
+      fail(Exit::data,
+           "inner fold {} has {} test rows (alpha is chosen by a score, which needs 2 or more); use fewer inner folds",
+           s, inner[s].test.size());
     }
     for (auto r : inner[s].train) {
       signature[r][s] = '1';
     }
   }
-  RowPlan out;
-  out.n = n;
-  out.n_train = plan.outer.train.size();
-  out.n_test = plan.outer.test.size();
-  // Blocks by first appearance among the ascending training rows.
+  return signature;
+}
+
+/// Puts the training rows in order of their blocks; returns the signature of each block.
+std::vector<std::string> order_rows(FoldPlan const& plan, std::vector<std::string> const& signature, RowPlan& out,
+                                    std::vector<std::uint32_t>& position) {
   std::vector<std::uint32_t> train = plan.outer.train;
   std::sort(train.begin(), train.end());
-  std::map<std::string, std::size_t> number;
+  std::map<std::string, std::size_t> number;  // blocks by first appearance among the ascending training rows
   std::vector<std::vector<std::uint32_t>> members;
-  std::vector<std::string> signatures;
+  std::vector<std::string> of_block;
   for (auto r : train) {
     auto const [at, fresh] = number.emplace(signature[r], members.size());
     if (fresh) {
       members.emplace_back();
-      signatures.push_back(signature[r]);
+      of_block.push_back(signature[r]);
     }
     members[at->second].push_back(r);
   }
-  std::vector<std::uint32_t> position(n, 0);
   for (auto const& block : members) {
     out.blocks.begin.push_back(out.row.size());
     for (auto r : block) {
@@ -78,12 +78,22 @@ RowPlan make_rows(FoldPlan const& plan, std::size_t n, bool with_inner) {
     }
   }
   out.blocks.begin.push_back(out.row.size());
-  for (auto r : plan.outer.test) {
-    out.row.push_back(r);
-  }
-  for (auto r : plan.outer.train) {
-    out.train_order.push_back(position[r]);
-  }
+  out.row.insert(out.row.end(), plan.outer.test.begin(), plan.outer.test.end());
+  return of_block;
+}
+
+}  // namespace
+
+RowPlan make_rows(FoldPlan const& plan, std::size_t n, bool with_inner) {
+  check(plan.outer, n, "outer", nullptr);
+  std::vector<Split> const none;
+  auto const& inner = with_inner ? plan.inner : none;
+  RowPlan out;
+  out.n = n;
+  out.n_train = plan.outer.train.size();
+  out.n_test = plan.outer.test.size();
+  std::vector<std::uint32_t> position(n, 0);
+  auto const of_block = order_rows(plan, signatures_of(plan, inner, n), out, position);
   auto positions = [&](std::vector<std::uint32_t> const& rows) {
     std::vector<std::uint32_t> p;
     for (auto r : rows) {
@@ -92,23 +102,17 @@ RowPlan make_rows(FoldPlan const& plan, std::size_t n, bool with_inner) {
     std::sort(p.begin(), p.end());
     return p;
   };
+  std::vector<std::uint32_t> all(of_block.size());
+  std::iota(all.begin(), all.end(), 0U);
   for (std::size_t s = 0; s < inner.size(); ++s) {
     out.sets.push_back({positions(inner[s].train), positions(inner[s].test)});
-    std::vector<std::uint32_t> blocks;
-    for (std::uint32_t b = 0; b < members.size(); ++b) {
-      if (signatures[b][s] == '1') {
-        blocks.push_back(b);
-      }
-    }
-    out.blocks.sets.push_back(std::move(blocks));
+    out.blocks.sets.emplace_back();
+    std::copy_if(all.begin(), all.end(), std::back_inserter(out.blocks.sets.back()),
+                 [&](auto b) { return of_block[b][s] == '1'; });
   }
   SetRows outer;
-  std::vector<std::uint32_t> all;
   for (std::uint32_t i = 0; i < out.row.size(); ++i) {
     (i < out.n_train ? outer.train : outer.test).push_back(i);
-  }
-  for (std::uint32_t b = 0; b < members.size(); ++b) {
-    all.push_back(b);
   }
   out.sets.push_back(std::move(outer));
   out.blocks.sets.push_back(std::move(all));

@@ -14,12 +14,11 @@ struct SetRows {
 };
 
 struct RowPlan {
-  std::size_t n = 0;                       ///< rows of X and Y
-  std::size_t n_train = 0, n_test = 0;     ///< of the outer fold
-  std::vector<std::uint32_t> row;          ///< position → row
-  std::vector<std::uint32_t> train_order;  ///< index into outer.train → position
-  std::vector<SetRows> sets;               ///< inner sets, then the outer one
-  RowBlocks blocks;                        ///< one set of blocks for each of `sets`
+  std::size_t n = 0;                    ///< rows of X and Y
+  std::size_t n_train = 0, n_test = 0;  ///< of the outer fold
+  std::vector<std::uint32_t> row;       ///< position → row
+  std::vector<SetRows> sets;            ///< inner sets, then the outer one
+  RowBlocks blocks;                     ///< one set of blocks for each of `sets`
   [[nodiscard]] std::size_t inner() const { return sets.size() - 1; }
   [[nodiscard]] SetRows const& outer() const { return sets.back(); }
 };
