@@ -96,7 +96,7 @@ def main():
                                   prepare=round(o['prepare_wall'], 3), tiles=round(o['tiles_wall'], 3),
                                   times_himalaya=round(him['wall'] / o['wall'], 2), times_himalaya_cpu=round(him['cpu'] / o['cpu'], 2),
                                   share_of_gemm_limit=round(o['limit'] / o['wall'], 3),
-                                  tiles_share_of_gemm_limit=round(o['tile_flops'] / o['sgemm'] / o['tiles_wall'], 3), sgemm_gflops=round(o['sgemm'] / 1e9, 1),
+                                  share_with_f64_at_dgemm=round(o['limit_f64'] / o['wall'], 3), tiles_share_of_gemm_limit=round(o['tile_flops'] / o['sgemm'] / o['tiles_wall'], 3), sgemm_gflops=round(o['sgemm'] / 1e9, 1),
                                   same_alpha_as_float64=round(float((np.abs(np.log(alpha / ha)) < .01).mean()), 4),
                                   max_score_difference_to_float64=float(np.abs(score - hs).max()))), flush=True)
 

@@ -105,22 +105,23 @@ void write_npy(std::string const& path, std::vector<T> const& x) {
   out.write(reinterpret_cast<char const*>(x.data()), static_cast<std::streamsize>(x.size() * sizeof(T)));
 }
 
-/// Rate of the library's sgemm, one single-threaded product on every thread at once: flops/s of all together.
-double sgemm_rate(ThreadTeam& team) {
+/// Rate of the library's gemm, one single-threaded product on every thread at once: flops/s of all together.
+template <class T>
+double gemm_rate(ThreadTeam& team) {
   std::size_t const m = 2048, n = 512, k = 1024;
   auto const threads = static_cast<std::size_t>(team.threads());
-  std::vector<Buffer<float>> a(threads), b(threads), c(threads);
+  std::vector<Buffer<T>> a(threads), b(threads), c(threads);
   for (std::size_t i = 0; i < threads; ++i) {
-    std::fill_n(a[i].grow(m * k), m * k, 0.5F);
-    std::fill_n(b[i].grow(k * n), k * n, 0.25F);
-    std::fill_n(c[i].grow(m * n), m * n, 0.0F);
+    std::fill_n(a[i].grow(m * k), m * k, T(0.5));
+    std::fill_n(b[i].grow(k * n), k * n, T(0.25));
+    std::fill_n(c[i].grow(m * n), m * n, T(0));
   }
   double best = 1e300;
   for (int repeat = 0; repeat < 8; ++repeat) {
     double const start = now();
     team.local(threads, [&](std::size_t i) {
       for (int r = 0; r < 4; ++r) {
-        blas::gemm('T', 'N', m, n, k, 1.0F, a[i].data(), k, b[i].data(), k, 0.0F, c[i].data(), m);
+        blas::gemm('T', 'N', m, n, k, T(1), a[i].data(), k, b[i].data(), k, T(0), c[i].data(), m);
       }
     });
     best = std::min(best, now() - start);
@@ -153,7 +154,7 @@ int race(std::string const& dir, int threads, bool standardize, bool exact) {
     }
   }
   ThreadTeam team(threads);
-  double const rate = sgemm_rate(team);
+  double const rate = gemm_rate<float>(team), rate64 = gemm_rate<double>(team);
   MemorySource const source({x.data(), n, p});
   auto const model = find_model("ridge")->make(options);
   double const c0 = cpu(), w0 = now();
@@ -181,11 +182,13 @@ int race(std::string const& dir, int threads, bool standardize, bool exact) {
   std::printf(
       "{\"form\": \"%s\", \"skeleton\": %zu, \"wall\": %.4f, \"cpu\": %.4f, \"prepare_wall\": %.4f, \"prepare_cpu\": "
       "%.4f, "
-      "\"tiles_wall\": %.4f, \"flops\": %.4g, \"tile_flops\": %.4g, \"sgemm\": %.4g, \"limit\": %.4f, \"kernel\": "
+      "\"tiles_wall\": %.4f, \"flops\": %.4g, \"tile_flops\": %.4g, \"sgemm\": %.4g, \"dgemm\": %.4g, \"limit\": %.4f, "
+      "\"limit_f64\": %.4f, \"kernel\": "
       "\"%s\", \"blas\": \"%s\"}\n",
       fold->report().form.c_str(), fold->report().skeleton, wp + w2 - w1, cp + c2 - c1, wp, cp, w2 - w1, flops,
-      fold->report().flops_per_target * static_cast<double>(t), rate, flops / rate, panel_product_kernel(),
-      blas::description());
+      fold->report().flops_per_target * static_cast<double>(t), rate, rate64, flops / rate,
+      fold->report().flops_per_target * static_cast<double>(t) / rate + cost.prepare_flops / rate64,
+      panel_product_kernel(), blas::description());
   return 0;
 }
 

@@ -14,9 +14,30 @@ constexpr double f64_price = 2;  // a float64 flop costs about two float32 ones
 double cube(double x) { return x * x * x; }
 
 struct Work {
-  double gram = 0, factor = 0, tile = 0;              // flops; gram and factor in float64 unless told
-  double hats = 0, grams = 0, scratch = 0, kept = 0;  // bytes
+  double gram = 0, factor = 0, tile = 0;                  // flops; gram and factor in float64 unless told
+  double hats = 0, features = 0, grams = 0, scratch = 0;  // bytes
 };
+
+/// Bytes of everything that tiles multiply by, as Preparer::layout places it.
+double hat_bytes(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) {
+  std::size_t const a = shape.alphas, solved = is_spectral(form) ? a : q;
+  std::size_t floats = 0;
+  for (std::size_t s = 0; s < rows.sets.size(); ++s) {
+    std::size_t const train = rows.sets[s].train.size(), e = rows.sets[s].test.size(),
+                      m = is_dual(form) ? train : shape.p;
+    std::size_t const depth = is_spectral(form) ? most_components(shape, train) : m;
+    bool const outer = s + 1 == rows.sets.size();
+    floats += is_spectral(form) ? packed_size(depth, m) + 2 * (depth + 2) + e * depth : 0;
+    floats += outer ? a * packed_size(e, depth) : packed_size(solved * panel_round(e), depth);
+    if (outer && shape.coefficients) {
+      floats += is_spectral(form) ? packed_size(m, depth) : a * packed_size(m, m);
+    }
+  }
+  for (std::size_t b = 0; !is_dual(form) && b < rows.blocks.blocks(); ++b) {
+    floats += packed_size(shape.p, rows.blocks.begin[b + 1] - rows.blocks.begin[b]);
+  }
+  return 4 * static_cast<double>(floats);
+}
 
 Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) {
   Work w;
@@ -29,6 +50,7 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
   double const grams = is_dual(form) ? (shape.standardize ? sets : 1) : static_cast<double>(rows.blocks.blocks());
   double const order = is_dual(form) ? used : p;
   w.grams = grams * static_cast<double>(PackedShape(static_cast<std::size_t>(order)).doubles()) * 8;
+  w.hats = hat_bytes(rows, shape, form, q);
   w.gram = is_dual(form) ? used * used * p * (per_set && shape.standardize ? sets : 1) : used * p * p;
   if (is_dual(form) && !wide_gram(shape, rows.n_train + rows.n_test)) {
     w.gram /= f64_price;
@@ -45,7 +67,6 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     if (is_spectral(form)) {
       w.factor += (c * 2 < m ? 4 : 12) * cube(m);  // reduction to tridiagonal form, much of it bound by memory
       w.tile += 2 * c * m;
-      w.hats += m * c * 4 + c * 8;
     } else if (form != Form::block_inverse) {
       w.factor += dq * (cube(m) / 3 + 2 * m * m * ne) + (outer && shape.coefficients ? dq * cube(m) * 2 / 3 : 0);
     } else if (!outer) {
@@ -54,15 +75,13 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     w.scratch = std::max(w.scratch, (m * m * (is_spectral(form) ? 3 : 1) + m * ne) * 8);
     double const solved = is_spectral(form) ? a : dq;
     w.tile += outer ? 2 * ne * c : 2 * solved * ne * c;
-    w.hats += (outer ? a : solved) * static_cast<double>(panel_round(rows.sets[s].test.size())) * c * 4;
     if (outer && shape.coefficients) {
       w.tile += 2 * m * c;
-      w.hats += is_spectral(form) ? 0 : a * m * m * 4;
     }
   }
   if (!is_dual(form)) {
     w.tile += 2 * n * p;
-    w.hats += used * p * 4;  // the features stay in memory
+    w.features = used * p * 4;
   }
   return w;
 }
@@ -129,7 +148,7 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
     grams = std::min(w.grams, std::floor(room / one) * one);
     passes = std::ceil(w.grams / grams);
   }
-  c.shared_bytes = c.shared_kept_bytes + grams;
+  c.shared_bytes = c.shared_kept_bytes + grams + w.features;
   c.private_bytes = std::min(2.0 * p * static_cast<double>(rows.n) * 4,
                              std::max(512e6, 2 * 1024.0 * static_cast<double>(rows.n) * 4));
   std::size_t widest = 0;

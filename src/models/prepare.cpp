@@ -157,6 +157,7 @@ void Preparer::layout() {
   }
   hats_.reset();
   hats_ = team_.shared(at);
+  s_.report.shared_bytes = static_cast<double>(at + s_.p * stats_size(sets) * 8);
 }
 
 /// Primal: Xᵀ of each block of training rows.

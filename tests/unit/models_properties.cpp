@@ -132,6 +132,19 @@ TEST_P(Property, NeighboursOfABadTargetAreUntouched) {
   }
 }
 
+TEST_P(Property, MemoryIsAsEstimated) {
+  Setting const& s = GetParam();
+  Problem const data(s.n * 4, s.p * 4, 8);
+  auto const team = serial_team();
+  double const held = fit(s, data, *team)->report().shared_bytes;
+  double const said = find_model(s.model)
+                          ->make(options())
+                          ->cost(data.n, data.p, 0, plan(data.n), s.standardize, s.pca, plenty)
+                          .shared_kept_bytes;
+  EXPECT_LT(held, said * 1.1);
+  EXPECT_GT(held, said * 0.8);
+}
+
 INSTANTIATE_TEST_SUITE_P(Forms, Property,
                          ::testing::Values(Setting{"ridge", 60, 14, true, 0}, Setting{"ridge", 60, 150, true, 0},
                                            Setting{"ridge", 60, 150, false, 0}, Setting{"ridge", 60, 14, true, 5},

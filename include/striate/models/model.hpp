@@ -81,6 +81,7 @@ struct FoldReport {
   std::size_t skeleton = 0;            ///< alphas computed; the others are interpolated to 1e-6
   std::size_t constant_features = 0;   ///< in the outer training rows
   std::size_t rank = 0;                ///< ols, and models with pca: components kept in the outer fit; else 0
+  double shared_bytes = 0;             ///< held per node while tiles run
   double flops_per_target = 0;         ///< of tile()
 };
 
