@@ -63,7 +63,7 @@ struct TileResult {
   std::vector<float> prediction;    ///< n_test × T, rows as outer.test
   std::vector<float> weights;       ///< FittedFold::weight_rows() × T, for FittedFold::coefficients (opaque otherwise)
   std::vector<double> intercept;    ///< [T], for coefficients on raw features
-  std::size_t degenerate = 0;       ///< constant predictions on outer test rows (or at the chosen alpha)
+  std::size_t degenerate = 0;       ///< constant predictions on outer test rows
   std::size_t edge_low = 0, edge_high = 0;  ///< alphas chosen at the grid's edges
 };
 
