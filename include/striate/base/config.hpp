@@ -32,28 +32,29 @@ class Schema;
 
 /// What is said of a setting besides its name and default.
 struct Meta {
-  std::string doc;                            ///< one line
-  std::string unit = {};                      ///< "s", "GiB", "stimuli" …
-  std::optional<double> min = {}, max = {};   ///< inclusive range of numbers
-  std::vector<std::string> choices = {};      ///< allowed words (strings only)
+  std::string doc;                           ///< one line
+  std::string unit = {};                     ///< "s", "GiB", "stimuli" …
+  std::optional<double> min = {}, max = {};  ///< inclusive range of numbers
+  std::vector<std::string> choices = {};     ///< allowed words (strings only)
   bool required = false;
-  bool identity = true;                       ///< false: may differ on resume (memory, device, io …)
-  std::string example = {};                   ///< YAML text shown by --help
+  bool identity = true;      ///< false: may differ on resume (memory, device, io …)
+  std::string example = {};  ///< YAML text shown by --help
 };
 
 /// Where a value stands, for messages: "encode.yaml: line 12: cv.folds".
 struct ConfigPlace {
-  std::string file;      ///< the config's name, or "--set"
+  std::string file;            ///< the config's name, or "--set"
   std::filesystem::path base;  ///< paths are relative to this folder
-  std::string key;       ///< dotted path
-  int line = 0;          ///< 1-based; 0 where unknown
+  std::string key;             ///< dotted path
+  int line = 0;                ///< 1-based; 0 where unknown
   [[nodiscard]] std::string text() const;
 };
 
 /// How a type is read from and written to YAML/JSON. Specialise for your own types:
 ///   static T read(YAML::Node const&, ConfigPlace const&);   // throws Error(Exit::config) by config_error()
 ///   static nlohmann::json write(T const&);                  // for provenance and the resume check
-///   static std::string name();                              // for --help: "integer", "path", "integer | leave_one_out"
+///   static std::string name();                              // for --help: "integer", "path", "integer |
+///   leave_one_out"
 template <class T, class = void>
 struct ConfigType;
 
@@ -61,17 +62,20 @@ struct ConfigType;
 [[noreturn]] void config_error(ConfigPlace const& place, std::string const& message);
 
 template <class T>
-concept Described = requires(Schema& s, T& t) { describe(s, t); };
+concept Described = requires(Schema& s, T& t) {
+  describe(s, t);
+};
 
 /// One declared setting, type-erased.
 struct Setting {
   std::string name;
   Meta meta;
-  std::string type;                                            ///< for --help
-  nlohmann::json default_value;                                ///< as declared
+  std::string type;              ///< for --help
+  nlohmann::json default_value;  ///< as declared
   std::function<void(YAML::Node const&, ConfigPlace const&)> read;
-  std::function<nlohmann::json()> write;                       ///< current value
-  std::shared_ptr<Schema> nested;                              ///< of a mapping (or the element of a list of mappings)
+  std::function<nlohmann::ordered_json(bool identity_only)> write;  ///< current value
+  std::shared_ptr<void> keep_alive;  ///< what `nested` is bound to, where that is no member
+  std::shared_ptr<Schema> nested;    ///< of a mapping (or the element of a list of mappings)
   bool list_of_mappings = false;
 };
 
@@ -86,11 +90,12 @@ class Schema {
   std::vector<Setting> settings_;
 };
 
-/// A read config: text with --set applied. One per run; equal on all ranks because rank 0 reads and broadcasts the text.
+/// A read config: text with --set applied. One per run; equal on all ranks because rank 0 reads and broadcasts the
+/// text.
 struct ConfigText {
-  std::string file;                    ///< path as given
-  std::string text;                    ///< YAML; ${VAR} is replaced from the environment (an unset one is an error)
-  std::vector<std::string> sets;       ///< KEY=VALUE from --set, applied in order
+  std::string file;               ///< path as given
+  std::string text;               ///< YAML; ${VAR} is replaced from the environment (an unset one is an error)
+  std::vector<std::string> sets;  ///< KEY=VALUE from --set, applied in order
 };
 
 /// Reads `text` into the settings of `schema`; unknown keys name the nearest known one with the line number;

@@ -14,16 +14,16 @@ namespace striate {
 /// Process exit codes, as sysexits.h names them.
 enum class Exit : int {
   ok = 0,
-  usage = 64,         ///< command line
-  data = 65,          ///< bad data: shape, content, mismatch
-  no_input = 66,      ///< input missing or unreadable
-  internal = 70,      ///< a bug
-  limit = 71,         ///< out of memory or another limit of the system
-  cant_create = 73,   ///< output exists or cannot be written
-  io = 74,            ///< I/O error, disk full
-  interrupted = 75,   ///< stopped by a signal; run again to resume
-  failed_before = 76, ///< `status` only: the last attempt ended in an error
-  config = 78         ///< bad config
+  usage = 64,          ///< command line
+  data = 65,           ///< bad data: shape, content, mismatch
+  no_input = 66,       ///< input missing or unreadable
+  internal = 70,       ///< a bug
+  limit = 71,          ///< out of memory or another limit of the system
+  cant_create = 73,    ///< output exists or cannot be written
+  io = 74,             ///< I/O error, disk full
+  interrupted = 75,    ///< stopped by a signal; run again to resume
+  failed_before = 76,  ///< `status` only: the last attempt ended in an error
+  config = 78          ///< bad config
 };
 
 /// What a user can cause and mend.

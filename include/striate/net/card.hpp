@@ -1,0 +1,36 @@
+#pragma once
+/// Network cards (configs/networks/*.yaml): a network's input, preprocessing, and names of its layers. Not collective.
+#include <filesystem>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "striate/stimuli/image.hpp"
+
+namespace striate {
+
+struct Card {
+  std::filesystem::path file;
+  std::string name, source, weights;  ///< weights: file name, may be empty
+  Preprocessing preprocessing;
+  std::vector<std::pair<std::string, std::string>> layers;  ///< card name → module path, in order of the file
+  std::vector<std::pair<std::string, std::vector<std::string>>> presets;
+};
+
+/// `name`: a path to a card (ends in .yaml or holds a '/'), or a name looked for beside the config, in STRIATE_CARDS
+/// (colon-separated folders), in the installed and in the source configs/networks/. Throws Error(Exit::no_input) naming
+/// the nearest card and the folders searched; Error(Exit::config) with file and line for what is wrong in it.
+[[nodiscard]] Card find_card(std::string const& name, std::filesystem::path const& config_folder);
+[[nodiscard]] Card read_card(std::filesystem::path const& file);
+
+/// A layer to capture: the name it is stored under (as asked for) and its module path.
+struct LayerRequest {
+  std::string name, path;
+};
+/// `layers:` of a config → requests: card names, module paths, `preset:NAME`, `all` (every layer of the card; without
+/// layers in the card: every module). A name twice is an error. Names unknown to the card are taken as module paths,
+/// which the network checks.
+[[nodiscard]] std::vector<LayerRequest> resolve_layers(std::vector<std::string> const& asked, Card const& card);
+
+}  // namespace striate
