@@ -1,1 +1,3 @@
-int main() { return 70; }
+#include "striate/commands/program.hpp"
+
+int main(int argc, char** argv) { return striate::run_program(argc, argv); }

@@ -58,13 +58,29 @@ class Round {
   std::size_t failed_tile_ = 0;
 };
 
+std::vector<std::size_t> pending_of(std::vector<std::uint8_t> const& done) {
+  std::vector<std::size_t> pending;
+  for (std::size_t t = 0; t < done.size(); ++t)
+    if (!done[t]) pending.push_back(t);
+  return pending;
+}
+
+/// A rank's tiles of the round that begins at `begun`: consecutive ones, fewer in the last round.
+std::vector<std::size_t> share_of_round(std::vector<std::size_t> const& pending, std::size_t begun,
+                                        std::size_t round_tiles, int rank, int ranks) {
+  std::size_t const count = std::min(round_tiles, pending.size() - begun), r = static_cast<std::size_t>(rank);
+  auto const at = [&](std::size_t i) {
+    return pending.begin() + static_cast<std::ptrdiff_t>(begun + count * i / static_cast<std::size_t>(ranks));
+  };
+  return {at(r), at(r + 1)};
+}
+
 class Loop {
  public:
   Loop(Comm const& comm, std::vector<std::uint8_t> const& done, StopFlag const& stop, TileWork& work,
        TileOptions const& options)
       : comm_(comm), stop_(stop), work_(work), options_(options) {
-    for (std::size_t t = 0; t < done.size(); ++t)
-      if (!done[t]) pending_.push_back(t);
+    pending_ = pending_of(done);
     done_before_ = done.size() - pending_.size();
     threads_ = comm_.max(std::int64_t{options.threads > 0 ? options.threads : current_threads()});
     round_tiles_ = static_cast<std::size_t>(threads_) * static_cast<std::size_t>(comm_.size());
@@ -89,12 +105,8 @@ class Loop {
   }
 
  private:
-  /// This rank's tiles of the round that begins at `begun`: `threads` consecutive ones, fewer in the last round.
   [[nodiscard]] std::vector<std::size_t> share(std::size_t begun) const {
-    std::size_t const count = std::min(round_tiles_, pending_.size() - begun);
-    std::size_t const ranks = static_cast<std::size_t>(comm_.size()), r = static_cast<std::size_t>(comm_.rank());
-    auto const at = [&](std::size_t i) { return pending_.begin() + static_cast<std::ptrdiff_t>(begun + count * i / ranks); };
-    return {at(r), at(r + 1)};
+    return share_of_round(pending_, begun, round_tiles_, comm_.rank(), comm_.size());
   }
 
   std::exception_ptr write(std::vector<std::size_t> const& tiles) {
@@ -152,6 +164,17 @@ class Loop {
 };
 
 }  // namespace
+
+std::vector<std::size_t> tile_order(std::vector<std::uint8_t> const& done, int threads, int rank, int ranks) {
+  auto const pending = pending_of(done);
+  std::size_t const round = static_cast<std::size_t>(threads) * static_cast<std::size_t>(ranks);
+  std::vector<std::size_t> mine;
+  for (std::size_t begun = 0; begun < pending.size(); begun += round) {
+    auto const share = share_of_round(pending, begun, round, rank, ranks);
+    mine.insert(mine.end(), share.begin(), share.end());
+  }
+  return mine;
+}
 
 bool run_tiles(Comm const& comm, std::vector<std::uint8_t> const& done, StopFlag const& stop, TileWork& work,
                TileOptions const& options) {

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <map>
@@ -79,6 +80,9 @@ TEST(RunTiles, DoesEveryTileOnce) {
       EXPECT_TRUE(run_tiles(c, std::vector<std::uint8_t>(tiles, 0), stop, work, {.threads = threads}));
       EXPECT_EQ(count_ones(work.all_marks()), tiles);
       EXPECT_EQ(work.last_progress, tiles);
+      auto const order = tile_order(std::vector<std::uint8_t>(tiles, 0), threads, c.rank(), c.size());
+      EXPECT_EQ(work.computed, std::set(order.begin(), order.end()));  // what loaders prepare ahead is what comes
+      EXPECT_TRUE(std::ranges::is_sorted(order));
     }
 }
 

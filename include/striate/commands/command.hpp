@@ -1,6 +1,7 @@
 #pragma once
 /// A command is one file: a config struct with its declaration, a plan, a run; and one row in src/commands/table.cpp.
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -20,7 +21,8 @@ struct Plan {
   double bytes_read = 0, bytes_written = 0;                ///< of all ranks together
   double memory_per_rank = 0;                              ///< bytes, peak, private
   double memory_per_node = 0;                              ///< bytes, peak, shared by the ranks of a node
-  std::size_t units = 0;                                   ///< independent work units (tiles, batches)
+  double core_seconds = 0;  ///< of one core, for work that is not counted in flops (a forward pass that was timed)
+  std::size_t units = 0;    ///< independent work units (tiles, batches)
 };
 
 /// What a job sees of the world.
@@ -34,6 +36,12 @@ struct Context {
   std::filesystem::path config_file;
   nlohmann::ordered_json resolved;  ///< config with defaults, for provenance
   nlohmann::ordered_json identity;  ///< the part that must agree on resume
+  /// For provenance.json, added to by the job (equal on all ranks or on the first alone).
+  std::vector<std::filesystem::path> inputs = {};  ///< files whose sha256 is recorded
+  nlohmann::ordered_json details = {};
+  /// Collective: writes provenance.json of a directory output. A job calls it when all else is on disk, just before it
+  /// marks its output complete.
+  std::function<void()> write_provenance = [] {};
 };
 
 /// How much of an output is there, for `striate status`.

@@ -33,6 +33,10 @@ struct TileOptions {
   double patience = 3;         ///< seconds a failing rank waits for the others before it ends the job
 };
 
+/// The tiles that run_tiles gives rank `rank` of `ranks`, in order, for those that prepare their inputs ahead. Round k
+/// takes the next ranks · threads pending tiles; a rank's share of a round is consecutive. `threads` >= 1.
+[[nodiscard]] std::vector<std::size_t> tile_order(std::vector<std::uint8_t> const& done, int threads, int rank, int ranks);
+
 /// Computes every tile with done[tile] == 0 (equal on all ranks). Round k: rank r takes `threads` consecutive tiles of
 /// the pending list, from index (k·R + r)·threads; they are computed while round k-1 is written; one allreduce a round
 /// {failed, stop, flush}; flags only after the data is flushed. Collective.

@@ -1,0 +1,76 @@
+#include "extract_work.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "striate/base/error.hpp"
+
+namespace striate {
+
+ExtractWork::ExtractWork(Network const& network, StimulusLoader& loader, ActWriter& store,
+                         std::vector<std::string> const& ids, std::size_t done_before)
+    : network_(network),
+      loader_(loader),
+      store_(store),
+      ids_(ids),
+      bar_("extract", "batches", store.batches(), done_before) {}
+
+void ExtractWork::compute(std::size_t batch) {
+  LoadedBatch loaded = loader_.take(batch);
+  std::size_t const rows = loaded.rows, first = store_.first_row(batch);
+  Result result;
+  result.bad = loaded.bad;
+  std::vector<std::size_t> holes;
+  for (auto const& [row, what] : loaded.bad) {
+    holes.push_back(row - first);
+    std::size_t const pixels = loaded.pixels.size() / rows;
+    std::fill_n(loaded.pixels.begin() + static_cast<std::ptrdiff_t>((row - first) * pixels), pixels, 0.0F);
+  }
+  result.blocks.resize(network_.layers().size());
+  network_.forward(loaded.pixels.data(), rows, [&](std::size_t layer, float const* values) {
+    if (holes.empty()) {
+      result.blocks[layer] = store_.encode(layer, batch, values);
+      return;
+    }
+    std::size_t const units = network_.layers()[layer].units();
+    std::vector<float> patched(values, values + rows * units);
+    for (std::size_t hole : holes)
+      std::fill_n(patched.begin() + static_cast<std::ptrdiff_t>(hole * units), units,
+                  std::numeric_limits<float>::quiet_NaN());
+    result.blocks[layer] = store_.encode(layer, batch, patched.data());
+  });
+  loader_.give_back(std::move(loaded));
+  std::lock_guard const held(lock_);
+  results_[batch] = std::move(result);
+}
+
+void ExtractWork::write(std::span<std::size_t const> mine) {
+  for (std::size_t batch : mine) {
+    Result result;
+    {
+      std::lock_guard const held(lock_);
+      result = std::move(results_.at(batch));
+      results_.erase(batch);
+    }
+    for (auto const& block : result.blocks) {
+      store_.write_batch(block);
+      if (block.overflow > 0)
+        log::warn("layer {} has values beyond float16 (they become infinite); use dtype: float32",
+                  network_.layers()[block.layer].name);
+    }
+    for (auto const& [row, what] : result.bad)
+      log::warn("stimulus {} (row {}) is skipped: {}", ids_[row], row + 1, what);
+    if (verified_) continue;
+    // Some MPI-IO layers corrupt silently (ompi#12718): what was just written must read back as it was.
+    for (auto const& block : result.blocks)
+      if (!store_.verify_batch(block.layer, batch))
+        fail(Exit::io,
+             "the first batch does not read back as it was written (layer {}); this MPI-IO corrupts data: set "
+             "OMPI_MCA_io=romio321 (or another MPI) and run with --fresh",
+             network_.layers()[block.layer].name);
+    verified_ = true;
+  }
+}
+
+}  // namespace striate

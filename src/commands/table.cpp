@@ -1,0 +1,50 @@
+/// The commands. To add one: one file, one row here.
+#include <algorithm>
+
+#include "striate/commands/command.hpp"
+
+namespace striate {
+
+std::unique_ptr<Job> make_extract();
+std::unique_ptr<Job> make_encode();
+std::unique_ptr<Job> make_simulate();
+
+namespace {
+
+char const* const extract_example =
+    "stimuli: images.stim.csv\n"
+    "network: alexnet\n"
+    "weights: alexnet.ts.pt\n"
+    "layers: [conv1, conv5, fc1]\n"
+    "output: act.h5\n";
+char const* const encode_example =
+    "features: {store: act.h5}\n"
+    "responses: {data: betas.nii.gz, mask: vtc.nii.gz, stimuli: images.stim.csv}\n"
+    "model: {type: ridge}\n"
+    "cv: {folds: 5}\n"
+    "output: out/encode\n";
+char const* const simulate_example =
+    "features: {store: act.h5}\n"
+    "regions:\n"
+    "  - {name: early, layer: conv1, voxels: 60, snr: 1.0}\n"
+    "  - {name: late, layer: fc1, voxels: 60, snr: 1.0}\n"
+    "output: brain\n";
+
+}  // namespace
+
+std::vector<Command> const& commands() {
+  static std::vector<Command> const table{
+      {"extract", "stimuli × network × layers → activation store", extract_example, make_extract},
+      {"encode", "features → brain: cross-validated fits per target, scores, maps", encode_example, make_encode},
+      {"simulate", "responses with a known answer: planted layers at a given signal-to-noise ratio", simulate_example,
+       make_simulate},
+  };
+  return table;
+}
+
+Command const* find_command(std::string const& name) {
+  auto const found = std::ranges::find_if(commands(), [&](Command const& c) { return name == c.name; });
+  return found == commands().end() ? nullptr : &*found;
+}
+
+}  // namespace striate
