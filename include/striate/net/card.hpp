@@ -15,6 +15,7 @@ struct Card {
   std::string name, source, weights;  ///< weights: file name, may be empty
   Preprocessing preprocessing;
   std::vector<std::pair<std::string, std::string>> layers;  ///< card name → module path, in order of the file
+  std::vector<std::pair<std::string, std::string>> aliases;         ///< second name → card name; not part of `all`
   std::vector<std::pair<std::string, std::vector<std::string>>> presets;
 };
 
@@ -24,12 +25,14 @@ struct Card {
 [[nodiscard]] Card find_card(std::string const& name, std::filesystem::path const& config_folder);
 [[nodiscard]] Card read_card(std::filesystem::path const& file);
 
-/// A layer to capture: the name it is stored under (as asked for) and its module path.
+/// A layer to capture: the name it is stored under (as asked for) and its module path. A path may end in `#k` (the k-th
+/// call of a module that is called several times) and `:e` (element e of a tuple, key e of a dict); `output` is what the
+/// network returns, `aten::relu#3` the fourth result of an operator; "*" stands for every module that is executed.
 struct LayerRequest {
   std::string name, path;
 };
 /// `layers:` of a config → requests: card names, module paths, `preset:NAME`, `all` (every layer of the card; without
-/// layers in the card: every module). A name twice is an error. Names unknown to the card are taken as module paths,
+/// layers in the card: "*"). A name twice is an error. Names unknown to the card are taken as module paths,
 /// which the network checks.
 [[nodiscard]] std::vector<LayerRequest> resolve_layers(std::vector<std::string> const& asked, Card const& card);
 

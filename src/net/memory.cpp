@@ -1,0 +1,162 @@
+#include "memory.hpp"
+
+#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include "striate/base/error.hpp"
+
+namespace striate::net {
+namespace {
+
+constexpr std::size_t header = 64;  ///< before each block: its class. Keeps the alignment that vector code wants
+constexpr std::size_t huge_page = std::size_t{2} << 20;
+
+/// Eight classes for each power of two: a block is at most an eighth larger than asked for.
+std::size_t class_size(std::size_t bytes) {
+  bytes = std::max<std::size_t>(bytes + header, 256);
+  std::size_t const step = std::bit_floor(bytes - 1) / 8;
+  return (bytes + step - 1) / step * step;
+}
+
+class Pool {
+ public:
+  void* take(std::size_t bytes) {
+    std::size_t const size = class_size(bytes);
+    {
+      std::lock_guard const lock(mutex_);
+      in_use_ += static_cast<std::int64_t>(size);
+      peak_ = std::max(peak_, in_use_);
+      limit_ = std::max(limit_, in_use_);
+      auto& list = free_[size];
+      if (!list.empty()) {
+        void* block = list.back();
+        list.pop_back();
+        kept_ -= static_cast<std::int64_t>(size);
+        return static_cast<char*>(block) + header;
+      }
+    }
+    return fresh(size);
+  }
+
+  void give(void* data) {
+    char* block = static_cast<char*>(data) - header;
+    std::size_t size = 0;
+    std::memcpy(&size, block, sizeof size);
+    {
+      std::lock_guard const lock(mutex_);
+      in_use_ -= static_cast<std::int64_t>(size);
+      if (kept_ + static_cast<std::int64_t>(size) <= limit_) {
+        free_[size].push_back(block);
+        kept_ += static_cast<std::int64_t>(size);
+        return;
+      }
+    }
+    std::free(block);
+  }
+
+  void release() {
+    std::lock_guard const lock(mutex_);
+    drop_all();
+    limit_ = in_use_;
+  }
+
+  std::int64_t in_use() {
+    std::lock_guard const lock(mutex_);
+    return in_use_;
+  }
+  std::int64_t kept() {
+    std::lock_guard const lock(mutex_);
+    return kept_;
+  }
+  std::int64_t take_peak() {
+    std::lock_guard const lock(mutex_);
+    return std::exchange(peak_, in_use_);
+  }
+
+ private:
+  void* fresh(std::size_t size) {
+    std::size_t const alignment = size >= 2 * huge_page ? huge_page : 64;
+    void* block = nullptr;
+    if (posix_memalign(&block, alignment, size) != 0) {
+      std::lock_guard const lock(mutex_);
+      drop_all();  // what is kept may be what is missing
+      if (posix_memalign(&block, alignment, size) != 0) {
+        in_use_ -= static_cast<std::int64_t>(size);
+        fail(Exit::limit, "out of memory: the network wants {} MB for one tensor; take a smaller `batch`", size >> 20);
+      }
+    }
+    if (alignment == huge_page) madvise(block, size, MADV_HUGEPAGE);
+    std::memcpy(block, &size, sizeof size);
+    return static_cast<char*>(block) + header;
+  }
+
+  void drop_all() {
+    for (auto& [size, list] : free_) {
+      for (void* block : list) std::free(block);
+      kept_ -= static_cast<std::int64_t>(size * list.size());
+      list.clear();
+    }
+  }
+
+  std::mutex mutex_;
+  std::map<std::size_t, std::vector<void*>> free_;
+  std::int64_t in_use_ = 0, kept_ = 0, peak_ = 0, limit_ = 0;
+};
+
+Pool& pool() {
+  static Pool* const one = new Pool;  // never destroyed: tensors of static objects outlive it
+  return *one;
+}
+
+void give_back(void* data) {
+  if (data != nullptr) pool().give(data);
+}
+
+c10::DataPtr take_from_pool(std::size_t bytes) {
+  void* data = bytes == 0 ? nullptr : pool().take(bytes);
+  return {data, data, &give_back, c10::Device(c10::DeviceType::CPU)};
+}
+
+/// LibTorch 2.3 took the const from allocate and added copy_data: both forms are here, each overrides where it exists.
+class KeepingAllocator final : public c10::Allocator {
+ public:
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsuggest-override"
+#endif
+  c10::DataPtr allocate(std::size_t bytes) const { return take_from_pool(bytes); }
+  c10::DataPtr allocate(std::size_t bytes) { return take_from_pool(bytes); }
+  void copy_data(void* to, void const* from, std::size_t bytes) const { std::memcpy(to, from, bytes); }
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+  c10::DeleterFnPtr raw_deleter() const override { return &give_back; }
+};
+
+}  // namespace
+
+void keep_tensor_memory() {
+  static KeepingAllocator* const allocator = [] {
+    auto* made = new KeepingAllocator;
+    c10::SetCPUAllocator(made, 255);
+    return made;
+  }();
+  (void)allocator;
+}
+
+std::int64_t tensor_bytes_in_use() { return pool().in_use(); }
+std::int64_t tensor_bytes_kept() { return pool().kept(); }
+std::int64_t take_peak() { return pool().take_peak(); }
+void release_kept_memory() { pool().release(); }
+
+}  // namespace striate::net
