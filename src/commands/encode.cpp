@@ -1,0 +1,211 @@
+/// `striate encode`: features × responses → cross-validated voxelwise encoding (docs/encode.md).
+#include "encode.hpp"
+
+#include <algorithm>
+
+#include "encode_finish.hpp"
+#include "encode_layout.hpp"
+#include "encode_run.hpp"
+#include "striate/base/error.hpp"
+#include "striate/base/fsio.hpp"
+#include "striate/base/hash.hpp"
+#include "striate/base/log.hpp"
+#include "striate/math/blas.hpp"
+#include "striate/math/panel_product.hpp"
+#include "striate/par/together.hpp"
+
+namespace striate {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr double gib = 1024.0 * 1024 * 1024;
+constexpr double hashed_bytes = 4 * gib;  ///< foreign stores up to this size are hashed whole
+
+class Encode final : public Job {
+ public:
+  void describe(Schema& schema) override { encode::declare(schema, config_); }
+  [[nodiscard]] fs::path output() const override { return config_.output; }
+  [[nodiscard]] bool output_is_directory() const override { return true; }
+  void plan(Context& context, Plan& plan) override;
+  bool run(Context& context) override;
+  [[nodiscard]] Progress progress() const override {
+    LedgerState const state = read_ledger(result_file());
+    return {state.done, state.total, state.complete};
+  }
+
+ private:
+  [[nodiscard]] fs::path result_file() const { return config_.output / "result.h5"; }
+  [[nodiscard]] std::string cv_text() const;
+  void say_plan(Context const& context, Plan& plan) const;
+  void note(Context& context) const;
+  void begin(Context const& context, ResultFile& result) const;
+  void finish(Context& context, ResultFile& result) const;
+  void look_again(Context const& context, ResultFile& result) const;
+
+  encode::Config config_;
+  encode::Inputs inputs_;
+  encode::Layout layout_;
+  encode::Costs costs_;
+  encode::Memory memory_;
+};
+
+std::string Encode::cv_text() const {
+  encode::Cv const& cv = config_.cv;
+  std::string text = !config_.outer()                              ? "no outer folds: select on all rows and refit"
+                     : cv.leave_one_out || cv.folds.leave_one_out ? fmt::format("leave one out ({} folds)", inputs_.folds)
+                     : cv.group && !cv.folds.number ? fmt::format("leave one {} out ({} folds)", *cv.group, inputs_.folds)
+                     : cv.group                     ? fmt::format("{} folds by {}", inputs_.folds, *cv.group)
+                     : cv.split                     ? fmt::format("{} folds of column {}", inputs_.folds, *cv.split)
+                     : cv.shuffle                   ? fmt::format("{} shuffled folds", inputs_.folds)
+                                                    : fmt::format("{} contiguous folds", inputs_.folds);
+  std::size_t const inner = inputs_.passes[0].inner.size();
+  if (inner > 0) text += fmt::format(", {} inner{}", inner, cv.group ? " by " + *cv.group : "");
+  return text;
+}
+
+void Encode::plan(Context& context, Plan& plan) {
+  Comm const& comm = context.comm;
+  inputs_ = encode::load_inputs(config_, comm);
+  double const mine = config_.memory ? *config_.memory * gib : context.memory_budget;
+  double const budget = static_cast<double>(comm.min(static_cast<std::int64_t>(mine)));
+  int const ranks = static_cast<int>(comm.max(std::int64_t{comm.node().size()}));
+  int const threads = static_cast<int>(comm.max(std::int64_t{context.threads}));
+  together(comm, [&] {
+    layout_ = encode::make_layout(config_, inputs_);
+    costs_ = encode::cost_of(config_, inputs_, 1e15);
+    auto const least = encode::cost_of(config_, inputs_, 0);
+    memory_ = encode::divide_memory(inputs_, layout_, least, costs_, budget, ranks, threads);
+  });
+  say_plan(context, plan);
+}
+
+void Encode::say_plan(Context const& context, Plan& plan) const {
+  std::size_t const n = inputs_.n(), t = inputs_.t();
+  auto const nodes = static_cast<double>(context.comm.nodes());
+  std::string repeats = inputs_.stimulus_of_volume.empty()
+                            ? ""
+                            : fmt::format(" ({} volumes, repeats {})", inputs_.stimulus_of_volume.size(),
+                                          config_.responses.repeats == "keep" ? "kept" : "averaged");
+  plan.lines.emplace_back("responses", fmt::format("{} rows × {} targets{}", n, t, repeats));
+  plan.lines.emplace_back("folds", cv_text());
+  for (std::size_t l = 0; l < inputs_.layers.size(); ++l) {
+    auto const& layer = inputs_.layers[l];
+    auto const bytes = 4.0 * static_cast<double>(n) * static_cast<double>(layer.units);
+    bool const kept = bytes <= memory_.layer;
+    plan.bytes_read += nodes * bytes * (kept ? 1 : static_cast<double>(inputs_.passes.size()));
+    plan.lines.emplace_back("layer " + layer.name,
+                            fmt::format("{} features, {}, {:.2g} flops a target and fold, {}", layer.units,
+                                        costs_.layer[l].form, costs_.layer[l].flops_per_target,
+                                        kept ? "read once" : "streamed in every fold"));
+  }
+  if (memory_.target_block < t)
+    plan.lines.emplace_back("targets", fmt::format("{} at a time, for the memory of a node", memory_.target_block));
+  double const y = 4.0 * static_cast<double>(n) * static_cast<double>(t);
+  plan.flops = costs_.flops;
+  plan.bytes_read += y;
+  plan.bytes_written = encode::bytes_of(encode::result_spec(config_, inputs_, layout_, {}));
+  plan.memory_per_rank = memory_.per_rank;
+  plan.memory_per_node = memory_.per_node;
+  plan.units = layout_.units();
+}
+
+/// For provenance.json.
+void Encode::note(Context& context) const {
+  Comm const& comm = context.comm;
+  std::string const kernel = std::string(panel_product_kernel()) + ", " + blas::description();
+  auto const kernels = comm.gather_strings(kernel);
+  if (std::ranges::any_of(kernels, [&](auto const& k) { return k != kernels[0]; }))
+    log::warn("ranks run on different CPU kernels ({} and others): the last bits of the results depend on who computes "
+              "what", kernels[0]);
+  auto& d = context.details;
+  d["rows"] = inputs_.n();
+  d["targets"] = inputs_.t();
+  d["folds"] = cv_text();
+  d["kernel"] = kernel;
+  for (std::size_t l = 0; l < inputs_.layers.size(); ++l) d["forms"][inputs_.layers[l].name] = costs_.layer[l].form;
+  if (!comm.root()) return;
+  context.inputs = inputs_.root.files;
+  for (auto const& f : config_.features) {
+    if (!f.stimuli.empty() && !f.stimuli.is_folder) context.inputs.push_back(f.stimuli.path);
+    std::string path = f.store.string();
+    if (!fs::exists(path)) path = path.substr(0, path.rfind(":/"));
+    auto const file = h5::File::open(path);
+    // A store of ours carries the checksums of all its values: hashing those says as much, at once.
+    if (file.is_dataset(".striate/crc32c")) {
+      auto const sums = file.dataset(".striate/crc32c").read<std::uint32_t>();
+      Sha256 sum;
+      sum.update(sums.data(), sums.size() * sizeof(std::uint32_t));
+      d["store_checksums_sha256"][path] = sum.hex();
+    } else if (static_cast<double>(fs::file_size(path)) <= hashed_bytes) {
+      context.inputs.emplace_back(path);
+    }
+  }
+}
+
+/// What is known before the first unit. First rank.
+void Encode::begin(Context const& context, ResultFile& result) const {
+  together(context.comm, [&] {
+    if (!context.comm.root()) return;
+    if (result.state() == StoreState::created) encode::remove_outputs(config_.output);
+    auto const fold = inputs_.fold_of_row();
+    result.write("/targets/index", std::span<std::uint64_t const>(inputs_.index));
+    result.write("/.striate/fold", std::span<std::int32_t const>(fold));
+  });
+}
+
+/// Everything beside result.h5 is on disk before the mark, so that whatever is marked complete is whole.
+void Encode::finish(Context& context, ResultFile& result) const {
+  encode::Finish const f{config_, inputs_, layout_, result};
+  result.flush();
+  together(context.comm, [&] {
+    if (!context.comm.root()) return;
+    encode::derive(f);
+    encode::write_outputs(f);
+    encode::warn(f);
+  });
+  context.write_provenance();
+  result.finish([](ResultFile&) {});
+}
+
+/// A complete result: files that went missing beside it come back.
+void Encode::look_again(Context const& context, ResultFile& result) const {
+  together(context.comm, [&] {
+    if (!context.comm.root()) return;
+    encode::Finish const f{config_, inputs_, layout_, result};
+    auto const files = encode::output_files(f);
+    auto const missing = std::ranges::count_if(files, [](auto const& file) { return !fs::exists(file); });
+    if (missing > 0) {
+      log::info("{} of the files beside result.h5 are missing; they are written again", missing);
+      encode::write_outputs(f);
+    } else {
+      log::info("nothing to do: {} is complete", config_.output.string());
+    }
+  });
+}
+
+bool Encode::run(Context& context) {
+  together(context.comm, [&] {
+    if (context.comm.root()) make_folder(config_.output);
+  });
+  auto const spec = encode::result_spec(config_, inputs_, layout_, context.identity);
+  auto const result = ResultFile::open(context.comm, result_file(), spec, context.fresh);
+  if (result->state() == StoreState::complete) {
+    look_again(context, *result);
+    return true;
+  }
+  together(context.comm, [&] { note(context); });
+  begin(context, *result);
+  if (!encode::compute(context, config_, inputs_, layout_, memory_, *result)) {
+    result->flush();
+    log::info("stopped; the same command goes on from here");
+    return false;
+  }
+  finish(context, *result);
+  return true;
+}
+
+}  // namespace
+
+std::unique_ptr<Job> make_encode() { return std::make_unique<Encode>(); }
+
+}  // namespace striate

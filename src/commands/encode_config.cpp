@@ -1,0 +1,270 @@
+#include "encode_config.hpp"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "striate/base/error.hpp"
+#include "striate/models/table.hpp"
+#include "striate/stats/scores.hpp"
+
+namespace striate {
+namespace encode {
+namespace {
+
+std::vector<double> spaced(std::vector<double> const& logspace) {
+  auto const count = static_cast<std::size_t>(logspace[2]);
+  std::vector<double> values(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    double const part = count == 1 ? 0 : static_cast<double>(i) / static_cast<double>(count - 1);
+    values[i] = std::pow(10.0, logspace[0] + part * (logspace[1] - logspace[0]));
+  }
+  return values;
+}
+
+Alphas read_alphas(YAML::Node const& node, ConfigPlace const& place, bool inside_relative) {
+  Alphas a;
+  if (!node.IsMap()) {
+    a.values = ConfigType<std::vector<double>>::read(node, place);
+    a.logspace.clear();
+    return a;
+  }
+  char const* const forms = "needs a number, a list, {logspace: [from, to, count]} or {relative: …}";
+  if (node.size() != 1) config_error(place, forms);
+  std::string const key = node.begin()->first.Scalar();
+  ConfigPlace here = place;
+  here.key += "." + key;
+  YAML::Node const value = node.begin()->second;
+  if (value.Mark().line >= 0) here.line = value.Mark().line + 1;
+  if (key == "relative" && !inside_relative) {
+    a = read_alphas(value, here, true);
+    a.relative = true;
+    return a;
+  }
+  if (key != "logspace") {
+    std::string const near = nearest(key, {"logspace", "relative"});
+    config_error(here, near.empty() || inside_relative ? forms : "is not a key here; did you mean `" + near + "`?");
+  }
+  a.logspace = ConfigType<std::vector<double>>::read(value, here);
+  if (a.logspace.size() != 3 || a.logspace[2] < 1 || a.logspace[2] != std::floor(a.logspace[2]) || a.logspace[2] > 1e4)
+    config_error(here, "needs [from, to, count]: powers of ten and a whole number, e.g. [-1, 8, 20]");
+  a.values = spaced(a.logspace);
+  return a;
+}
+
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (auto const& row : models()) names.emplace_back(row.name);
+  return names;
+}
+
+}  // namespace
+
+Alphas::Alphas() : values(spaced(logspace)) {}
+
+bool Config::saves(std::string const& what) const { return std::ranges::find(save, what) != save.end(); }
+
+void describe(Schema& s, Transform& t) {
+  s("standardize", t.standardize, {.doc = "scale each feature by mean and deviation of the training rows of each fit"});
+  s("pca", t.pca,
+    {.doc = "components kept, fitted on training rows; below 1 the share of variance; 0 none", .min = 0});
+}
+
+void describe(Schema& s, FeatureSet& f) {
+  s("name", f.name, {.doc = "name of the store in the results, where there are several: layer L is NAME/L"});
+  s("store", f.store,
+    {.doc = "activation store, DNNBrain's file, or \"f.h5:/dataset\"", .required = true, .example = "act.h5"});
+  s("stimuli", f.stimuli, {.doc = "the .stim.csv (or {folder: DIR}) of its rows, where the store carries no ids"});
+  s("layers", f.layers, {.doc = "layers, one model each", .example = "[conv1, conv5, fc6]"});
+  s("transform", f.transform, {.doc = "fitted on training rows only, inside each fold"});
+  s("iterate", f.iterate, {.doc = "what gets a model of its own", .choices = {"layer", "channel", "position"}});
+}
+
+void describe(Schema& s, Model& m) {
+  s("type", m.type, {.doc = "encoding model", .choices = model_names()});
+  s("alphas", m.alphas,
+    {.doc = "ridge penalties, chosen per target; relative: multiples of trace(K)/n of the training rows",
+     .example = "{logspace: [-1, 8, 20]}"});
+}
+
+void describe(Schema& s, InnerCv& c) {
+  s("folds", c.folds,
+    {.doc = "folds inside the training rows that choose alpha; auto: 5, by cv.group where that is given"});
+  s("score", c.score, {.doc = "what chooses alpha", .choices = {"r2", "pearson"}});
+}
+
+void describe(Schema& s, Cv& c) {
+  s("folds", c.folds,
+    {.doc = "outer folds; auto: 5, or one a group with cv.group; 0: no outer loop, select on all rows and refit"});
+  s("shuffle", c.shuffle, {.doc = "shuffle rows by the seed before cutting folds; default contiguous folds"});
+  s("repeats", c.repeats, {.doc = "times the shuffled k-fold is repeated", .min = 1});
+  s("inner", c.inner, {.doc = "nested cross-validation that chooses alpha per target"});
+  s("group", c.group, {.doc = "column of the stimuli file; rows of one group stay together", .example = "session"});
+  s("split", c.split, {.doc = "column of the stimuli file that holds train and test, or fold numbers"});
+  s("leave_one_out", c.leave_one_out, {.doc = "the same as folds: leave_one_out"});
+}
+
+void declare(Schema& s, Config& c) {
+  s("features", c.features, {.doc = "what predicts: an activation store, or a list of them", .required = true});
+  s("responses", c.responses, {.doc = "what is to be predicted"});
+  s("rois", c.rois, {.doc = "label image of regions, for the rows of summary.tsv", .example = "labels.nii.gz"});
+  s("model", c.model, {.doc = "how one is predicted from the other"});
+  s("cv", c.cv, {.doc = "cross-validation"});
+  s("scores", c.scores,
+    {.doc = "scores of held-out rows; the first one ranks layers", .choices = score_names()});
+  s("aggregate", c.aggregate,
+    {.doc = "over folds: unweighted mean, mean weighted by test rows, or one score of the concatenated predictions",
+     .choices = {"mean", "weighted", "concat"}});
+  s("noise_ceiling", c.noise_ceiling,
+    {.doc = "auto: reliability and noise-ceiling SNR where stimuli were repeated; none", .choices = {"auto", "none"}});
+  s("save", c.save, {.doc = "coefficients (of a refit on all rows), predictions (of held-out rows)",
+                     .choices = {"coefficients", "predictions"}});
+  s("target_tile", c.target_tile,
+    {.doc = "targets of a work unit; default 512, fewer where a unit would take too long; no result depends on it",
+     .min = 8,
+     .max = 65536});
+  s("memory", c.memory,
+    {.doc = "of a rank; default: its share of what the job was given", .unit = "GiB", .min = 0.05, .identity = false});
+  s("output", c.output, {.doc = "directory of the results", .required = true, .example = "out/encode"});
+  s("seed", c.seed, {.doc = "of shuffled folds and of the halves of the noise ceiling", .min = 0});
+}
+
+namespace {
+
+void check_features(Config const& c) {
+  if (c.features.empty()) fail(Exit::config, "features: the list is empty; name at least one store");
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < c.features.size(); ++i) {
+    FeatureSet const& f = c.features[i];
+    std::string const key = c.features.size() == 1 ? "features" : fmt::format("features[{}]", i);
+    if (f.iterate != "layer")
+      fail(Exit::config, "{}.iterate: {} is not there yet (one model each layer is); use iterate: layer", key,
+           f.iterate);
+    if (f.layers.empty()) fail(Exit::config, "{}.layers: the list is empty; name layers, or `all`", key);
+    if (f.transform.pca > 1 && f.transform.pca != std::floor(f.transform.pca))
+      fail(Exit::config, "{}.transform.pca: {} is no whole number of components; a share of variance is below 1", key,
+           f.transform.pca);
+    if (c.features.size() == 1) continue;
+    if (f.name.empty())
+      fail(Exit::config, "{}.name: is missing (with several stores, layer L is NAME/L in the results); give it", key);
+    if (f.name.find('/') != std::string::npos || f.name.starts_with('.'))
+      fail(Exit::config, "{}.name: `{}` would be no single name in the results; leave `/` and leading dots out", key,
+           f.name);
+    if (!names.insert(f.name).second) fail(Exit::config, "{}.name: `{}` stands twice; choose another", key, f.name);
+  }
+}
+
+void check_cv(Config const& c) {
+  Cv const& cv = c.cv;
+  bool const loo = cv.leave_one_out || cv.folds.leave_one_out;
+  int const kinds = (cv.group ? 1 : 0) + (cv.split ? 1 : 0) + (loo ? 1 : 0);
+  if (kinds > 1) fail(Exit::config, "cv: group, split and leave_one_out exclude each other; keep one");
+  if (cv.leave_one_out && cv.folds.number)
+    fail(Exit::config, "cv.leave_one_out: contradicts cv.folds: {}; keep one", *cv.folds.number);
+  if (cv.folds.number && (*cv.folds.number < 0 || *cv.folds.number == 1))
+    fail(Exit::config, "cv.folds: is {} (2 or more are needed to test on held-out rows; 0: no outer loop)",
+         *cv.folds.number);
+  if (cv.split && cv.folds.number)
+    fail(Exit::config, "cv.folds: is {} but cv.split says which rows are tested; keep one", *cv.folds.number);
+  bool const plain = kinds == 0 && c.outer();
+  if (cv.shuffle && !plain) fail(Exit::config, "cv.shuffle: only k-fold can be shuffled; remove it");
+  if (cv.repeats > 1 && !cv.shuffle)
+    fail(Exit::config, "cv.repeats: is {} but cv.shuffle is false (every repeat would be the same); set cv.shuffle: true",
+         cv.repeats);
+  if (cv.inner.folds.leave_one_out)
+    fail(Exit::config, "cv.inner.folds: leave_one_out scores single rows, which chooses no alpha; give a number");
+  if (cv.inner.folds.number && (*cv.inner.folds.number < 0 || *cv.inner.folds.number == 1))
+    fail(Exit::config, "cv.inner.folds: is {}; 2 or more are needed to choose among alphas", *cv.inner.folds.number);
+}
+
+}  // namespace
+
+void check(Config const& c) {
+  check_features(c);
+  check_cv(c);
+  ModelRow const* const row = find_model(c.model.type);
+  if (row == nullptr) {
+    std::string const near = nearest(c.model.type, model_names());
+    fail(Exit::config, "model.type: there is no model `{}`{}", c.model.type,
+         near.empty() ? "" : "; did you mean `" + near + "`?");
+  }
+  if (c.scores.empty()) fail(Exit::config, "scores: the list is empty; name at least one");
+  std::set<std::string> seen;
+  for (auto const& name : c.scores)
+    if (!seen.insert(name).second) fail(Exit::config, "scores: {} stands twice; keep one", name);
+  if (!c.outer() && c.saves("predictions"))
+    fail(Exit::config, "save: predictions are those of held-out rows, which cv.folds: 0 does not have; remove one");
+  if (!c.outer() && c.aggregate != "mean")
+    fail(Exit::config, "aggregate: cv.folds: 0 gives the mean over inner folds; use aggregate: mean");
+  (void)scores_of(c);
+  (void)row->make(model_options(c));  // says what is wrong with the alphas
+}
+
+std::vector<Score> scores_of(Config const& config) {
+  std::vector<Score> scores;
+  for (auto const& name : config.scores) {
+    auto const score = score_of(name);
+    if (!score) {
+      std::string const near = nearest(name, score_names());
+      fail(Exit::config, "scores: there is no score `{}`{}", name, near.empty() ? "" : "; did you mean `" + near + "`?");
+    }
+    scores.push_back(*score);
+  }
+  return scores;
+}
+
+ModelOptions model_options(Config const& config) {
+  ModelOptions o;
+  o.alphas = config.model.alphas.values;
+  o.relative_alphas = config.model.alphas.relative;
+  o.inner_score = score_of(config.cv.inner.score).value_or(Score::r2);
+  o.scores = scores_of(config);
+  o.standardize_responses = config.responses.standardize;
+  o.predictions = config.outer() && (config.saves("predictions") || config.aggregate == "concat");
+  o.coefficients = !config.outer() && config.saves("coefficients");
+  return o;
+}
+
+}  // namespace encode
+
+encode::Alphas ConfigType<encode::Alphas>::read(YAML::Node const& node, ConfigPlace const& place) {
+  encode::Alphas a = encode::read_alphas(node, place, false);
+  if (a.values.empty()) config_error(place, "is an empty list; give at least one alpha");
+  for (double value : a.values)
+    if (!(value > 0) || !std::isfinite(value))
+      config_error(place, fmt::format("holds {:g}; alphas are positive (0 is type: ols)", value));
+  return a;
+}
+
+nlohmann::json ConfigType<encode::Alphas>::write(encode::Alphas const& a) {
+  nlohmann::json plain = a.values;
+  if (!a.logspace.empty()) plain = {{"logspace", a.logspace}};
+  return a.relative ? nlohmann::json{{"relative", plain}} : plain;
+}
+
+encode::FoldCount ConfigType<encode::FoldCount>::read(YAML::Node const& node, ConfigPlace const& place) {
+  encode::FoldCount folds;
+  std::string const word = node.IsScalar() ? node.Scalar() : "";
+  if (word == "auto") return folds;
+  if (word == "leave_one_out") {
+    folds.leave_one_out = true;
+    return folds;
+  }
+  bool const number = !word.empty() && word.find_first_not_of("+-0123456789") == std::string::npos;
+  if (!number) {
+    std::string const near = nearest(word, {"auto", "leave_one_out"});
+    config_error(place, near.empty() ? "needs a whole number, leave_one_out or auto"
+                                     : "`" + word + "` is not understood; did you mean `" + near + "`?");
+  }
+  folds.number = ConfigType<std::int64_t>::read(node, place);
+  return folds;
+}
+
+nlohmann::json ConfigType<encode::FoldCount>::write(encode::FoldCount const& folds) {
+  if (folds.leave_one_out) return "leave_one_out";
+  return folds.number ? nlohmann::json(*folds.number) : nlohmann::json("auto");
+}
+
+}  // namespace striate

@@ -1,0 +1,62 @@
+#pragma once
+/// Features and responses as the fits see them: held once per node, read once per node or job.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "encode_inputs.hpp"
+#include "striate/math/features.hpp"
+#include "striate/par/shared.hpp"
+#include "striate/store/act_store.hpp"
+
+namespace striate::encode {
+
+/// The rows of Y of one layer. The ranks of a node share the reading: each reads a part of the columns into memory of
+/// the node. A layer that fits `room` is read once and kept for all folds; else panel by panel, fold by fold.
+/// Values never depend on any of this. `read` is collective over the communicator (prepare() calls it in step).
+class LayerSource final : public FeatureSource {
+ public:
+  /// `room`: bytes of the node's memory, equal on all ranks. The reader and `rows` must outlive the source. Collective.
+  LayerSource(Comm const& comm, ActReader const& reader, LayerInput const& layer, std::vector<std::size_t> const& rows,
+              double room);
+  [[nodiscard]] std::size_t rows() const override { return rows_.size(); }
+  [[nodiscard]] std::size_t cols() const override { return layer_.units; }
+  void read(std::size_t first, std::size_t count, float* out) const override;
+  /// The same by this rank alone, from the file. Not collective.
+  void read_alone(std::size_t first, std::size_t count, float* out) const;
+
+ private:
+  void load(std::size_t first, std::size_t count) const;
+
+  Comm comm_;
+  ActReader const& reader_;
+  LayerInput layer_;
+  std::vector<std::size_t> const& rows_;
+  bool keeps_ = false;
+  mutable bool loaded_ = false;
+  mutable std::unique_ptr<SharedBytes> bytes_;  ///< columns [0, units) where kept, else the latest panel
+};
+
+/// Y, or a block of its targets, once per node: the first rank reads, the leaders of the nodes pass on.
+class TargetBlock {
+ public:
+  /// Collective. `plan` (first rank alone) makes the rows; `width`: targets in memory at once.
+  TargetBlock(Comm const& comm, Responses const* responses, RowPlan const* plan, std::size_t rows, std::size_t targets,
+              std::size_t width);
+  [[nodiscard]] std::size_t width() const { return width_; }
+  [[nodiscard]] std::size_t blocks() const { return (targets_ + width_ - 1) / width_; }
+  /// Makes block `b` present. Collective; nothing is done where it is.
+  void load(std::size_t b);
+  /// Of the block that is present.
+  [[nodiscard]] MatrixView<float const> columns(std::size_t first, std::size_t count) const;
+
+ private:
+  Comm comm_;
+  Responses const* responses_;
+  RowPlan const* plan_;
+  std::size_t rows_, targets_, width_;
+  std::size_t present_ = static_cast<std::size_t>(-1);
+  std::unique_ptr<SharedBytes> bytes_;
+};
+
+}  // namespace striate::encode

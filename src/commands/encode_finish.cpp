@@ -1,0 +1,272 @@
+#include "encode_finish.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "striate/base/error.hpp"
+#include "striate/base/fsio.hpp"
+#include "striate/base/log.hpp"
+#include "striate/brain/maps.hpp"
+
+namespace striate::encode {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr char const* ceiling_names[] = {"reliability", "pearson", "ncsnr"};
+
+/// Over folds, rows of `fold` (k × t): the mean, weighted by test rows or not. NaN where a fold is NaN.
+std::vector<double> averaged(Finish const& f, std::vector<double> const& fold) {
+  std::size_t const t = f.layout.t, k = fold.size() / t;
+  std::vector<double> out(t, 0), weight(k, 1);
+  for (std::size_t i = 0; i < k && f.config.aggregate == "weighted"; ++i)
+    weight[i] = static_cast<double>(f.inputs.passes[i].outer.test.size());
+  double const total = std::accumulate(weight.begin(), weight.end(), 0.0);
+  for (std::size_t i = 0; i < k; ++i)
+    for (std::size_t j = 0; j < t; ++j) out[j] += weight[i] * fold[i * t + j];
+  for (double& value : out) value /= total;
+  return out;
+}
+
+/// One score of the predictions of all folds.
+std::vector<double> concatenated(Finish const& f, Score which, std::vector<double> const& moments) {
+  std::size_t const t = f.layout.t;
+  std::vector<double> out(t, nan);
+  for (std::size_t j = 0; j < t; ++j) {
+    Moments sum;
+    for (std::size_t i = 0; i < f.inputs.folds; ++i) {
+      auto const at = [&](std::size_t k) { return moments[(i * moment_rows + k) * t + j]; };
+      Moments m;
+      m.n = static_cast<double>(f.inputs.passes[i].outer.test.size());
+      m.y = at(0), m.yy = at(1), m.f = at(2), m.ff = at(3), m.yf = at(4);
+      sum.add(m);
+    }
+    if (std::isfinite(sum.yy)) out[j] = score(which, sum);
+  }
+  return out;
+}
+
+double median(std::vector<double> values) {
+  std::erase_if(values, [](double v) { return std::isnan(v); });
+  if (values.empty()) return nan;
+  auto const middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  double const upper = *middle;
+  return values.size() % 2 == 1 ? upper : 0.5 * (upper + *std::max_element(values.begin(), middle));
+}
+
+double mean(std::vector<double> const& values) {
+  double sum = 0;
+  std::size_t count = 0;
+  for (double v : values)
+    if (!std::isnan(v)) sum += v, ++count;
+  return count == 0 ? nan : sum / static_cast<double>(count);
+}
+
+/// Over folds, per target.
+std::vector<double> median_alpha(Finish const& f, std::string const& layer) {
+  auto const all = f.result.read<double>("/" + layer + "/alpha");
+  std::size_t const t = f.layout.t, k = all.size() / t;
+  std::vector<double> out(t), one(k);
+  for (std::size_t j = 0; j < t; ++j) {
+    for (std::size_t i = 0; i < k; ++i) one[i] = all[i * t + j];
+    out[j] = median(one);
+  }
+  return out;
+}
+
+std::string cell(double value) { return std::isnan(value) ? "n/a" : fmt::format("{:.6g}", value); }
+
+std::string without_tabs(std::string text) {
+  std::ranges::replace_if(text, [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, ' ');
+  return text;
+}
+
+/// What summary.tsv says of a layer.
+struct LayerValues {
+  std::vector<std::vector<double>> scores;  ///< of each score, (t)
+  std::vector<double> alpha;
+};
+
+class Summary {
+ public:
+  explicit Summary(Finish const& f) : f_(f), best_(f.result.read<std::int32_t>("/best/layer")) {
+    if (f.layout.noise_tiles > 0) ceiling_ = f.result.read<double>("/noise_ceiling/pearson");
+    regions_.push_back({"all", 0, {}});
+    regions_[0].targets.resize(f.layout.t);
+    std::iota(regions_[0].targets.begin(), regions_[0].targets.end(), std::size_t{0});
+    for (auto const& roi : f.inputs.root.rois) regions_.push_back(roi);
+    text_ = "layer\troi\ttargets\tvalid";
+    for (auto const& s : f.config.scores) text_ += fmt::format("\t{}_mean\t{}_median", s, s);
+    text_ += "\talpha_median";
+    if (!ceiling_.empty()) text_ += "\tnoise_ceiling_median";
+    text_ += "\tbest\n";
+  }
+
+  void add(std::size_t layer, LayerValues const& values) {
+    std::string const& name = f_.inputs.layers[layer].name;
+    for (Roi const& region : regions_) {
+      auto const of = [&](std::vector<double> const& all) {
+        std::vector<double> part;
+        for (std::size_t j : region.targets) part.push_back(all[j]);
+        return part;
+      };
+      auto const first = of(values.scores[0]);
+      auto const valid = std::ranges::count_if(first, [](double v) { return !std::isnan(v); });
+      text_ += fmt::format("{}\t{}\t{}\t{}", without_tabs(name), without_tabs(region.name), first.size(), valid);
+      for (auto const& s : values.scores) text_ += fmt::format("\t{}\t{}", cell(mean(of(s))), cell(median(of(s))));
+      text_ += "\t" + cell(median(of(values.alpha)));
+      if (!ceiling_.empty()) text_ += "\t" + cell(median(of(ceiling_)));
+      auto const best = std::ranges::count_if(
+          region.targets, [&](std::size_t j) { return best_[j] == static_cast<std::int32_t>(layer); });
+      text_ += fmt::format("\t{}\n", best);
+      if (&region == &regions_[0])
+        log::info("{}: mean {} {:.4f}, median {:.4f}; best in {} of {} targets", name, f_.config.scores[0], mean(first),
+                  median(first), best, first.size());
+    }
+  }
+  [[nodiscard]] std::string const& text() const { return text_; }
+
+ private:
+  Finish const& f_;
+  std::vector<std::int32_t> best_;
+  std::vector<double> ceiling_;
+  std::vector<Roi> regions_;
+  std::string text_;
+};
+
+std::vector<std::string> safe_names(Finish const& f) {
+  std::vector<std::string> names;
+  for (auto const& l : f.inputs.layers) names.push_back(l.name);
+  return file_safe_names(names);
+}
+
+void map(Finish const& f, std::vector<double> const& values, fs::path const& stem) {
+  write_map(f.inputs.root.responses->space(), f.inputs.index, std::span<double const>(values), stem);
+}
+
+/// Layers as numbers from 1 (0 is outside the targets), and what the numbers mean.
+void write_best(Finish const& f) {
+  fs::path const maps = f.config.output / "maps";
+  auto const best = f.result.read<std::int32_t>("/best/layer");
+  std::vector<double> number;
+  for (auto b : best) number.push_back(b < 0 ? nan : b + 1);
+  map(f, number, maps / "best-layer");
+  map(f, f.result.read<double>("/best/score"), maps / "best-score");
+  std::string names = "index\tname\n";
+  for (std::size_t l = 0; l < f.inputs.layers.size(); ++l)
+    names += fmt::format("{}\t{}\n", l + 1, without_tabs(f.inputs.layers[l].name));
+  write_atomically(maps / "best-layer.tsv", names);
+}
+
+}  // namespace
+
+void derive(Finish const& f) {
+  auto const scores = scores_of(f.config);
+  std::vector<double> best_score(f.layout.t, nan);
+  std::vector<std::int32_t> best(f.layout.t, -1);
+  double const sign = scores[0] == Score::mse ? -1 : 1;
+  for (std::size_t l = 0; l < f.inputs.layers.size(); ++l) {
+    std::string const& name = f.inputs.layers[l].name;
+    bool const concat = f.config.aggregate == "concat";
+    auto const moments = concat ? f.result.read<double>(moments_name(name)) : std::vector<double>();
+    for (std::size_t s = 0; s < scores.size(); ++s) {
+      std::string const dataset = "/" + name + "/score/" + f.config.scores[s];
+      auto const values = concat ? concatenated(f, scores[s], moments)
+                                 : averaged(f, f.result.read<double>(dataset + "_fold"));
+      f.result.write(dataset, std::span<double const>(values));
+      for (std::size_t j = 0; s == 0 && j < values.size(); ++j)
+        if (!std::isnan(values[j]) && (best[j] < 0 || sign * values[j] > sign * best_score[j]))
+          best[j] = static_cast<std::int32_t>(l), best_score[j] = values[j];
+    }
+  }
+  f.result.write("/best/layer", std::span<std::int32_t const>(best));
+  f.result.write("/best/score", std::span<double const>(best_score));
+}
+
+void write_outputs(Finish const& f) {
+  fs::path const maps = f.config.output / "maps";
+  make_folder(maps);
+  auto const safe = safe_names(f);
+  Summary summary(f);
+  for (std::size_t l = 0; l < f.inputs.layers.size(); ++l) {
+    std::string const& name = f.inputs.layers[l].name;
+    LayerValues values;
+    for (auto const& s : f.config.scores) {
+      values.scores.push_back(f.result.read<double>("/" + name + "/score/" + s));
+      map(f, values.scores.back(), map_stem(f.config.output, safe[l], s));
+    }
+    values.alpha = median_alpha(f, name);
+    map(f, values.alpha, map_stem(f.config.output, safe[l], "alpha"));
+    summary.add(l, values);
+  }
+  write_best(f);
+  for (char const* name : ceiling_names)
+    if (f.layout.noise_tiles > 0)
+      map(f, f.result.read<double>(std::string("/noise_ceiling/") + name),
+          maps / (std::string("noise-ceiling_stat-") + name));
+  write_atomically(f.config.output / "summary.tsv", summary.text());
+}
+
+std::vector<fs::path> output_files(Finish const& f) {
+  std::string const extension = f.inputs.root.responses->space().extension;
+  fs::path const maps = f.config.output / "maps";
+  std::vector<fs::path> stems{maps / "best-layer", maps / "best-score"};
+  for (auto const& name : safe_names(f)) {
+    for (auto const& s : f.config.scores) stems.push_back(map_stem(f.config.output, name, s));
+    stems.push_back(map_stem(f.config.output, name, "alpha"));
+  }
+  for (char const* name : ceiling_names)
+    if (f.layout.noise_tiles > 0) stems.push_back(maps / (std::string("noise-ceiling_stat-") + name));
+  for (auto& stem : stems) stem += extension;
+  stems.push_back(maps / "best-layer.tsv");
+  stems.push_back(f.config.output / "summary.tsv");
+  return stems;
+}
+
+void remove_outputs(fs::path const& output) {
+  std::error_code ignored;
+  fs::remove(output / "summary.tsv", ignored);
+  for (auto const& entry : fs::directory_iterator(output / "maps", ignored)) {
+    std::string const name = entry.path().filename().string();
+    bool const ours = (name.starts_with("layer-") && name.find("_stat-") != std::string::npos) ||
+                      name.starts_with("best-layer.") || name.starts_with("best-score.") ||
+                      name.starts_with("noise-ceiling_stat-");
+    std::error_code trouble;
+    if (ours) fs::remove(entry.path(), trouble);
+  }
+}
+
+void warn(Finish const& f) {
+  auto const all = f.result.read<std::uint64_t>(counts_name), found = f.result.read<std::uint64_t>(report_name);
+  Layout const& o = f.layout;
+  for (std::size_t l = 0; l < o.layers; ++l) {
+    std::uint64_t sum[counts] = {}, most[founds] = {};
+    for (std::size_t p = 0; p < f.inputs.folds; ++p) {
+      for (std::size_t i = 0; i < o.tiles; ++i)
+        for (std::size_t c = 0; c < counts; ++c) sum[c] += all[o.unit(l, p, i) * counts + c];
+      for (std::size_t c = 0; c < founds; ++c) most[c] = std::max(most[c], found[(l * o.passes + p) * founds + c]);
+    }
+    std::string const& name = f.inputs.layers[l].name;
+    std::string const of = fmt::format("of {} fits (targets × folds)", o.t * f.inputs.folds);
+    if (sum[edge_low] > 0)
+      log::warn("{}: {} {} chose the smallest alpha; the best may lie below it: extend model.alphas", name,
+                sum[edge_low], of);
+    if (sum[edge_high] > 0)
+      log::warn("{}: {} {} chose the greatest alpha: nothing was learnt there, or model.alphas ends too early", name,
+                sum[edge_high], of);
+    if (sum[degenerate] > 0) log::warn("{}: {} {} predict a constant; pearson counts as 0", name, sum[degenerate], of);
+    if (sum[not_finite] > 0) log::warn("{}: {} {} have no score: the responses hold NaN", name, sum[not_finite], of);
+    if (sum[constant] > 0)
+      log::warn("{}: {} {} have no score: the responses are constant in a training or test set", name, sum[constant], of);
+    if (most[dropped_alphas] > 0)
+      log::warn("{}: {} alphas were dropped: too small for the rounding of the features", name, most[dropped_alphas]);
+    if (most[constant_features] > 0)
+      log::warn("{}: {} features are constant in the training rows of a fold; they count as 0", name,
+                most[constant_features]);
+  }
+}
+
+}  // namespace striate::encode

@@ -1,0 +1,61 @@
+#pragma once
+/// What `encode` knows of its inputs before it computes: rows, folds, layers, targets.
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "encode_config.hpp"
+#include "striate/par/comm.hpp"
+#include "striate/stats/folds.hpp"
+#include "striate/store/act_store.hpp"
+
+namespace striate::encode {
+
+/// A layer of a store: one model.
+struct LayerInput {
+  std::size_t store = 0;  ///< in Config::features
+  std::string layer;      ///< in the store
+  std::string name;       ///< in the results: LAYER, or NAME/LAYER of several stores
+  std::size_t units = 0;  ///< p
+};
+
+/// Held by the first rank alone.
+struct RootInputs {
+  std::unique_ptr<Responses> responses;
+  RowPlan rows;      ///< of Y
+  RowPlan volumes;   ///< a row per volume, for the noise ceiling
+  std::vector<Roi> rois;
+  std::vector<std::filesystem::path> files;  ///< read by the job, for their sha256
+};
+
+/// Equal on all ranks, but for `root`.
+struct Inputs {
+  CvColumns columns;                                 ///< ids, group and split of the rows of Y
+  std::vector<std::vector<std::size_t>> store_rows;  ///< per store: the row that each row of Y has there
+  std::vector<LayerInput> layers;
+  std::vector<std::uint64_t> index;                  ///< (t) flat indices of the targets
+  std::vector<std::uint32_t> stimulus_of_volume;     ///< for the noise ceiling; empty where there is none
+  std::vector<FoldPlan> passes;                      ///< outer folds, then the refit on all rows where coefficients need one
+  std::size_t folds = 0;                             ///< outer folds (1 where cv.folds is 0: the plan without test rows)
+  nlohmann::ordered_json identity;                   ///< shapes and ids that must agree on resume
+  RootInputs root;
+
+  [[nodiscard]] std::size_t n() const { return columns.rows; }
+  [[nodiscard]] std::size_t t() const { return index.size(); }
+  [[nodiscard]] bool refits() const { return passes.size() > folds; }
+  /// The first fold that tests each row; -1 where none does.
+  [[nodiscard]] std::vector<std::int32_t> fold_of_row() const;
+};
+
+/// Opens everything on the first rank, checks that it fits together, tells the others. Collective.
+/// Throws Error(Exit::data | Exit::no_input | Exit::config) on all ranks.
+[[nodiscard]] Inputs load_inputs(Config const& config, Comm const& comm);
+
+/// Outer folds with inner splits, and the refit. Throws Error(Exit::data | Exit::config), naming the key.
+void plan_folds(Config const& config, Inputs& inputs);
+
+/// "a.jpg, b.jpg, c.jpg, …"
+[[nodiscard]] std::string first_three(std::vector<std::string> const& words);
+
+}  // namespace striate::encode

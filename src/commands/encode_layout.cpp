@@ -1,0 +1,143 @@
+#include "encode_layout.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "striate/base/error.hpp"
+#include "striate/models/table.hpp"
+
+namespace striate::encode {
+namespace {
+
+constexpr double gib = 1024.0 * 1024 * 1024;
+/// A unit is to take 30 s at most on a slow core (20 Gflop/s), so that a signal is answered in time.
+constexpr double unit_flops = 6e11;
+
+}  // namespace
+
+std::size_t score_rows(Config const& config, Inputs const& in) {
+  return config.outer() ? in.folds : in.passes[0].inner.size();
+}
+
+Layout make_layout(Config const& config, Inputs const& in) {
+  Layout l;
+  l.t = in.t();
+  l.tile = static_cast<std::size_t>(config.target_tile.value_or(target_tile));
+  if (!config.target_tile) {
+    double const flops = cost_of(config, in, 1e15).flops_per_target;
+    while (l.tile > 32 && flops * static_cast<double>(l.tile) > unit_flops) l.tile /= 2;
+  }
+  l.tiles = (l.t + l.tile - 1) / l.tile;
+  l.layers = in.layers.size();
+  l.passes = in.passes.size();
+  l.noise_tiles = in.stimulus_of_volume.empty() ? 0 : l.tiles;
+  return l;
+}
+
+ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& layout,
+                       nlohmann::ordered_json const& identity) {
+  using h5::Dtype;
+  ResultSpec spec;
+  auto& d = spec.datasets;
+  std::size_t const t = layout.t, k = score_rows(config, in), w = layout.tile;
+  std::vector<std::string> names;
+  for (LayerInput const& l : in.layers) {
+    std::string const root = "/" + l.name;
+    names.push_back(l.name);
+    for (auto const& s : config.scores) {
+      d.push_back({root + "/score/" + s, Dtype::f64, {t}, 0});
+      d.push_back({root + "/score/" + s + "_fold", Dtype::f64, {k, t}, w});
+    }
+    d.push_back({root + "/alpha", Dtype::f64, {in.folds, t}, w});
+    if (config.saves("coefficients")) {
+      d.push_back({root + "/coef", Dtype::f32, {l.units, t}, w});
+      d.push_back({root + "/intercept", Dtype::f64, {t}, w});
+      if (in.refits()) d.push_back({root + "/coef_alpha", Dtype::f64, {t}, w});
+    }
+    if (config.saves("predictions")) d.push_back({root + "/prediction", Dtype::f32, {in.n(), t}, w});
+    if (config.aggregate == "concat")
+      d.push_back({moments_name(l.name), Dtype::f64, {moment_rows * in.folds, t}, w});
+  }
+  d.push_back({"/targets/index", Dtype::u64, {t}, 0});
+  d.push_back({"/best/layer", Dtype::i32, {t}, 0});
+  d.push_back({"/best/score", Dtype::f64, {t}, 0});
+  for (char const* name : {"reliability", "pearson", "ncsnr"})
+    if (layout.noise_tiles > 0) d.push_back({std::string("/noise_ceiling/") + name, Dtype::f64, {t}, w});
+  d.push_back({"/.striate/fold", Dtype::i32, {in.n()}, 0});
+  d.push_back({counts_name, Dtype::u64, {layout.units(), counts}, 0});
+  d.push_back({report_name, Dtype::u64, {layout.layers * layout.passes, founds}, 0});
+  spec.texts = {{"/layers", names}, {"/.striate/stimulus_id", in.columns.id}};
+  spec.attributes = {{"command", "encode"}, {"aggregate", config.aggregate}, {"best_by", config.scores[0]}};
+  spec.tiles = layout.units();
+  spec.identity = identity;
+  spec.identity["inputs"] = in.identity;
+  return spec;
+}
+
+double bytes_of(ResultSpec const& spec) {
+  double bytes = 0;
+  for (auto const& d : spec.datasets) bytes += static_cast<double>(h5::volume(d.shape) * h5::size_of(d.type));
+  return bytes;
+}
+
+Costs cost_of(Config const& config, Inputs const& in, double budget) {
+  Costs all;
+  ModelOptions options = model_options(config);
+  auto const scoring = find_model(config.model.type)->make(options);
+  options.coefficients = true;
+  auto const refitting = find_model(config.model.type)->make(options);
+  for (LayerInput const& l : in.layers) {
+    Transform const& transform = config.features[l.store].transform;
+    ModelCost greatest;
+    for (std::size_t p = 0; p < in.passes.size(); ++p) {
+      bool const refit = p >= in.folds;
+      // Folds are alike: of many, the first speaks for all.
+      if (p > 0 && !refit && in.folds > 16) continue;
+      auto const& model = refit ? refitting : scoring;
+      ModelCost c;
+      try {
+        c = model->cost(in.n(), l.units, in.t(), in.passes[p], transform.standardize, transform.pca, budget);
+      } catch (Error const& error) {
+        throw Error(error.code(), fmt::format("cv: fold {}: {}", p, error.what()));
+      }
+      double const times = !refit && in.folds > 16 ? static_cast<double>(in.folds) : 1;
+      bool const writes = refit || (!config.outer() && config.saves("coefficients"));
+      double const coefficients = writes ? 2.0 * static_cast<double>(in.n()) * static_cast<double>(l.units) : 0;
+      all.flops += times * (c.prepare_flops + (c.flops_per_target + coefficients) * static_cast<double>(in.t()));
+      all.read_bytes += times * c.read_bytes;
+      all.private_bytes = std::max(all.private_bytes, c.private_bytes);
+      all.thread_bytes = std::max(all.thread_bytes, c.thread_bytes);
+      all.shared_bytes = std::max(all.shared_bytes, c.shared_bytes);
+      all.flops_per_target = std::max(all.flops_per_target, c.flops_per_target + coefficients);
+      if (p == 0 || c.shared_bytes > greatest.shared_bytes) greatest = c;
+    }
+    all.layer.push_back(greatest);
+  }
+  return all;
+}
+
+Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least, Costs const& most, double budget,
+                     int ranks, int threads) {
+  double const node = budget * ranks, rank = most.private_bytes + threads * most.thread_bytes;
+  double const room = node - ranks * rank, row = 4.0 * static_cast<double>(in.n());
+  double const y = row * static_cast<double>(in.t());
+  auto const block = static_cast<std::size_t>(std::max(0.0, room / 4) / row) / layout.tile * layout.tile;
+  Memory m;
+  m.target_block = y <= room / 2 ? in.t() : std::max(layout.tile, block);
+  double const kept = std::min(y, row * static_cast<double>(m.target_block)), rest = room - kept;
+  if (rest < least.shared_bytes)
+    fail(Exit::limit, "memory: a node needs {:.2f} GiB ({:.2f} shared by its {} ranks for the fits, {:.2f} for responses, "
+         "{:.2f} for each of them with {} threads) but has {:.2f} GiB; raise memory, or use fewer threads or more nodes",
+         (least.shared_bytes + kept + ranks * rank) / gib, least.shared_bytes / gib, ranks, kept / gib, rank / gib,
+         threads, node / gib);
+  double widest = 0;
+  for (LayerInput const& l : in.layers) widest = std::max(widest, row * static_cast<double>(l.units));
+  // The fits come first (they take six tenths for Gram matrices): what they leave over keeps layers.
+  m.layer = std::min(widest, std::max(0.0, rest - most.shared_bytes / 0.6));
+  m.model = rest - m.layer;
+  m.per_rank = rank;
+  m.per_node = std::min(most.shared_bytes, m.model) + kept + m.layer;
+  return m;
+}
+
+}  // namespace striate::encode

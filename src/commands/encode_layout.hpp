@@ -1,0 +1,65 @@
+#pragma once
+/// How result.h5 is laid out, and how the work is cut.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "encode_inputs.hpp"
+#include "striate/store/result.hpp"
+
+namespace striate::encode {
+
+/// Unit u: first the tiles of the noise ceiling, then layer × pass × tile. A pass is an outer fold or the refit.
+struct Layout {
+  std::size_t t = 0, tile = 0, tiles = 0, layers = 0, passes = 0, noise_tiles = 0;
+  [[nodiscard]] std::size_t units() const { return noise_tiles + layers * passes * tiles; }
+  [[nodiscard]] std::size_t unit(std::size_t layer, std::size_t pass, std::size_t i) const {
+    return noise_tiles + (layer * passes + pass) * tiles + i;
+  }
+  [[nodiscard]] std::size_t first(std::size_t i) const { return i * tile; }
+  [[nodiscard]] std::size_t width(std::size_t i) const { return std::min(tile, t - i * tile); }
+};
+
+/// Rows of /.striate/counts: per unit, how many targets …
+enum Count : std::size_t { not_finite, constant, degenerate, edge_low, edge_high, counts };
+/// Rows of /.striate/report: per layer and pass.
+enum Found : std::size_t { constant_features, dropped_alphas, skeleton, rank, founds };
+
+inline constexpr char const* counts_name = "/.striate/counts";
+inline constexpr char const* report_name = "/.striate/report";
+/// Sums for aggregate: concat, (5 × folds, t): y, y², f, f², yf of the test rows of each fold.
+[[nodiscard]] inline std::string moments_name(std::string const& layer) { return "/.striate/moments/" + layer; }
+inline constexpr std::size_t moment_rows = 5;
+
+[[nodiscard]] Layout make_layout(Config const& config, Inputs const& inputs);
+/// Datasets of result.h5.
+[[nodiscard]] ResultSpec result_spec(Config const& config, Inputs const& inputs, Layout const& layout,
+                                     nlohmann::ordered_json const& identity);
+/// Bytes of all its datasets.
+[[nodiscard]] double bytes_of(ResultSpec const& spec);
+/// Rows of /L/score/S_fold: outer folds, or the inner ones where there is no outer loop.
+[[nodiscard]] std::size_t score_rows(Config const& config, Inputs const& inputs);
+
+/// How the memory of a node is divided. Equal on all ranks.
+struct Memory {
+  double model = 0;              ///< for prepare()
+  double layer = 0;              ///< for keeping a layer
+  std::size_t target_block = 0;  ///< targets of Y in memory at once
+  double per_rank = 0, per_node = 0;  ///< expected peaks: private, shared
+};
+
+/// What the model says of each layer.
+struct Costs {
+  std::vector<ModelCost> layer;    ///< of the most expensive pass
+  double flops = 0, read_bytes = 0;  ///< of all passes together; read_bytes of one rank that reads alone
+  double private_bytes = 0, thread_bytes = 0, shared_bytes = 0, flops_per_target = 0;  ///< greatest of any layer
+};
+/// Pure arithmetic. Throws Error where folds cannot work.
+[[nodiscard]] Costs cost_of(Config const& config, Inputs const& inputs, double budget);
+
+/// `least`, `most`: costs at the smallest and at an unlimited budget. `budget`: bytes of a rank; `ranks`, `threads`: of
+/// the fullest node, of a rank. Throws Error(Exit::limit).
+[[nodiscard]] Memory divide_memory(Inputs const& inputs, Layout const& layout, Costs const& least, Costs const& most,
+                                   double budget, int ranks, int threads);
+
+}  // namespace striate::encode

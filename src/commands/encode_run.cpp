@@ -1,0 +1,149 @@
+#include "encode_run.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "striate/base/error.hpp"
+#include "striate/base/log.hpp"
+#include "striate/models/table.hpp"
+#include "striate/par/together.hpp"
+
+namespace striate::encode {
+namespace {
+
+class Engine {
+ public:
+  Engine(Context& context, Config const& config, Inputs const& inputs, Layout const& layout, Memory const& memory,
+         ResultFile& result)
+      : context_(context),
+        config_(config),
+        in_(inputs),
+        layout_(layout),
+        memory_(memory),
+        shared_{config, inputs, layout, result, context.team, pools_},
+        done_(result.done()),
+        progress_("encode", "units", layout.units(), finished()) {
+    ModelOptions options = model_options(config);
+    scoring_ = find_model(config.model.type)->make(options);
+    options.coefficients = true;
+    options.predictions = false;
+    refitting_ = find_model(config.model.type)->make(options);
+  }
+
+  bool go() {
+    if (pending(0, layout_.noise_tiles) && !noise()) return false;
+    if (!pending(layout_.noise_tiles, layout_.units())) return true;
+    TargetBlock y(context_.comm, in_.root.responses.get(), &in_.root.rows, in_.n(), in_.t(), memory_.target_block);
+    open_stores();
+    for (std::size_t l = 0; l < layout_.layers; ++l)
+      if (pending(layout_.unit(l, 0, 0), layout_.unit(l + 1, 0, 0)) && !layer(l, y)) return false;
+    return true;
+  }
+
+ private:
+  [[nodiscard]] std::size_t finished() const {
+    return static_cast<std::size_t>(std::ranges::count(done_, std::uint8_t{1}));
+  }
+  [[nodiscard]] bool pending(std::size_t from, std::size_t to) const {
+    return std::find(done_.begin() + static_cast<std::ptrdiff_t>(from), done_.begin() + static_cast<std::ptrdiff_t>(to),
+                     std::uint8_t{0}) != done_.begin() + static_cast<std::ptrdiff_t>(to);
+  }
+  /// Whether a stop came on any rank. Collective.
+  [[nodiscard]] bool stopping() const { return context_.comm.max(std::int64_t{context_.stop.requested() ? 1 : 0}) > 0; }
+
+  void open_stores() {
+    together(context_.comm, [&] {
+      for (FeatureSet const& f : config_.features) stores_.push_back(std::make_unique<ActReader>(f.store.string()));
+    });
+  }
+
+  /// Runs the pending tiles whose units begin at `base`, block of targets by block.
+  bool tiles(std::size_t base, TargetBlock& y, Tiles& work) {
+    for (std::size_t b = 0; b < y.blocks(); ++b) {
+      std::size_t const from = b * y.width() / layout_.tile,
+                        to = std::min(layout_.tiles, ((b + 1) * y.width() + layout_.tile - 1) / layout_.tile);
+      if (!pending(base + from, base + to)) continue;
+      std::vector<std::uint8_t> others(layout_.tiles, 1);
+      std::copy_n(done_.begin() + static_cast<std::ptrdiff_t>(base + from), to - from,
+                  others.begin() + static_cast<std::ptrdiff_t>(from));
+      y.load(b);
+      if (stopping()) return false;
+      before_ = finished();
+      known_ = static_cast<std::size_t>(std::ranges::count(others, std::uint8_t{1}));
+      if (!run_tiles(context_.comm, others, context_.stop, work, {.threads = context_.threads})) return false;
+      std::fill_n(done_.begin() + static_cast<std::ptrdiff_t>(base + from), to - from, std::uint8_t{1});
+    }
+    return true;
+  }
+  std::function<void(std::size_t)> saying() {
+    return [this](std::size_t done) { progress_.update(before_ + done - known_); };
+  }
+
+  /// A row per volume is needed only here, before anything else takes memory.
+  bool noise() {
+    std::size_t const volumes = in_.stimulus_of_volume.size();
+    double const room = 0.5 * (memory_.model + memory_.layer) / (4.0 * static_cast<double>(volumes));
+    std::size_t const wide = static_cast<std::size_t>(room) / layout_.tile * layout_.tile;
+    TargetBlock y(context_.comm, in_.root.responses.get(), &in_.root.volumes, volumes, in_.t(),
+                  std::max(layout_.tile, wide));
+    NoiseTiles work(shared_, y, saying());
+    return tiles(0, y, work);
+  }
+
+  bool layer(std::size_t l, TargetBlock& y) {
+    LayerInput const& input = in_.layers[l];
+    LayerSource const source(context_.comm, *stores_[input.store], input, in_.store_rows[input.store], memory_.layer);
+    for (std::size_t p = 0; p < layout_.passes; ++p) {
+      std::size_t const base = layout_.unit(l, p, 0);
+      if (!pending(base, base + layout_.tiles)) continue;
+      if (stopping()) return false;
+      auto const fold = prepare(l, p, source);
+      FoldTiles work(shared_, y, *fold, source, l, p, saying());
+      if (!tiles(base, y, work)) return false;
+    }
+    return true;
+  }
+
+  std::unique_ptr<FittedFold> prepare(std::size_t l, std::size_t p, LayerSource const& source) {
+    LayerInput const& input = in_.layers[l];
+    Transform const& transform = config_.features[input.store].transform;
+    Design const design{source, transform.standardize, transform.pca, in_.t()};
+    std::string const what = p < in_.folds ? fmt::format("fold {} of {}", p + 1, in_.folds) : "refit on all rows";
+    std::unique_ptr<FittedFold> fold;
+    try {
+      fold = (p < in_.folds ? scoring_ : refitting_)->prepare(design, in_.passes[p], context_.team, memory_.model);
+    } catch (Error const& error) {
+      throw Error(error.code(), fmt::format("layer {}, {}: {}", input.name, what, error.what()));
+    }
+    FoldReport const& r = fold->report();
+    log::detail("{}, {}: {} form, {} of {} alphas computed", input.name, what, r.form, r.skeleton, r.alphas.size());
+    together(context_.comm, [&] {
+      std::uint64_t const found[founds] = {r.constant_features, r.dropped_alphas.size(), r.skeleton, r.rank};
+      if (context_.comm.root())
+        shared_.result.write_slice(report_name, l * layout_.passes + p, 0, std::span<std::uint64_t const>(found));
+    });
+    return fold;
+  }
+
+  Context& context_;
+  Config const& config_;
+  Inputs const& in_;
+  Layout const& layout_;
+  Memory const& memory_;
+  Pools pools_;
+  Shared shared_;
+  std::vector<std::uint8_t> done_;
+  log::Progress progress_;
+  std::size_t before_ = 0, known_ = 0;  ///< units done before this run_tiles; tiles that it was told are done
+  std::unique_ptr<EncodingModel> scoring_, refitting_;
+  std::vector<std::unique_ptr<ActReader>> stores_;
+};
+
+}  // namespace
+
+bool compute(Context& context, Config const& config, Inputs const& inputs, Layout const& layout, Memory const& memory,
+             ResultFile& result) {
+  return Engine(context, config, inputs, layout, memory, result).go();
+}
+
+}  // namespace striate::encode

@@ -1,0 +1,202 @@
+#include "encode_tiles.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace striate::encode {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double coefficient_panel_bytes = 16e6;  ///< of features, read for the coefficients of a round of tiles
+
+}  // namespace
+
+void Tiles::compute(std::size_t tile) {
+  std::size_t const first = s_.layout.first(tile), count = s_.layout.width(tile);
+  auto made = s_.pools.made.take();
+  auto work = s_.pools.work.take();
+  compute(first, y_.columns(first, count), *made, *work);
+  s_.pools.work.give(std::move(work));
+  std::lock_guard const held(lock_);
+  ready_[tile] = std::move(made);
+}
+
+void Tiles::write(std::span<std::size_t const> mine) {
+  std::vector<Ready> tiles;
+  for (std::size_t tile : mine) {
+    std::lock_guard const held(lock_);
+    auto const at = ready_.find(tile);
+    tiles.push_back({tile, s_.layout.first(tile), s_.layout.width(tile), std::move(at->second)});
+    ready_.erase(at);
+  }
+  write(tiles);
+  for (Ready& ready : tiles) s_.pools.made.give(std::move(ready.made));
+}
+
+void Tiles::mark(std::span<std::size_t const> mine) {
+  std::vector<std::size_t> units;
+  for (std::size_t tile : mine) units.push_back(base_ + tile);
+  s_.result.mark(units);
+}
+
+FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold const& fold, LayerSource const& source,
+                     std::size_t layer, std::size_t pass, std::function<void(std::size_t)> said)
+    : Tiles(shared, y, shared.layout.unit(layer, pass, 0), std::move(said)),
+      fold_(fold),
+      source_(source),
+      pass_(pass),
+      root_("/" + shared.inputs.layers[layer].name),
+      plan_(shared.inputs.passes[pass]),
+      refit_(pass >= shared.inputs.folds),
+      coefficients_(shared.config.saves("coefficients") && (refit_ || !shared.config.outer())) {
+  auto const fold_of_row = shared.inputs.fold_of_row();
+  for (auto row : plan_.outer.test)
+    if (fold_of_row[row] == static_cast<std::int32_t>(pass)) scored_rows_.push_back(row);
+}
+
+void FoldTiles::compute(std::size_t, MatrixView<float const> y, Made& made, Workspace& work) {
+  fold_.tile(y, made.result, work);
+  if (s_.config.aggregate == "concat" && !refit_) add_moments(y, made);
+}
+
+/// Sums of responses and predictions of the test rows, both in the units in which the model predicts: deviations from
+/// the training mean in training deviations where responses are standardised.
+void FoldTiles::add_moments(MatrixView<float const> y, Made& made) const {
+  auto const& test = plan_.outer.test;
+  auto const& train = plan_.outer.train;
+  made.moments.assign(moment_rows * y.cols, nan);
+  for (std::size_t c = 0; c < y.cols; ++c) {
+    if (made.result.flag[c] != TargetFlag::ok) continue;
+    double mean = 0, square = 0;
+    for (auto r : train) mean += y(r, c);
+    mean /= static_cast<double>(train.size());
+    for (auto r : train) square += (y(r, c) - mean) * (y(r, c) - mean);
+    bool const scaled = s_.config.responses.standardize;
+    double const sd = scaled ? std::sqrt(square / static_cast<double>(train.size())) : 1;
+    double shift = scaled ? mean : y(0, c);  // one constant for all folds, or what each fold predicts from
+    if (!std::isfinite(shift)) shift = 0;    // row 0 may be in no fold
+    Moments m;
+    for (std::size_t i = 0; i < test.size(); ++i) {
+      double const predicted = made.result.prediction[c * test.size() + i];
+      m.add((y(test[i], c) - shift) / sd, scaled ? predicted : predicted - shift);
+    }
+    double const sums[moment_rows] = {m.y, m.yy, m.f, m.ff, m.yf};
+    for (std::size_t k = 0; k < moment_rows; ++k) made.moments[k * y.cols + c] = sums[k];
+  }
+}
+
+void FoldTiles::write(std::vector<Ready> const& tiles) {
+  for (Ready const& ready : tiles) {
+    write_scores(ready);
+    if (s_.config.saves("predictions") && !refit_) write_predictions(ready);
+  }
+  if (coefficients_) write_coefficients(tiles);
+}
+
+void FoldTiles::write_scores(Ready const& ready) {
+  ResultFile& out = s_.result;
+  TileResult const& r = ready.made->result;
+  std::size_t const T = ready.count, scores = s_.config.scores.size();
+  auto const part = [T](std::vector<double> const& all, std::size_t at) { return std::span(all).subspan(at * T, T); };
+  if (!refit_) {
+    for (std::size_t s = 0; s < scores; ++s) {
+      std::string const name = root_ + "/score/" + s_.config.scores[s] + "_fold";
+      if (s_.config.outer()) {
+        out.write_slice(name, pass_, ready.first, part(r.score, s));
+      } else {
+        for (std::size_t f = 0; f < plan_.inner.size(); ++f)
+          out.write_slice(name, f, ready.first, part(r.inner_score, f * scores + s));
+      }
+    }
+    out.write_slice(root_ + "/alpha", pass_, ready.first, part(r.alpha, 0));
+    if (s_.config.aggregate == "concat")
+      for (std::size_t k = 0; k < moment_rows; ++k)
+        out.write_slice(moments_name(root_.substr(1)), pass_ * moment_rows + k, ready.first, part(ready.made->moments, k));
+  }
+  auto const flagged = [&](TargetFlag f) { return static_cast<std::uint64_t>(std::ranges::count(r.flag, f)); };
+  std::uint64_t const counted[counts] = {flagged(TargetFlag::not_finite), flagged(TargetFlag::constant), r.degenerate,
+                                         r.edge_low, r.edge_high};
+  out.write_slice(counts_name, base_ + ready.tile, 0, std::span<std::uint64_t const>(counted));
+}
+
+/// Neighbouring rows go in one piece. The first fold also says NaN for the rows that no fold tests.
+void FoldTiles::write_predictions(Ready const& ready) {
+  auto const& test = plan_.outer.test;
+  std::size_t const e = test.size(), T = ready.count;
+  std::string const name = root_ + "/prediction";
+  float const* const predicted = ready.made->result.prediction.data();
+  std::vector<float> block;
+  auto const write_rows = [&](std::span<std::uint32_t const> rows, auto const& value) {
+    for (std::size_t i = 0, end = 0; i < rows.size(); i = end) {
+      for (end = i + 1; end < rows.size() && rows[end] == rows[end - 1] + 1;) ++end;
+      block.resize((end - i) * T);
+      for (std::size_t c = 0; c < T; ++c)
+        for (std::size_t r = i; r < end; ++r) block[c * (end - i) + r - i] = value(rows[r], c);
+      s_.result.write_block(name, rows[i], ready.first, MatrixView<float const>(block.data(), end - i, T));
+    }
+  };
+  write_rows(scored_rows_, [&](std::uint32_t row, std::size_t c) {
+    auto const at = static_cast<std::size_t>(std::ranges::lower_bound(test, row) - test.begin());
+    return predicted[c * e + at];
+  });
+  if (pass_ != 0) return;
+  std::vector<std::uint32_t> never;
+  auto const fold_of_row = s_.inputs.fold_of_row();
+  for (std::uint32_t r = 0; r < fold_of_row.size(); ++r)
+    if (fold_of_row[r] < 0) never.push_back(r);
+  write_rows(never, [](std::uint32_t, std::size_t) { return std::numeric_limits<float>::quiet_NaN(); });
+}
+
+/// Coefficients of a round of tiles: the layer is walked once in panels whose width depends on its shape alone, so that
+/// no bit depends on who computes what.
+void FoldTiles::write_coefficients(std::vector<Ready> const& tiles) {
+  std::size_t const n = source_.rows(), p = source_.cols(), m = fold_.weight_rows();
+  auto const wanted = static_cast<std::size_t>(coefficient_panel_bytes / (4.0 * static_cast<double>(n)));
+  std::size_t const width = std::clamp<std::size_t>(wanted / 64 * 64, 64, 8192);
+  Buffer<float> x(n * std::min(width, p));
+  std::vector<Buffer<float>> w(tiles.size());
+  for (std::size_t first = 0; first < p; first += width) {
+    std::size_t const count = std::min(width, p - first);
+    source_.read_alone(first, count, x.data());
+    s_.team.local(tiles.size(), [&](std::size_t i) {
+      auto const& weights = tiles[i].made->result.weights;
+      fold_.coefficients({x.data(), n, count}, first, {weights.data(), m, tiles[i].count},
+                         w[i].grow(width * tiles[i].count));
+    });
+    for (std::size_t i = 0; i < tiles.size(); ++i)
+      s_.result.write_block(root_ + "/coef", first, tiles[i].first,
+                            MatrixView<float const>(w[i].data(), count, tiles[i].count));
+  }
+  for (Ready const& ready : tiles) {
+    TileResult const& r = ready.made->result;
+    s_.result.write_slice(root_ + "/intercept", 0, ready.first, std::span<double const>(r.intercept));
+    if (refit_) s_.result.write_slice(root_ + "/coef_alpha", 0, ready.first, std::span<double const>(r.alpha));
+  }
+}
+
+NoiseTiles::NoiseTiles(Shared const& shared, TargetBlock const& y, std::function<void(std::size_t)> said)
+    : Tiles(shared, y, 0, std::move(said)),
+      halves_(half_splits(shared.inputs.stimulus_of_volume, static_cast<std::uint64_t>(shared.config.seed))) {}
+
+void NoiseTiles::compute(std::size_t, MatrixView<float const> y, Made& made, Workspace&) {
+  for (auto& values : made.noise) values.assign(y.cols, nan);
+  split_half_reliability(halves_, y, made.noise[0]);
+  for (std::size_t c = 0; c < y.cols; ++c)
+    if (!std::isnan(made.noise[0][c])) made.noise[1][c] = std::sqrt(std::max(0.0, made.noise[0][c]));
+  ncsnr(s_.inputs.stimulus_of_volume, y, made.noise[2]);
+}
+
+void NoiseTiles::write(std::vector<Ready> const& tiles) {
+  char const* const names[] = {"reliability", "pearson", "ncsnr"};
+  for (Ready const& ready : tiles) {
+    for (std::size_t k = 0; k < 3; ++k)
+      s_.result.write_slice(std::string("/noise_ceiling/") + names[k], 0, ready.first,
+                            std::span<double const>(ready.made->noise[k]));
+    std::uint64_t const nothing[counts] = {};
+    s_.result.write_slice(counts_name, base_ + ready.tile, 0, std::span<std::uint64_t const>(nothing));
+  }
+}
+
+}  // namespace striate::encode
