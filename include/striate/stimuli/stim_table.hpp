@@ -7,7 +7,8 @@
 ///   a.jpg,1,0.5
 ///
 /// Beyond DNNBrain: values of header lines may hold `=`, any column may hold text or be empty, fields may be quoted
-/// ("a, b" with "" for a quote), lines may end in CRLF, a UTF-8 byte order mark is skipped.
+/// ("a, b" with "" for a quote), spaces around fields do not count, lines may end in CRLF, a UTF-8 byte order mark is
+/// skipped, type=audio.
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -18,13 +19,14 @@
 namespace striate {
 
 struct StimTable {
-  std::filesystem::path file;  ///< the .stim.csv, or the folder
-  std::string type = "image";
-  std::filesystem::path folder;                             ///< where the stimulus files lie, absolute
+  std::filesystem::path file;    ///< the .stim.csv, or the folder
+  std::string type = "image";    ///< image | video | video_clip | audio
+  std::filesystem::path folder;  ///< where the stimulus files lie (of type video: the file itself), absolute
   std::vector<std::pair<std::string, std::string>> header;  ///< other header lines, in order
   std::vector<std::string> columns;                         ///< the first is stimID
   std::vector<std::vector<std::string>> values;             ///< [column][row], as text
   [[nodiscard]] std::size_t rows() const { return values.empty() ? 0 : values[0].size(); }
+  /// May repeat.
   [[nodiscard]] std::vector<std::string> const& ids() const { return values[0]; }
   [[nodiscard]] bool has(std::string const& column) const;
   /// Throws Error(Exit::data) "images.stim.csv has no column `sesion`; did you mean `session`? (…)".
@@ -34,8 +36,13 @@ struct StimTable {
 
 /// Throws Error(Exit::no_input | Exit::data), naming file and line.
 [[nodiscard]] StimTable read_stim_table(std::filesystem::path const& path);
-/// Every image below `folder`, sorted by path; a sub-folder's name becomes the column `label`.
+/// Every image (.jpg .jpeg .png, in any case) below `folder`, sorted by the bytes of its path; hidden files are left
+/// out. Where there are sub-folders, the name of the first one on an image's path becomes the column `label`, as in
+/// torchvision's ImageFolder. Throws Error(Exit::no_input).
 [[nodiscard]] StimTable stim_table_of_folder(std::filesystem::path const& folder);
+/// In DNNBrain's form: `path=` is absolute, because DNNBrain takes it as relative to where it runs; fields are quoted
+/// only where they must be. Throws Error(Exit::io | Exit::cant_create), Error(Exit::data) where a field holds a line
+/// end.
 void write_stim_table(std::filesystem::path const& path, StimTable const& table);
 
 /// `stimuli:` of a config: a path, or {folder: DIR}.
