@@ -32,8 +32,8 @@ struct FeatureSet {
 
 /// A number, a list, {logspace: [from, to, count]}, or {relative: any of those}.
 struct Alphas {
-  std::vector<double> values;
   std::vector<double> logspace{-1, 8, 20};  ///< as written; empty where values were listed
+  std::vector<double> values;               ///< follows from it, so it stands below
   bool relative = false;
   Alphas();
 };

@@ -1,0 +1,10 @@
+# The command's own sources, so that these tests need neither LibTorch nor the program.
+file(GLOB encode_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/commands/encode*.cpp)
+add_library(encode_command STATIC EXCLUDE_FROM_ALL ${encode_sources})
+target_link_libraries(encode_command PUBLIC striate::models striate::brain striate::stimuli)
+target_compile_options(encode_command PRIVATE -Wall -Wextra)
+function(encode_test name)
+  striate_test(${name} ${ARGN} ROOMS brain models)
+  target_link_libraries(${name} PRIVATE encode_command)
+endfunction()
+encode_test(test_encode_golden FILES unit/encode_golden.cpp TIMEOUT 300)

@@ -1,0 +1,163 @@
+#pragma once
+/// Drives the encode Job in this process, as the program would; and small problems for it.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "../../src/commands/encode.hpp"
+#include "../store_temp.hpp"
+#include "striate/base/fsio.hpp"
+#include "striate/base/log.hpp"
+#include "striate/brain/nifti.hpp"
+#include "striate/brain/npy.hpp"
+#include "striate/par/team.hpp"
+#include "striate/store/act_store.hpp"
+#include "striate/store/h5.hpp"
+
+namespace encode_test {
+using namespace striate;
+namespace fs = std::filesystem;
+
+struct Outcome {
+  Exit code = Exit::ok;
+  std::string message;
+  bool finished = false;
+  Plan plan;
+};
+
+struct Options {
+  std::vector<std::string> sets;
+  int threads = 1;
+  bool fresh = false, only_plan = false;
+  StopFlag* stop = nullptr;
+  double memory = 4e9;
+};
+
+/// One run of the config in `folder`/encode.yaml over the ranks of `comm`. Collective.
+inline Outcome run_encode(Comm const& comm, fs::path const& folder, std::string const& yaml, Options const& o = {}) {
+  Outcome out;
+  log::set_up(std::getenv("ENCODE_TALK") != nullptr ? log::Level::verbose : log::Level::quiet, comm.root());
+  try {
+    auto job = make_encode();
+    Schema schema;
+    job->describe(schema);
+    read_config(schema, {(folder / "encode.yaml").string(), yaml, o.sets});
+    auto team = mpi_team(comm, o.threads);
+    StopFlag none(false);
+    Context context{comm, *team, o.stop != nullptr ? *o.stop : none, o.threads, o.memory, o.fresh, folder / "encode.yaml",
+                    resolved(schema), resolved(schema, true)};
+    job->plan(context, out.plan);
+    if (o.only_plan) return out;
+    out.finished = job->run(context);
+    Progress const p = job->progress();
+    EXPECT_EQ(p.complete, out.finished);
+  } catch (Error const& error) {
+    out.code = error.code(), out.message = error.what();
+  }
+  return out;
+}
+
+/// A name that all ranks of this run share.
+inline std::string shared_name(std::string const& name) {
+  std::string full = name + "_" + std::to_string(getpid());
+  Comm::world().broadcast(full, 0);
+  return full;
+}
+
+inline std::vector<double> read(fs::path const& file, std::string const& dataset) {
+  return h5::File::open(file).dataset(dataset).read<double>();
+}
+
+/// Numbers in (-1.7, 1.7) that depend on their place alone.
+inline float noise(std::size_t i, std::size_t j) {
+  std::uint64_t x = (i * 0x9E3779B97F4A7C15ULL) ^ (j * 0xC2B2AE3D27D4EB4FULL + 0x165667B19E3779F9ULL);
+  x ^= x >> 29, x *= 0xBF58476D1CE4E5B9ULL, x ^= x >> 32, x *= 0x94D049BB133111EBULL, x ^= x >> 29;
+  return static_cast<float>((static_cast<double>(x >> 11) / 9007199254740992.0 - 0.5) * 3.4);
+}
+
+/// A store of three layers over n stimuli, and responses in a 6 × 5 × 4 volume of which 75 voxels are in the mask: those
+/// with x < 3 read out layer "b", the others "wide"; volumes come in another order than the store, with repeats.
+struct World {
+  std::size_t n = 40, volumes = 60, voxels = 120;
+  fs::path folder;
+
+  explicit World(fs::path const& f) : folder(f) {
+    write_store();
+    write_responses();
+  }
+  [[nodiscard]] static std::string id(std::size_t i) { return "im" + std::to_string(i) + ".png"; }
+  [[nodiscard]] std::size_t shown(std::size_t v) const { return v < n ? (v * 7 + 3) % n : (v * 11) % (n / 2); }
+
+  static std::vector<LayerSpec> layers() {
+    return {{"a", {3, 2, 2}, "channel row column", h5::Dtype::f32},
+            {"b", {10, 1, 1}, "feature row column", h5::Dtype::f32},
+            {"wide", {20, 3, 3}, "channel row column", h5::Dtype::f16}};
+  }
+  static float feature(std::size_t layer, std::size_t stimulus, std::size_t unit) {
+    return noise(stimulus, 1000 * (layer + 1) + unit) + (layer == 2 ? 0.5F * noise(stimulus, 77 + unit % 7) : 2.0F);
+  }
+  void write_store() const {
+    ActSpec spec;
+    spec.layers = layers();
+    for (std::size_t i = 0; i < n; ++i) spec.stimulus_ids.push_back(id(i));
+    spec.batch = 16;
+    auto store = ActWriter::open(Comm(), folder / "act.h5", spec);
+    std::vector<std::size_t> batches;
+    for (std::size_t b = 0; b < store->batches(); ++b) {
+      for (std::size_t l = 0; l < spec.layers.size(); ++l) {
+        std::size_t const units = h5::volume(spec.layers[l].shape);
+        std::vector<float> values(store->rows(b) * units);
+        for (std::size_t i = 0; i < values.size(); ++i)
+          values[i] = feature(l, store->first_row(b) + i / units, i % units);
+        (void)store->write_batch(l, b, values.data());
+      }
+      batches.push_back(b);
+    }
+    store->flush();
+    store->mark(batches);
+    store->finish();
+  }
+  [[nodiscard]] float response(std::size_t voxel, std::size_t stimulus) const {
+    std::size_t const layer = voxel < voxels / 2 ? 1 : 2, units = layer == 1 ? 10 : 180;
+    double sum = 0;
+    for (std::size_t u = 0; u < units; ++u) sum += feature(layer, stimulus, u) * noise(voxel, 5000 + u);
+    return static_cast<float>(sum / std::sqrt(static_cast<double>(units)));
+  }
+  void write_responses() const {
+    Affine affine{};
+    affine[0] = {-2, 0, 0, 11}, affine[1] = {0, 2.5, 0, -7}, affine[2] = {0, 0, 3, 4};
+    Space const space = make_nifti_space({6, 5, 4}, affine, ".nii.gz");
+    std::vector<float> y, mask(voxels), labels(voxels);
+    std::string table = "type=image\npath=.\ndata=stimID,session,part\n";
+    for (std::size_t v = 0; v < volumes; ++v) {
+      std::size_t const s = shown(v);
+      table += fmt::format("{},{},{}\n", id(s), s % 4, s % 4 == 2 ? "test" : "train");
+      for (std::size_t x = 0; x < voxels; ++x)
+        y.push_back(x == 9 ? 3.0F : x == 17 && v == 5 ? std::nanf("") : 100 + response(x, s) + noise(v, 90000 + x));
+    }
+    for (std::size_t x = 0; x < voxels; ++x) mask[x] = x % 8 < 5 ? 1.0F : 0.0F, labels[x] = x < 40 ? 1.0F : x < 60 ? 0.0F : 4.0F;
+    write_nifti(folder / "betas.nii.gz", space, y, volumes);
+    write_nifti(folder / "mask.nii.gz", space, mask, 1);
+    write_nifti(folder / "labels.nii.gz", space, labels, 1);
+    write_atomically(folder / "images.stim.csv", table);
+  }
+  [[nodiscard]] static std::string yaml() {
+    return "features: {store: act.h5}\n"
+           "responses: {data: betas.nii.gz, mask: mask.nii.gz, stimuli: images.stim.csv}\n"
+           "rois: {image: labels.nii.gz, names: {1: early, 4: late}}\n"
+           "model: {alphas: {logspace: [0, 3, 4]}}\n"
+           "cv: {folds: 3, inner: {folds: 3}}\n"
+           "target_tile: 16\n"
+           "output: out\n";
+  }
+};
+
+}  // namespace encode_test
