@@ -37,7 +37,7 @@ JpegHeader read_header(ByteSource const& bytes) {
   while (true) {
     std::array<std::uint8_t, 4> head{};
     std::size_t const got = bytes.read(at, head.data(), head.size());
-    if (got < 4) truncated("it ends in its header");
+    if (got < 2) truncated("it ends in its header");
     if (head[0] != 0xFF) fail(Exit::data, "is damaged: no marker stands at byte {} of its header", at);
     std::uint8_t const marker = head[1];
     if (marker == 0xFF) {  // fill byte
@@ -49,6 +49,7 @@ JpegHeader read_header(ByteSource const& bytes) {
       continue;
     }
     if (marker == 0xD9) fail(Exit::data, "is damaged: it holds a header but no picture");
+    if (got < 4) truncated("it ends in its header");
     std::size_t const length = head[2] * 256U + head[3];
     if (length < 2) fail(Exit::data, "is damaged: the segment at byte {} has no length", at);
     bool const frame = marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
