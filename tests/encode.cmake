@@ -8,3 +8,8 @@ function(encode_test name)
   target_link_libraries(${name} PRIVATE encode_command)
 endfunction()
 encode_test(test_encode_golden FILES unit/encode_golden.cpp TIMEOUT 300)
+encode_test(test_encode_ranks FILES ranks/encode_ranks.cpp RANKS 1 2 3 TIMEOUT 300)
+# Ranks on two pretended nodes: leaders pass responses and shared work on.
+add_test(NAME test_encode_ranks.nodes COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} 3 $<TARGET_FILE:test_encode_ranks>)
+get_test_property(test_encode_ranks.np3 ENVIRONMENT encode_environment)
+set_tests_properties(test_encode_ranks.nodes PROPERTIES TIMEOUT 300 LABELS ranks ENVIRONMENT "${encode_environment};STRIATE_FAKE_NODES=2")

@@ -111,19 +111,14 @@ void Encode::say_plan(Context const& context, Plan& plan) const {
 
 /// For provenance.json.
 void Encode::note(Context& context) const {
-  Comm const& comm = context.comm;
   std::string const kernel = std::string(panel_product_kernel()) + ", " + blas::description();
-  auto const kernels = comm.gather_strings(kernel);
-  if (std::ranges::any_of(kernels, [&](auto const& k) { return k != kernels[0]; }))
-    log::warn("ranks run on different CPU kernels ({} and others): the last bits of the results depend on who computes "
-              "what", kernels[0]);
   auto& d = context.details;
   d["rows"] = inputs_.n();
   d["targets"] = inputs_.t();
   d["folds"] = cv_text();
   d["kernel"] = kernel;
   for (std::size_t l = 0; l < inputs_.layers.size(); ++l) d["forms"][inputs_.layers[l].name] = costs_.layer[l].form;
-  if (!comm.root()) return;
+  if (!context.comm.root()) return;
   context.inputs = inputs_.root.files;
   for (auto const& f : config_.features) {
     if (!f.stimuli.empty() && !f.stimuli.is_folder) context.inputs.push_back(f.stimuli.path);
@@ -197,7 +192,6 @@ bool Encode::run(Context& context) {
   begin(context, *result);
   if (!encode::compute(context, config_, inputs_, layout_, memory_, *result)) {
     result->flush();
-    log::info("stopped; the same command goes on from here");
     return false;
   }
   finish(context, *result);

@@ -126,8 +126,8 @@ Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least,
   m.target_block = y <= room / 2 ? in.t() : std::max(layout.tile, block);
   double const kept = std::min(y, row * static_cast<double>(m.target_block)), rest = room - kept;
   if (rest < least.shared_bytes)
-    fail(Exit::limit, "memory: a node needs {:.2f} GiB ({:.2f} shared by its {} ranks for the fits, {:.2f} for responses, "
-         "{:.2f} for each of them with {} threads) but has {:.2f} GiB; raise memory, or use fewer threads or more nodes",
+    fail(Exit::limit, "memory: a node needs {:.3g} GiB ({:.3g} shared by its {} ranks for the fits, {:.3g} for responses, "
+         "{:.3g} for each of them with {} threads) but has {:.3g} GiB; raise memory, or use fewer threads or more nodes",
          (least.shared_bytes + kept + ranks * rank) / gib, least.shared_bytes / gib, ranks, kept / gib, rank / gib,
          threads, node / gib);
   double widest = 0;

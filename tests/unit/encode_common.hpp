@@ -3,11 +3,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
-#include <limits>
-#include <optional>
+#include <cstring>
+#include <functional>
+#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -33,8 +34,37 @@ struct Outcome {
   Plan plan;
 };
 
+/// Counts the shared pieces of work of a job and calls `at` before the one numbered `when`: a clock that does not
+/// depend on the machine.
+class TickingTeam final : public Team {
+ public:
+  TickingTeam(Team& inner, std::size_t when, std::function<void()> at) : inner_(inner), when_(when), at_(std::move(at)) {}
+  std::shared_ptr<std::byte> shared(std::size_t bytes) override { return inner_.shared(bytes); }
+  void run(std::byte* b, std::span<Slot const> slots, std::function<void(std::size_t)> const& f) override {
+    tick();
+    inner_.run(b, slots, f);
+  }
+  void run(std::byte* b, std::span<std::vector<Slot> const> slots, std::function<void(std::size_t)> const& f) override {
+    tick();
+    inner_.run(b, slots, f);
+  }
+  void local(std::size_t count, std::function<void(std::size_t)> const& f) override { inner_.local(count, f); }
+  [[nodiscard]] int threads() const override { return inner_.threads(); }
+
+ private:
+  void tick() {
+    if (++ticks_ == when_) at_();
+  }
+  Team& inner_;
+  std::size_t when_, ticks_ = 0;
+  std::function<void()> at_;
+};
+
 struct Options {
-  std::vector<std::string> sets;
+  std::vector<std::string> sets = {};
+  std::size_t when = 0;            ///< of `at`, see TickingTeam
+  std::function<void()> at = {};
+  std::function<void()> provenance = [] {};
   int threads = 1;
   bool fresh = false, only_plan = false;
   StopFlag* stop = nullptr;
@@ -50,10 +80,12 @@ inline Outcome run_encode(Comm const& comm, fs::path const& folder, std::string 
     Schema schema;
     job->describe(schema);
     read_config(schema, {(folder / "encode.yaml").string(), yaml, o.sets});
-    auto team = mpi_team(comm, o.threads);
+    auto const plain = mpi_team(comm, o.threads);
+    TickingTeam team(*plain, o.when, o.at);
     StopFlag none(false);
-    Context context{comm, *team, o.stop != nullptr ? *o.stop : none, o.threads, o.memory, o.fresh, folder / "encode.yaml",
+    Context context{comm, team, o.stop != nullptr ? *o.stop : none, o.threads, o.memory, o.fresh, folder / "encode.yaml",
                     resolved(schema), resolved(schema, true)};
+    context.write_provenance = o.provenance;
     job->plan(context, out.plan);
     if (o.only_plan) return out;
     out.finished = job->run(context);
@@ -76,6 +108,51 @@ inline std::vector<double> read(fs::path const& file, std::string const& dataset
   return h5::File::open(file).dataset(dataset).read<double>();
 }
 
+/// Every dataset of a result but the config, by name, as numbers; texts as the sums of their letters.
+inline void gather_content(h5::File const& file, std::string const& group, std::map<std::string, std::vector<double>>& out) {
+  for (std::string const& name : file.names(group.empty() ? "/" : group)) {
+    std::string const full = group.empty() ? name : group + "/" + name;
+    if (full == ".striate/identity") continue;
+    if (!file.is_dataset(full)) {
+      gather_content(file, full, out);
+      continue;
+    }
+    auto const d = file.dataset(full);
+    if (d.numeric()) {
+      out[full] = d.read<double>();
+    } else {
+      for (auto const& text : d.read_strings())
+        for (char c : text + '\n') out[full].push_back(c);
+    }
+  }
+}
+inline std::map<std::string, std::vector<double>> content(fs::path const& result) {
+  std::map<std::string, std::vector<double>> out;
+  gather_content(h5::File::open(result), "", out);
+  return out;
+}
+
+/// Bit for bit: datasets of result.h5, and the files beside it.
+inline void expect_same(fs::path const& a, fs::path const& b) {
+  auto const x = content(a / "result.h5"), y = content(b / "result.h5");
+  EXPECT_EQ(x.size(), y.size());
+  for (auto const& [name, values] : x) {
+    auto const other = y.find(name);
+    ASSERT_NE(other, y.end()) << name;
+    ASSERT_EQ(values.size(), other->second.size()) << name;
+    EXPECT_EQ(std::memcmp(values.data(), other->second.data(), values.size() * sizeof(double)), 0) << name;
+  }
+  std::size_t files = 0;
+  for (auto const& entry : fs::recursive_directory_iterator(a)) {
+    if (!entry.is_regular_file() || entry.path().filename() == "result.h5") continue;
+    fs::path const other = b / fs::relative(entry.path(), a);
+    ASSERT_TRUE(fs::exists(other)) << other;
+    EXPECT_EQ(read_text(entry.path()), read_text(other)) << other;
+    ++files;
+  }
+  EXPECT_GT(files, 5U);
+}
+
 /// Numbers in (-1.7, 1.7) that depend on their place alone.
 inline float noise(std::size_t i, std::size_t j) {
   std::uint64_t x = (i * 0x9E3779B97F4A7C15ULL) ^ (j * 0xC2B2AE3D27D4EB4FULL + 0x165667B19E3779F9ULL);
@@ -88,8 +165,10 @@ inline float noise(std::size_t i, std::size_t j) {
 struct World {
   std::size_t n = 40, volumes = 60, voxels = 120;
   fs::path folder;
+  std::array<std::uint64_t, 3> grid;
 
-  explicit World(fs::path const& f) : folder(f) {
+  explicit World(fs::path const& f, std::array<std::uint64_t, 3> shape = {6, 5, 4})
+      : voxels(shape[0] * shape[1] * shape[2]), folder(f), grid(shape) {
     write_store();
     write_responses();
   }
@@ -134,7 +213,7 @@ struct World {
   void write_responses() const {
     Affine affine{};
     affine[0] = {-2, 0, 0, 11}, affine[1] = {0, 2.5, 0, -7}, affine[2] = {0, 0, 3, 4};
-    Space const space = make_nifti_space({6, 5, 4}, affine, ".nii.gz");
+    Space const space = make_nifti_space(grid, affine, ".nii.gz");
     std::vector<float> y, mask(voxels), labels(voxels);
     std::string table = "type=image\npath=.\ndata=stimID,session,part\n";
     for (std::size_t v = 0; v < volumes; ++v) {
