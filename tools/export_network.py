@@ -14,10 +14,16 @@ timm for their names); striate itself needs neither.
 import argparse
 import importlib
 import inspect
+import io
 import os
 import sys
 import tempfile
 
+if os.environ.get("PYTHONHASHSEED") != "0":
+    # TorchScript writes some attributes in the order of a Python set: without this, equal networks would give files with
+    # differing checksums.
+    os.environ["PYTHONHASHSEED"] = "0"
+    os.execv(sys.executable, [sys.executable, *sys.argv])
 sys.path.insert(0, os.getcwd())
 
 # Networks whose ImageNet weights expect inputs normalised by (x - 0.5) / 0.5; torchvision converts inside forward.
@@ -144,13 +150,19 @@ def to_torchscript(module, args, shape):
 
 
 def write_atomically(script, path):
+    import torch
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         fail(f"--out {path}: no folder {folder}")
+    # By way of memory: the archive would carry the temporary file's name, and equal networks differing checksums.
+    buffer = io.BytesIO()
+    torch.jit.save(script, buffer)
     handle, temporary = tempfile.mkstemp(prefix=".export-", suffix=".pt", dir=folder)
-    os.close(handle)
     try:
-        script.save(temporary)
+        with os.fdopen(handle, "wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)

@@ -25,8 +25,8 @@ if not bare:
 x = torch.rand(batch, 3, *card["input"]["size"])
 with torch.no_grad():
     module(x)
-    done, start = 0, time.time()
+    done, start, cpu = 0, time.time(), time.process_time()
     while time.time() - start < seconds:
         module(x)
         done += batch
-print(f"{name},python {'bare' if bare else 'all layers'},{batch},{threads},{done / (time.time() - start):.2f},")
+print(f"{name},python {'bare' if bare else 'all layers'},{batch},{threads},{done / (time.time() - start):.2f},{done / (time.process_time() - cpu):.2f},")

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
@@ -36,7 +37,7 @@ class Pool {
       std::lock_guard const lock(mutex_);
       in_use_ += static_cast<std::int64_t>(size);
       peak_ = std::max(peak_, in_use_);
-      limit_ = std::max(limit_, in_use_);
+      limit_ = std::max(limit_, 2 * in_use_);
       auto& list = free_[size];
       if (!list.empty()) {
         void* block = list.back();
@@ -67,7 +68,7 @@ class Pool {
   void release() {
     std::lock_guard const lock(mutex_);
     drop_all();
-    limit_ = in_use_;
+    limit_ = 2 * in_use_;
   }
 
   std::int64_t in_use() {
@@ -78,6 +79,7 @@ class Pool {
     std::lock_guard const lock(mutex_);
     return kept_;
   }
+  std::int64_t fresh_blocks() const { return fresh_; }
   std::int64_t take_peak() {
     std::lock_guard const lock(mutex_);
     return std::exchange(peak_, in_use_);
@@ -85,6 +87,7 @@ class Pool {
 
  private:
   void* fresh(std::size_t size) {
+    ++fresh_;
     std::size_t const alignment = size >= 2 * huge_page ? huge_page : 64;
     void* block = nullptr;
     if (posix_memalign(&block, alignment, size) != 0) {
@@ -109,6 +112,7 @@ class Pool {
   }
 
   std::mutex mutex_;
+  std::atomic<std::int64_t> fresh_ = 0;
   std::map<std::size_t, std::vector<void*>> free_;
   std::int64_t in_use_ = 0, kept_ = 0, peak_ = 0, limit_ = 0;
 };
@@ -156,6 +160,7 @@ void keep_tensor_memory() {
 
 std::int64_t tensor_bytes_in_use() { return pool().in_use(); }
 std::int64_t tensor_bytes_kept() { return pool().kept(); }
+std::int64_t fresh_blocks() { return pool().fresh_blocks(); }
 std::int64_t take_peak() { return pool().take_peak(); }
 void release_kept_memory() { pool().release(); }
 

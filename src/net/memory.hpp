@@ -11,6 +11,7 @@ void keep_tensor_memory();
 
 [[nodiscard]] std::int64_t tensor_bytes_in_use();
 [[nodiscard]] std::int64_t tensor_bytes_kept();  ///< free, but not given back
+[[nodiscard]] std::int64_t fresh_blocks();  ///< taken from the system so far
 /// The most in use since the last call.
 [[nodiscard]] std::int64_t take_peak();
 /// Gives back what is not in use, and forgets earlier peaks.
