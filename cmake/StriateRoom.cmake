@@ -18,6 +18,7 @@ function(striate_room name)
     endif()
     if(name STREQUAL net)
       target_precompile_headers(striate_net PRIVATE <torch/script.h>)
+      target_compile_options(striate_net PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)  # as ccache needs
     endif()
   endif()
   add_library(striate::${name} ALIAS striate_${name})

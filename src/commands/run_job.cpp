@@ -88,8 +88,10 @@ OutputLock lock_output(Comm const& comm, fs::path const& output, std::string con
 
 std::map<std::string, std::uint64_t> all_warnings(Comm const& comm) {
   std::map<std::string, std::uint64_t> all;
-  for (auto const& text : comm.gather_strings(nlohmann::json(log::warnings()).dump()))
-    for (auto const& [warning, times] : nlohmann::json::parse(text).items()) all[warning] += times.get<std::uint64_t>();
+  for (auto const& text : comm.gather_strings(nlohmann::json(log::warnings()).dump())) {
+    auto const of_rank = nlohmann::json::parse(text);
+    for (auto const& [warning, times] : of_rank.items()) all[warning] += times.get<std::uint64_t>();
+  }
   return all;
 }
 

@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <set>
-#include <sstream>
 
 #include "simulate_signal.hpp"
 #include "striate/base/error.hpp"
@@ -18,6 +17,7 @@
 #include "striate/brain/space.hpp"
 #include "striate/commands/command.hpp"
 #include "striate/par/together.hpp"
+#include "striate/stimuli/stim_table.hpp"
 #include "striate/store/h5.hpp"
 
 namespace striate {
@@ -84,24 +84,6 @@ struct Planted {
   std::vector<std::uint64_t> places;
 };
 
-/// The first column of a .stim.csv's rows (after `data=…`).
-std::vector<std::string> ids_of_rows(fs::path const& path) {
-  std::istringstream in(read_text(path));
-  std::vector<std::string> ids;
-  std::string line;
-  bool rows = false;
-  while (std::getline(in, line)) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (line.empty()) continue;
-    if (rows)
-      ids.push_back(line.substr(0, line.find(',')));
-    else
-      rows = line.starts_with("data=");
-  }
-  if (!rows) fail(Exit::data, "features.stimuli: {} has no data= line", path.filename().string());
-  return ids;
-}
-
 class Simulate final : public Job {
  public:
   void describe(Schema& schema) override { declare(schema, config_); }
@@ -120,7 +102,7 @@ class Simulate final : public Job {
   void read_ids();
   bool finished_before(Context const& context) const;
   bool compute(Context& context);
-  void write(Context const& context) const;
+  void write() const;
   void write_responses() const;
   void write_truth(Context const& context) const;
   [[nodiscard]] std::size_t rows() const { return store_->rows() * static_cast<std::size_t>(config_.repeats); }
@@ -174,7 +156,7 @@ void Simulate::read_ids() {
   if (!config_.features.stimuli)
     fail(Exit::config, "features.stimuli: {} carries no stimulus ids; name the .stim.csv of its rows",
          config_.features.store.filename().string());
-  ids_ = ids_of_rows(*config_.features.stimuli);
+  ids_ = read_stim_table(*config_.features.stimuli).ids();
   if (ids_.size() != store_->rows())
     fail(Exit::data, "features.stimuli: {} has {} rows but {} has {}", config_.features.stimuli->filename().string(),
          ids_.size(), config_.features.store.filename().string(), store_->rows());
@@ -246,21 +228,32 @@ bool Simulate::finished_before(Context const& context) const {
 }
 
 bool Simulate::run(Context& context) {
-  std::int64_t outcome = 1;
+  enum { finished_already, stopped, computed };
+  std::int64_t outcome = computed;
   together(context.comm, [&] {
     if (!context.comm.root()) return;
     if (finished_before(context)) {
       log::info("nothing to do: {} is complete", config_.output.string());
+      outcome = finished_already;
       return;
     }
     std::error_code code;
     fs::create_directories(config_.output, code);
     fs::remove(config_.output / "truth.h5", code);  // what marks it complete
-    outcome = compute(context) ? 1 : 0;
-    if (outcome == 1) write(context);
+    if (!compute(context))
+      outcome = stopped;
+    else
+      write();
+    context.inputs = {config_.features.store};
+    if (config_.labels) context.inputs.push_back(*config_.labels);
   });
   context.comm.broadcast(outcome, 0);
-  return outcome == 1;
+  if (outcome != computed) return outcome == finished_already;
+  context.write_provenance();
+  together(context.comm, [&] {
+    if (context.comm.root()) write_truth(context);  // last: it marks the output complete
+  });
+  return true;
 }
 
 bool Simulate::compute(Context& context) {
@@ -308,7 +301,7 @@ void Simulate::write_responses() const {
   write_map(space_, index_, labels, out / "labels");
 }
 
-void Simulate::write(Context const& context) const {
+void Simulate::write() const {
   write_responses();
   std::string stimuli = "type=image\npath=.\ntitle=simulated responses, one row per volume\ndata=stimID,presentation\n";
   for (std::int64_t r = 0; r < config_.repeats; ++r)
@@ -324,7 +317,6 @@ void Simulate::write(Context const& context) const {
   }
   write_atomically(config_.output / "labels.tsv", names);
   write_atomically(config_.output / "truth.tsv", truth);
-  write_truth(context);  // last: it marks the output complete
 }
 
 void Simulate::write_truth(Context const& context) const {
