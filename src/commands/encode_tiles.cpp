@@ -154,7 +154,8 @@ void FoldTiles::write_predictions(Ready const& ready) {
 void FoldTiles::write_coefficients(std::vector<Ready> const& tiles) {
   std::size_t const n = source_.rows(), p = source_.cols(), m = fold_.weight_rows();
   auto const wanted = static_cast<std::size_t>(coefficient_panel_bytes / (4.0 * static_cast<double>(n)));
-  std::size_t const width = std::clamp<std::size_t>(wanted / 64 * 64, 64, 8192);
+  // Whole chunks of the dataset where they are that small.
+  std::size_t const width = wanted >= 512 ? std::min<std::size_t>(wanted / 512 * 512, 8192) : std::max<std::size_t>(wanted, 64);
   Buffer<float> x(n * std::min(width, p));
   std::vector<Buffer<float>> w(tiles.size());
   for (std::size_t first = 0; first < p; first += width) {
