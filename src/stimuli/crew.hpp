@@ -12,14 +12,15 @@
 
 namespace striate {
 
-/// Threads whose signals go to the main thread, which knows what to do with them.
+/// Threads that leave requests to stop to the main thread.
 class Crew {
  public:
   template <class Work>
   Crew(int threads, Work work) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t requests, before;
+    sigemptyset(&requests);
+    for (int const signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&requests, signal);
+    pthread_sigmask(SIG_BLOCK, &requests, &before);
     try {
       for (int i = 0; i < std::max(1, threads); ++i) threads_.emplace_back(work);
     } catch (std::system_error const&) {

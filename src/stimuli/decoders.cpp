@@ -14,8 +14,6 @@ std::vector<ImageDecoder> const& image_decoders() {
 
 namespace {
 
-constexpr std::size_t head_bytes = 32;
-
 /// What users hand in instead, to say more than "no picture".
 struct Foreign {
   char const* name;
@@ -42,11 +40,13 @@ constexpr std::array foreign{Foreign{"a GIF", 0, "GIF8"sv, convert},
                              Foreign{"a MATLAB or HDF5 file", 1, "HDF\r\n"sv, "export its pictures as PNG"},
                              Foreign{"a NumPy array", 1, "NUMPY"sv, "export its pictures as PNG"}};
 
-ImageDecoder const& decoder_of(std::uint8_t const* head, std::size_t bytes) {
+ImageDecoder const& decoder_of(ByteSource const& source) {
+  std::array<std::uint8_t, 32> head{};
+  std::size_t const bytes = source.read(0, head.data(), head.size());
   if (bytes == 0) fail(Exit::data, "is empty; copy or download it again");
   for (auto const& decoder : image_decoders())
-    if (decoder.claims(head, bytes)) return decoder;
-  std::string_view const text(reinterpret_cast<char const*>(head), bytes);
+    if (decoder.claims(head.data(), bytes)) return decoder;
+  std::string_view const text(reinterpret_cast<char const*>(head.data()), bytes);
   for (auto const& format : foreign)
     if (text.size() > format.at && text.substr(format.at).starts_with(format.begins))
       fail(Exit::data, "is {}, which striate does not read; {}", format.name, format.advice);
@@ -55,12 +55,13 @@ ImageDecoder const& decoder_of(std::uint8_t const* head, std::size_t bytes) {
   fail(Exit::data, "is no {} file, whatever its name says; {}", names, convert);
 }
 
-/// Puts the file's name before what `work` has to say about it.
+/// Puts the file's name before what a decoder has to say about it.
 template <class Work>
 auto named(std::filesystem::path const& path, Work&& work) {
   try {
     return work();
   } catch (Error const& error) {
+    if (error.code() != Exit::data) throw;  // of the file system: named already
     throw Error(error.code(), path.string() + " " + error.what());
   }
 }
@@ -85,9 +86,12 @@ void set_size(Image& into, ImageSize size) {
 void read_image(std::filesystem::path const& path, Image& into) {
   thread_local std::vector<std::uint8_t> content;
   FileBytes const file(path);
-  content.resize(file.size());
-  content.resize(file.read(0, content.data(), content.size()));
-  named(path, [&] { decoder_of(content.data(), content.size()).decode(content.data(), content.size(), into); });
+  named(path, [&] {
+    ImageDecoder const& decoder = decoder_of(file);  // first: what is no picture may be too large for the memory
+    content.resize(file.size());
+    content.resize(file.read(0, content.data(), content.size()));
+    decoder.decode(content.data(), content.size(), into);
+  });
 }
 
 Image read_image(std::filesystem::path const& path) {
@@ -98,9 +102,7 @@ Image read_image(std::filesystem::path const& path) {
 
 ImageSize probe_image(std::filesystem::path const& path) {
   FileBytes const file(path);
-  std::array<std::uint8_t, head_bytes> head{};
-  std::size_t const got = file.read(0, head.data(), head.size());
-  return named(path, [&] { return decoder_of(head.data(), got).probe(file); });
+  return named(path, [&] { return decoder_of(file).probe(file); });
 }
 
 }  // namespace striate

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <numbers>
 
 #include "resample_kernels.hpp"
@@ -122,6 +123,11 @@ void nearest_places(std::size_t in, std::size_t out, Window window, std::vector<
     if (i >= window.first) places.push_back(std::min(static_cast<std::size_t>(at), in - 1));
 }
 
+template <std::size_t CHANNELS>
+void pick(std::uint8_t const* from, std::size_t const* places, std::size_t count, std::uint8_t* out) {
+  for (std::size_t x = 0; x < count; ++x) std::memcpy(out + x * CHANNELS, from + places[x] * CHANNELS, CHANNELS);
+}
+
 void resample_nearest(PixelView const& source, std::size_t height, std::size_t width, Window rows, Window cols,
                       std::uint8_t* out, std::size_t out_stride, std::vector<std::size_t>& places) {
   places.clear();
@@ -129,8 +135,10 @@ void resample_nearest(PixelView const& source, std::size_t height, std::size_t w
   nearest_places(source.height, height, rows, places);
   for (std::size_t y = 0; y < rows.count; ++y, out += out_stride) {
     std::uint8_t const* from = source.row(places[cols.count + y]);
-    for (std::size_t x = 0; x < cols.count; ++x)
-      std::copy_n(from + places[x] * source.channels, source.channels, out + x * source.channels);
+    if (source.channels == 3)
+      pick<3>(from, places.data(), cols.count, out);
+    else
+      pick<1>(from, places.data(), cols.count, out);
   }
 }
 

@@ -154,6 +154,38 @@ TEST(StimuliImages, DamagedInside) {
             "is damaged: a pixel has colour 2 of a palette of 2; convert it anew");
 }
 
+TEST(StimuliImages, RandomDamage) {
+  // Whatever is in a file: a picture of the size that it declares, or an Error. Run under the sanitizers as well.
+  std::uint32_t state = 1;
+  auto random = [&](std::size_t below) {
+    state = state * 1664525U + 1013904223U;
+    return static_cast<std::size_t>(std::uint64_t{state} * below >> 32);
+  };
+  Image image;
+  std::size_t refused = 0, taken = 0;
+  for (auto const* name : {"420.jpg", "progressive.jpg", "cmyk.jpg", "arithmetic.jpg", "filters.png", "palette2.png",
+                           "grey16_interlaced.png"})
+    for (int round = 0; round < 150; ++round) {
+      std::string bytes = bytes_of(picture(name));
+      for (std::size_t hits = 1 + random(4); hits > 0; --hits)
+        bytes[random(bytes.size())] = static_cast<char>(random(256));
+      auto const* data = reinterpret_cast<std::uint8_t const*>(bytes.data());
+      for (auto const& decoder : image_decoders()) {
+        if (!decoder.claims(data, bytes.size())) continue;
+        try {
+          decoder.decode(data, bytes.size(), image);
+          ASSERT_EQ(image.rgb.size(), 3 * image.width * image.height);
+          ++taken;
+        } catch (Error const& error) {
+          EXPECT_EQ(error.code(), Exit::data) << error.what();
+          ++refused;
+        }
+      }
+    }
+  EXPECT_GT(refused, 500U);
+  std::printf("%zu refused, %zu decoded\n", refused, taken);
+}
+
 /// Writes two bytes, high one first.
 void put16(std::string& bytes, std::size_t at, unsigned value) {
   bytes[at] = static_cast<char>(value >> 8), bytes[at + 1] = static_cast<char>(value & 255);
