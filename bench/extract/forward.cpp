@@ -70,8 +70,8 @@ int main(int argc, char** argv) try {
   double const wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   double const cpu = cpu_time() - cpu_before;
   double const passed = static_cast<double>(done * static_cast<long>(batch));
-  fmt::print("{},{},{},{},{:.2f},{:.2f},{:.6g}\n", card.name, bare ? "bare" : "all layers", batch, threads, passed / wall,
-             passed / cpu, checksum.load());
+  fmt::print("{},{},{},{},{:.2f},{:.2f},{:.6g}\n", card.name, bare ? "bare" : "all layers", batch, threads,
+             passed / wall, passed / cpu, checksum.load());
   return 0;
 } catch (std::exception const& error) {
   fmt::print(stderr, "error: {}\n", error.what());

@@ -51,13 +51,14 @@ class Encode final : public Job {
 
 std::string Encode::cv_text() const {
   encode::Cv const& cv = config_.cv;
-  std::string text = !config_.outer()                              ? "no outer folds: select on all rows and refit"
-                     : cv.leave_one_out || cv.folds.leave_one_out ? fmt::format("leave one out ({} folds)", inputs_.folds)
-                     : cv.group && !cv.folds.number ? fmt::format("leave one {} out ({} folds)", *cv.group, inputs_.folds)
-                     : cv.group                     ? fmt::format("{} folds by {}", inputs_.folds, *cv.group)
-                     : cv.split                     ? fmt::format("{} folds of column {}", inputs_.folds, *cv.split)
-                     : cv.shuffle                   ? fmt::format("{} shuffled folds", inputs_.folds)
-                                                    : fmt::format("{} contiguous folds", inputs_.folds);
+  std::string text =
+      !config_.outer()                             ? "no outer folds: select on all rows and refit"
+      : cv.leave_one_out || cv.folds.leave_one_out ? fmt::format("leave one out ({} folds)", inputs_.folds)
+      : cv.group && !cv.folds.number ? fmt::format("leave one {} out ({} folds)", *cv.group, inputs_.folds)
+      : cv.group                     ? fmt::format("{} folds by {}", inputs_.folds, *cv.group)
+      : cv.split                     ? fmt::format("{} folds of column {}", inputs_.folds, *cv.split)
+      : cv.shuffle                   ? fmt::format("{} shuffled folds", inputs_.folds)
+                                     : fmt::format("{} contiguous folds", inputs_.folds);
   std::size_t const inner = inputs_.passes[0].inner.size();
   if (inner > 0) text += fmt::format(", {} inner{}", inner, cv.group ? " by " + *cv.group : "");
   return text;
@@ -93,10 +94,10 @@ void Encode::say_plan(Context const& context, Plan& plan) const {
     auto const bytes = 4.0 * static_cast<double>(n) * static_cast<double>(layer.units);
     bool const kept = bytes <= memory_.layer;
     plan.bytes_read += nodes * bytes * (kept ? 1 : static_cast<double>(inputs_.passes.size()));
-    plan.lines.emplace_back("layer " + layer.name,
-                            fmt::format("{} features, {}, {:.2g} flops a target and fold, {}", layer.units,
-                                        costs_.layer[l].form, costs_.layer[l].flops_per_target,
-                                        kept ? "read once" : "streamed in every fold"));
+    plan.lines.emplace_back(
+        "layer " + layer.name,
+        fmt::format("{} features, {}, {:.2g} flops a target and fold, {}", layer.units, costs_.layer[l].form,
+                    costs_.layer[l].flops_per_target, kept ? "read once" : "streamed in every fold"));
   }
   if (memory_.target_block < t)
     plan.lines.emplace_back("targets", fmt::format("{} at a time, for the memory of a node", memory_.target_block));

@@ -68,8 +68,7 @@ bool Config::saves(std::string const& what) const { return std::ranges::find(sav
 
 void describe(Schema& s, Transform& t) {
   s("standardize", t.standardize, {.doc = "scale each feature by mean and deviation of the training rows of each fit"});
-  s("pca", t.pca,
-    {.doc = "components kept, fitted on training rows; below 1 the share of variance; 0 none", .min = 0});
+  s("pca", t.pca, {.doc = "components kept, fitted on training rows; below 1 the share of variance; 0 none", .min = 0});
 }
 
 void describe(Schema& s, FeatureSet& f) {
@@ -112,15 +111,15 @@ void declare(Schema& s, Config& c) {
   s("rois", c.rois, {.doc = "label image of regions, for the rows of summary.tsv", .example = "labels.nii.gz"});
   s("model", c.model, {.doc = "how one is predicted from the other"});
   s("cv", c.cv, {.doc = "cross-validation"});
-  s("scores", c.scores,
-    {.doc = "scores of held-out rows; the first one ranks layers", .choices = score_names()});
+  s("scores", c.scores, {.doc = "scores of held-out rows; the first one ranks layers", .choices = score_names()});
   s("aggregate", c.aggregate,
     {.doc = "over folds: unweighted mean, mean weighted by test rows, or one score of the concatenated predictions",
      .choices = {"mean", "weighted", "concat"}});
   s("noise_ceiling", c.noise_ceiling,
     {.doc = "auto: reliability and noise-ceiling SNR where stimuli were repeated; none", .choices = {"auto", "none"}});
-  s("save", c.save, {.doc = "coefficients (of a refit on all rows), predictions (of held-out rows)",
-                     .choices = {"coefficients", "predictions"}});
+  s("save", c.save,
+    {.doc = "coefficients (of a refit on all rows), predictions (of held-out rows)",
+     .choices = {"coefficients", "predictions"}});
   s("target_tile", c.target_tile,
     {.doc = "targets of a work unit; default 512, fewer where a unit would take too long; no result depends on it",
      .min = 8,
@@ -171,7 +170,8 @@ void check_cv(Config const& c) {
   bool const plain = kinds == 0 && c.outer();
   if (cv.shuffle && !plain) fail(Exit::config, "cv.shuffle: only k-fold can be shuffled; remove it");
   if (cv.repeats > 1 && !cv.shuffle)
-    fail(Exit::config, "cv.repeats: is {} but cv.shuffle is false (every repeat would be the same); set cv.shuffle: true",
+    fail(Exit::config,
+         "cv.repeats: is {} but cv.shuffle is false (every repeat would be the same); set cv.shuffle: true",
          cv.repeats);
   if (cv.inner.folds.leave_one_out)
     fail(Exit::config, "cv.inner.folds: leave_one_out scores single rows, which chooses no alpha; give a number");
@@ -208,7 +208,8 @@ std::vector<Score> scores_of(Config const& config) {
     auto const score = score_of(name);
     if (!score) {
       std::string const near = nearest(name, score_names());
-      fail(Exit::config, "scores: there is no score `{}`{}", name, near.empty() ? "" : "; did you mean `" + near + "`?");
+      fail(Exit::config, "scores: there is no score `{}`{}", name,
+           near.empty() ? "" : "; did you mean `" + near + "`?");
     }
     scores.push_back(*score);
   }

@@ -100,7 +100,9 @@ template <>
 struct ConfigType<encode::Alphas> {
   static encode::Alphas read(YAML::Node const& node, ConfigPlace const& place);
   static nlohmann::json write(encode::Alphas const& alphas);
-  static std::string name() { return "number | [number, …] | {logspace: [from, to, count]} | {relative: any of those}"; }
+  static std::string name() {
+    return "number | [number, …] | {logspace: [from, to, count]} | {relative: any of those}";
+  }
 };
 
 template <>

@@ -80,8 +80,7 @@ void TargetBlock::load(std::size_t b) {
   together(comm_, [&] {
     if (comm_.root()) responses_->fill(*plan_, first, MatrixView<float>(y, rows_, count));
   });
-  if (comm_.nodes() > 1 && comm_.node().root())
-    comm_.leaders().broadcast(static_cast<void*>(y), rows_ * count * 4, 0);
+  if (comm_.nodes() > 1 && comm_.node().root()) comm_.leaders().broadcast(static_cast<void*>(y), rows_ * count * 4, 0);
   bytes_->synchronise();
   present_ = b;
 }

@@ -80,7 +80,8 @@ std::vector<double> median_alpha(Finish const& f, std::string const& layer) {
 std::string cell(double value) { return std::isnan(value) ? "n/a" : fmt::format("{:.6g}", value); }
 
 std::string without_tabs(std::string text) {
-  std::ranges::replace_if(text, [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, ' ');
+  std::ranges::replace_if(
+      text, [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, ' ');
   return text;
 }
 
@@ -174,8 +175,8 @@ void derive(Finish const& f) {
     auto const moments = concat ? f.result.read<double>(moments_name(name)) : std::vector<double>();
     for (std::size_t s = 0; s < scores.size(); ++s) {
       std::string const dataset = "/" + name + "/score/" + f.config.scores[s];
-      auto const values = concat ? concatenated(f, scores[s], moments)
-                                 : averaged(f, f.result.read<double>(dataset + "_fold"));
+      auto const values =
+          concat ? concatenated(f, scores[s], moments) : averaged(f, f.result.read<double>(dataset + "_fold"));
       f.result.write(dataset, std::span<double const>(values));
       for (std::size_t j = 0; s == 0 && j < values.size(); ++j)
         if (!std::isnan(values[j]) && (best[j] < 0 || sign * values[j] > sign * best_score[j]))
@@ -260,7 +261,8 @@ void warn(Finish const& f) {
     if (sum[degenerate] > 0) log::warn("{}: {} {} predict a constant; pearson counts as 0", name, sum[degenerate], of);
     if (sum[not_finite] > 0) log::warn("{}: {} {} have no score: the responses hold NaN", name, sum[not_finite], of);
     if (sum[constant] > 0)
-      log::warn("{}: {} {} have no score: the responses are constant in a training or test set", name, sum[constant], of);
+      log::warn("{}: {} {} have no score: the responses are constant in a training or test set", name, sum[constant],
+                of);
     if (most[dropped_alphas] > 0)
       log::warn("{}: {} alphas were dropped: too small for the rounding of the features", name, most[dropped_alphas]);
     if (most[constant_features] > 0)

@@ -17,11 +17,11 @@ CvSpec outer_spec(Config const& config) {
   spec.repeats = static_cast<std::size_t>(cv.repeats);
   spec.seed = static_cast<std::uint64_t>(config.seed);
   spec.folds = static_cast<std::size_t>(cv.folds.number.value_or(cv.group ? 0 : 5));
-  spec.kind = !config.outer()                                ? CvSpec::Kind::none
+  spec.kind = !config.outer()                              ? CvSpec::Kind::none
               : cv.leave_one_out || cv.folds.leave_one_out ? CvSpec::Kind::leave_one_out
-              : cv.group                                     ? CvSpec::Kind::group
-              : cv.split                                     ? CvSpec::Kind::split
-                                                             : CvSpec::Kind::kfold;
+              : cv.group                                   ? CvSpec::Kind::group
+              : cv.split                                   ? CvSpec::Kind::split
+                                                           : CvSpec::Kind::kfold;
   return spec;
 }
 
@@ -52,8 +52,10 @@ void add_inner(Config const& config, CvColumns const& columns, FoldPlan& plan) {
     spec.kind = CvSpec::Kind::group;
     std::set<std::string> const groups(mine.group.begin(), mine.group.end());
     if (groups.size() < 2)
-      fail(Exit::data, "{} has a single group among the training rows of a fold (the inner folds need two); "
-           "use another column or fewer folds", *config.cv.group);
+      fail(Exit::data,
+           "{} has a single group among the training rows of a fold (the inner folds need two); "
+           "use another column or fewer folds",
+           *config.cv.group);
     if (!config.cv.inner.folds.number) spec.folds = std::min(spec.folds, groups.size());
   }
   for (FoldPlan& inner : fold_plans(spec, {.kind = CvSpec::Kind::none}, mine)) {
@@ -68,8 +70,10 @@ void check_test_rows(Config const& config, Inputs const& in) {
   if (config.aggregate == "concat" || config.scores == std::vector<std::string>{"mse"} || !config.outer()) return;
   for (std::size_t f = 0; f < in.folds; ++f)
     if (in.passes[f].outer.test.size() < 2)
-      fail(Exit::data, "cv: fold {} tests a single row, on which {} is not defined; use aggregate: concat (one score "
-           "of all held-out predictions), or fewer folds", f, config.scores[0] == "mse" ? config.scores[1] : config.scores[0]);
+      fail(Exit::data,
+           "cv: fold {} tests a single row, on which {} is not defined; use aggregate: concat (one score "
+           "of all held-out predictions), or fewer folds",
+           f, config.scores[0] == "mse" ? config.scores[1] : config.scores[0]);
 }
 
 }  // namespace
@@ -86,8 +90,7 @@ void plan_folds(Config const& config, Inputs& in) {
   }
   bool const chooses = find_model(config.model.type)->has_alpha && config.model.alphas.values.size() > 1;
   for (FoldPlan& plan : in.passes)
-    if (chooses || plan.outer.test.empty())
-      with_key("cv.inner.folds", [&] { add_inner(config, in.columns, plan); });
+    if (chooses || plan.outer.test.empty()) with_key("cv.inner.folds", [&] { add_inner(config, in.columns, plan); });
   check_test_rows(config, in);
 }
 

@@ -18,9 +18,9 @@ namespace fs = std::filesystem;
 
 /// The list of stimuli that rules the order of volumes.
 struct RowList {
-  std::string source;               ///< file name, for messages
-  std::optional<StimTable> table;   ///< nothing where a store's own ids rule
-  std::vector<std::string> ids;     ///< one a volume
+  std::string source;              ///< file name, for messages
+  std::optional<StimTable> table;  ///< nothing where a store's own ids rule
+  std::vector<std::string> ids;    ///< one a volume
 };
 
 std::string key_of(Config const& config, std::size_t store) {
@@ -93,12 +93,16 @@ class Loader {
     std::size_t const volumes = in_.root.responses->volumes();
     std::string const data = in_.root.responses->space().source;
     if (list_.ids.size() != volumes)
-      fail(Exit::data, "responses.stimuli: is needed, because {} lists {} stimuli but {} has {} rows (which row shows "
-           "which stimulus?); name the .stim.csv with one row per volume", list_.source, list_.ids.size(), data, volumes);
+      fail(Exit::data,
+           "responses.stimuli: is needed, because {} lists {} stimuli but {} has {} rows (which row shows "
+           "which stimulus?); name the .stim.csv with one row per volume",
+           list_.source, list_.ids.size(), data, volumes);
     for (std::size_t s = 1; s < stores_.size(); ++s)
       if (list_of(s) != list_.ids)
-        fail(Exit::data, "responses.stimuli: is needed, because the stores list their stimuli in different orders; name "
-             "the .stim.csv with one row per volume of {}", data);
+        fail(Exit::data,
+             "responses.stimuli: is needed, because the stores list their stimuli in different orders; name "
+             "the .stim.csv with one row per volume of {}",
+             data);
     log::warn("responses.stimuli is not given: the {} rows of {} are taken to be in the order of {}", volumes, data,
               list_.source);
   }
@@ -124,8 +128,10 @@ class Loader {
     for (std::size_t v = 0; v < all->size(); ++v) {
       std::size_t const r = rows.row_of_volume[v];
       if ((*all)[v] == values[r]) continue;
-      fail(Exit::data, "{}: the volumes of {} differ in {} ('{}' and '{}'), so their average belongs to neither; set "
-           "responses.repeats: keep and use a column in which repeats agree", key, rows.ids[r], name, values[r], (*all)[v]);
+      fail(Exit::data,
+           "{}: the volumes of {} differ in {} ('{}' and '{}'), so their average belongs to neither; set "
+           "responses.repeats: keep and use a column in which repeats agree",
+           key, rows.ids[r], name, values[r], (*all)[v]);
     }
     return values;
   }
@@ -146,8 +152,10 @@ class Loader {
       if (at == row_of.end() && told.insert(id).second) missing.push_back(id);
     }
     if (!missing.empty())
-      fail(Exit::data, "{}.store: {} lacks {} of the stimuli that {} names ({}); extract them, or leave their volumes out",
-           key_of(config_, s), file_name(config_.features[s].store), missing.size(), list_.source, first_three(missing));
+      fail(Exit::data,
+           "{}.store: {} lacks {} of the stimuli that {} names ({}); extract them, or leave their volumes out",
+           key_of(config_, s), file_name(config_.features[s].store), missing.size(), list_.source,
+           first_three(missing));
     in_.store_rows.push_back(std::move(rows));
   }
 
@@ -184,9 +192,10 @@ class Loader {
     for (std::size_t i = 0; i < in_.n() && !sums.empty(); ++i)
       if (std::isnan(sums[in_.store_rows[s][i]])) empty.push_back(in_.columns.id[i]);
     if (!empty.empty())
-      fail(Exit::data, "{}.store: {}: layer {} holds NaN for {} of the stimuli ({}), which no model takes; extract them "
-           "again or leave their volumes out", key_of(config_, s), file_name(config_.features[s].store), layer,
-           empty.size(), first_three(empty));
+      fail(Exit::data,
+           "{}.store: {}: layer {} holds NaN for {} of the stimuli ({}), which no model takes; extract them "
+           "again or leave their volumes out",
+           key_of(config_, s), file_name(config_.features[s].store), layer, empty.size(), first_three(empty));
   }
 
   void find_rois() {
@@ -220,7 +229,8 @@ class Loader {
     nlohmann::ordered_json j;
     Sha256 targets;
     targets.update(in_.index.data(), in_.index.size() * sizeof(std::uint64_t));
-    j["responses"] = {{"volumes", in_.root.responses->volumes()}, {"targets", in_.t()}, {"index_sha256", targets.hex()}};
+    j["responses"] = {
+        {"volumes", in_.root.responses->volumes()}, {"targets", in_.t()}, {"index_sha256", targets.hex()}};
     j["stimuli_sha256"] = joined(list_.ids);
     for (auto const& c : {std::pair{"group_sha256", &in_.columns.group}, std::pair{"split_sha256", &in_.columns.split}})
       if (!c.second->empty()) j[c.first] = joined(*c.second);

@@ -23,8 +23,8 @@ struct LayerInput {
 /// Held by the first rank alone.
 struct RootInputs {
   std::unique_ptr<Responses> responses;
-  RowPlan rows;      ///< of Y
-  RowPlan volumes;   ///< a row per volume, for the noise ceiling
+  RowPlan rows;     ///< of Y
+  RowPlan volumes;  ///< a row per volume, for the noise ceiling
   std::vector<Roi> rois;
   std::vector<std::filesystem::path> files;  ///< read by the job, for their sha256
 };
@@ -34,11 +34,11 @@ struct Inputs {
   CvColumns columns;                                 ///< ids, group and split of the rows of Y
   std::vector<std::vector<std::size_t>> store_rows;  ///< per store: the row that each row of Y has there
   std::vector<LayerInput> layers;
-  std::vector<std::uint64_t> index;                  ///< (t) flat indices of the targets
-  std::vector<std::uint32_t> stimulus_of_volume;     ///< for the noise ceiling; empty where there is none
-  std::vector<FoldPlan> passes;                      ///< outer folds, then the refit on all rows where coefficients need one
-  std::size_t folds = 0;                             ///< outer folds (1 where cv.folds is 0: the plan without test rows)
-  nlohmann::ordered_json identity;                   ///< shapes and ids that must agree on resume
+  std::vector<std::uint64_t> index;               ///< (t) flat indices of the targets
+  std::vector<std::uint32_t> stimulus_of_volume;  ///< for the noise ceiling; empty where there is none
+  std::vector<FoldPlan> passes;     ///< outer folds, then the refit on all rows where coefficients need one
+  std::size_t folds = 0;            ///< outer folds (1 where cv.folds is 0: the plan without test rows)
+  nlohmann::ordered_json identity;  ///< shapes and ids that must agree on resume
   RootInputs root;
 
   [[nodiscard]] std::size_t n() const { return columns.rows; }

@@ -55,8 +55,7 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
       if (in.refits()) d.push_back({root + "/coef_alpha", Dtype::f64, {t}, w});
     }
     if (config.saves("predictions")) d.push_back({root + "/prediction", Dtype::f32, {in.n(), t}, w});
-    if (config.aggregate == "concat")
-      d.push_back({moments_name(l.name), Dtype::f64, {moment_rows * in.folds, t}, w});
+    if (config.aggregate == "concat") d.push_back({moments_name(l.name), Dtype::f64, {moment_rows * in.folds, t}, w});
   }
   d.push_back({"/targets/index", Dtype::u64, {t}, 0});
   d.push_back({"/best/layer", Dtype::i32, {t}, 0});
@@ -126,10 +125,12 @@ Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least,
   m.target_block = y <= room / 2 ? in.t() : std::max(layout.tile, block);
   double const kept = std::min(y, row * static_cast<double>(m.target_block)), rest = room - kept;
   if (rest < least.shared_bytes)
-    fail(Exit::limit, "memory: a node needs {:.3g} GiB ({:.3g} shared by its {} ranks for the fits, {:.3g} for responses, "
-         "{:.3g} for each of them with {} threads) but has {:.3g} GiB; raise memory, or use fewer threads or more nodes",
-         (least.shared_bytes + kept + ranks * rank) / gib, least.shared_bytes / gib, ranks, kept / gib, rank / gib,
-         threads, node / gib);
+    fail(
+        Exit::limit,
+        "memory: a node needs {:.3g} GiB ({:.3g} shared by its {} ranks for the fits, {:.3g} for responses, "
+        "{:.3g} for each of them with {} threads) but has {:.3g} GiB; raise memory, or use fewer threads or more nodes",
+        (least.shared_bytes + kept + ranks * rank) / gib, least.shared_bytes / gib, ranks, kept / gib, rank / gib,
+        threads, node / gib);
   double widest = 0;
   for (LayerInput const& l : in.layers) widest = std::max(widest, row * static_cast<double>(l.units));
   // The fits come first (they take six tenths for Gram matrices): what they leave over keeps layers.

@@ -42,15 +42,15 @@ inline constexpr std::size_t moment_rows = 5;
 
 /// How the memory of a node is divided. Equal on all ranks.
 struct Memory {
-  double model = 0;              ///< for prepare()
-  double layer = 0;              ///< for keeping a layer
-  std::size_t target_block = 0;  ///< targets of Y in memory at once
+  double model = 0;                   ///< for prepare()
+  double layer = 0;                   ///< for keeping a layer
+  std::size_t target_block = 0;       ///< targets of Y in memory at once
   double per_rank = 0, per_node = 0;  ///< expected peaks: private, shared
 };
 
 /// What the model says of each layer.
 struct Costs {
-  std::vector<ModelCost> layer;    ///< of the most expensive pass
+  std::vector<ModelCost> layer;      ///< of the most expensive pass
   double flops = 0, read_bytes = 0;  ///< of all passes together; read_bytes of one rank that reads alone
   double private_bytes = 0, thread_bytes = 0, shared_bytes = 0, flops_per_target = 0;  ///< greatest of any layer
 };

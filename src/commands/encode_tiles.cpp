@@ -113,7 +113,8 @@ void FoldTiles::write_scores(Ready const& ready) {
     out.write_slice(root_ + "/alpha", pass_, ready.first, part(r.alpha, 0));
     if (s_.config.aggregate == "concat")
       for (std::size_t k = 0; k < moment_rows; ++k)
-        out.write_slice(moments_name(root_.substr(1)), pass_ * moment_rows + k, ready.first, part(ready.made->moments, k));
+        out.write_slice(moments_name(root_.substr(1)), pass_ * moment_rows + k, ready.first,
+                        part(ready.made->moments, k));
   }
   auto const flagged = [&](TargetFlag f) { return static_cast<std::uint64_t>(std::ranges::count(r.flag, f)); };
   std::uint64_t const counted[counts] = {flagged(TargetFlag::not_finite), flagged(TargetFlag::constant), r.degenerate,
@@ -155,7 +156,8 @@ void FoldTiles::write_coefficients(std::vector<Ready> const& tiles) {
   std::size_t const n = source_.rows(), p = source_.cols(), m = fold_.weight_rows();
   auto const wanted = static_cast<std::size_t>(coefficient_panel_bytes / (4.0 * static_cast<double>(n)));
   // Whole chunks of the dataset where they are that small.
-  std::size_t const width = wanted >= 512 ? std::min<std::size_t>(wanted / 512 * 512, 8192) : std::max<std::size_t>(wanted, 64);
+  std::size_t const width =
+      wanted >= 512 ? std::min<std::size_t>(wanted / 512 * 512, 8192) : std::max<std::size_t>(wanted, 64);
   Buffer<float> x(n * std::min(width, p));
   std::vector<Buffer<float>> w(tiles.size());
   for (std::size_t first = 0; first < p; first += width) {

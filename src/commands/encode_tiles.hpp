@@ -38,8 +38,8 @@ class Pool {
 /// What a tile leaves until it is written.
 struct Made {
   TileResult result;
-  std::vector<double> moments;           ///< moment_rows × T, for aggregate: concat
-  std::vector<double> noise[3];          ///< reliability, pearson, ncsnr
+  std::vector<double> moments;   ///< moment_rows × T, for aggregate: concat
+  std::vector<double> noise[3];  ///< reliability, pearson, ncsnr
 };
 struct Pools {
   Pool<Made> made;

@@ -25,8 +25,8 @@ class Mapping {
       std::string const near = nearest(key, known);
       std::string listed;
       for (auto const& k : known) listed += (listed.empty() ? "" : ", ") + k;
-      config_error(at(key, entry.first),
-                   near.empty() ? "is no key of a card; known are " + listed : "is no key of a card; did you mean `" + near + "`?");
+      config_error(at(key, entry.first), near.empty() ? "is no key of a card; known are " + listed
+                                                      : "is no key of a card; did you mean `" + near + "`?");
     }
   }
 
@@ -123,7 +123,8 @@ void read_preprocessing(Mapping const& top, Preprocessing& out) {
   if (steps.has("scale")) {
     auto const scale = steps.numbers("scale", {});
     if (scale.size() != 1 || !std::isfinite(scale[0]) || scale[0] == 0)
-      config_error(steps.at("scale"), "must be one number other than 0: what a pixel value (0 to 255) is multiplied by");
+      config_error(steps.at("scale"),
+                   "must be one number other than 0: what a pixel value (0 to 255) is multiplied by");
     out.scale = scale[0];
   }
   out.mean = steps.numbers("mean", std::vector<double>(out.channels(), 0));
@@ -163,12 +164,14 @@ void check_layer(std::string const& name, Card const& card, ConfigPlace const& h
   for (auto const& layer : card.layers) known.push_back(layer.first);
   if (std::find(known.begin(), known.end(), name) != known.end()) return;
   std::string const near = nearest(name, known);
-  config_error(here, "`" + name + "` is no layer of this card" + (near.empty() ? "" : "; did you mean `" + near + "`?"));
+  config_error(here,
+               "`" + name + "` is no layer of this card" + (near.empty() ? "" : "; did you mean `" + near + "`?"));
 }
 
 void read_aliases(Mapping const& top, Card& card) {
   if (!top.has("aliases")) return;
-  if (!top["aliases"].IsMap()) config_error(top.at("aliases"), "must be a mapping of second names to layers of this card");
+  if (!top["aliases"].IsMap())
+    config_error(top.at("aliases"), "must be a mapping of second names to layers of this card");
   for (auto const& entry : top["aliases"]) {
     auto const name = entry.first.as<std::string>();
     ConfigPlace const here = top.at("aliases." + name, entry.first);
@@ -187,7 +190,8 @@ void read_presets(Mapping const& top, Card& card) {
   for (auto const& entry : presets) {
     auto const name = entry.first.as<std::string>();
     ConfigPlace const here = top.at("presets." + name, entry.first);
-    if (!entry.second.IsSequence() || entry.second.size() == 0) config_error(here, "must be a list of layers of this card");
+    if (!entry.second.IsSequence() || entry.second.size() == 0)
+      config_error(here, "must be a list of layers of this card");
     auto const members = entry.second.as<std::vector<std::string>>();
     for (auto const& member : members) check_layer(member, card, here);
     card.presets.emplace_back(name, members);
@@ -208,7 +212,9 @@ void add_preset(std::string const& name, Card const& card, std::vector<LayerRequ
   std::string listed;
   for (auto const& k : known) listed += (listed.empty() ? "" : ", ") + k;
   fail(Exit::config, "layers: preset:{} is no preset of {}{}", name, card.file.string(),
-       known.empty() ? "; it has none" : near.empty() ? "; it has " + listed : "; did you mean `preset:" + near + "`?");
+       known.empty()  ? "; it has none"
+       : near.empty() ? "; it has " + listed
+                      : "; did you mean `preset:" + near + "`?");
 }
 
 /// What the card knows under this name or second name; else the name itself, as a module path.
@@ -232,8 +238,10 @@ Card read_card(std::filesystem::path const& file) {
   card.file = file;
   try {
     YAML::Node const node = YAML::LoadFile(file.string());
-    if (!node.IsDefined() || node.IsNull()) config_error(place, "is empty; a network card is a mapping (see configs/networks)");
-    Mapping const top(node, place, {"name", "source", "weights", "input", "preprocessing", "layers", "aliases", "presets"});
+    if (!node.IsDefined() || node.IsNull())
+      config_error(place, "is empty; a network card is a mapping (see configs/networks)");
+    Mapping const top(node, place,
+                      {"name", "source", "weights", "input", "preprocessing", "layers", "aliases", "presets"});
     card.name = top.text("name", file.stem().string());
     card.source = top.text("source", "");
     card.weights = top.text("weights", "");

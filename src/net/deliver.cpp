@@ -15,12 +15,18 @@ namespace {
 at::Tensor pooled(at::Tensor const& x, Pool pool) {
   std::vector<std::int64_t> const space{-2, -1};
   switch (pool) {
-    case Pool::none: return x;
-    case Pool::max: return x.amax(space, true);
-    case Pool::mean: return x.mean(space, true);
-    case Pool::l1: return at::linalg_vector_norm(x, 1, at::OptionalIntArrayRef(space), true);
-    case Pool::l2: return at::linalg_vector_norm(x, 2, at::OptionalIntArrayRef(space), true);
-    case Pool::median: break;
+    case Pool::none:
+      return x;
+    case Pool::max:
+      return x.amax(space, true);
+    case Pool::mean:
+      return x.mean(space, true);
+    case Pool::l1:
+      return at::linalg_vector_norm(x, 1, at::OptionalIntArrayRef(space), true);
+    case Pool::l2:
+      return at::linalg_vector_norm(x, 2, at::OptionalIntArrayRef(space), true);
+    case Pool::median:
+      break;
   }
   // The mean of the two in the middle of an even number, as NumPy; at::median takes the lower.
   at::Tensor const sorted = std::get<0>(x.flatten(-2).sort(-1));
@@ -55,8 +61,8 @@ void transpose_block(float const* from, float* to, std::size_t positions, std::s
     for (std::size_t p = p0; p < p1; ++p) to[c * positions + p] = from[p * channels + c];
 }
 
-/// A channels-last tensor in the order of the store. LibTorch's own copy walks one number at a time and takes as long as
-/// the convolutions.
+/// A channels-last tensor in the order of the store. LibTorch's own copy walks one number at a time and takes as long
+/// as the convolutions.
 at::Tensor channels_first(at::Tensor const& x) {
   at::Tensor out = at::empty(x.sizes(), x.options(), at::MemoryFormat::Contiguous);
   auto const images = static_cast<std::size_t>(x.size(0)), channels = static_cast<std::size_t>(x.size(1));
@@ -87,22 +93,34 @@ std::string sizes_text(at::Tensor const& value) {
 CapturedLayer describe_layer(at::Tensor const& value, std::size_t rows, Pool pool, std::string const& name,
                              std::string const& path) {
   if (value.dim() == 0 || value.size(0) != static_cast<std::int64_t>(rows))
-    fail(Exit::data,
-         "layers: {}: its output is {} for a batch of {}, so that its first axis is not the batch; ask for a layer that "
-         "keeps the stimuli apart",
-         path, sizes_text(value), rows);
+    fail(
+        Exit::data,
+        "layers: {}: its output is {} for a batch of {}, so that its first axis is not the batch; ask for a layer that "
+        "keeps the stimuli apart",
+        path, sizes_text(value), rows);
   if (value.is_complex() || value.is_sparse())
     fail(Exit::data, "layers: {}: its output is {}, which cannot be stored as floats", path,
          value.is_complex() ? "complex" : "sparse");
   CapturedLayer out{name, path, {}, ""};
-  for (std::int64_t axis = 1; axis < value.dim(); ++axis) out.shape.push_back(static_cast<std::size_t>(value.size(axis)));
+  for (std::int64_t axis = 1; axis < value.dim(); ++axis)
+    out.shape.push_back(static_cast<std::size_t>(value.size(axis)));
   if (pool != Pool::none && has_space(value.dim())) out.shape.end()[-1] = out.shape.end()[-2] = 1;
   switch (value.dim()) {
-    case 1: out.shape = {1, 1, 1}, out.axes = "feature row column"; break;
-    case 2: out.shape = {out.shape[0], 1, 1}, out.axes = "feature row column"; break;
-    case 3: out.axes = "token feature"; break;
-    case 4: out.axes = "channel row column"; break;
-    case 5: out.axes = "channel frame row column"; break;
+    case 1:
+      out.shape = {1, 1, 1}, out.axes = "feature row column";
+      break;
+    case 2:
+      out.shape = {out.shape[0], 1, 1}, out.axes = "feature row column";
+      break;
+    case 3:
+      out.axes = "token feature";
+      break;
+    case 4:
+      out.axes = "channel row column";
+      break;
+    case 5:
+      out.axes = "channel frame row column";
+      break;
     default:
       fail(Exit::data, "layers: {}: its output has {} axes ({}); layers of 1 to 4 axes beside the batch can be stored",
            path, value.dim(), sizes_text(value));

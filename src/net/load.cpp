@@ -18,7 +18,10 @@ std::string looks_like(std::string const& head) {
   if (head.rfind("\x89HDF", 0) == 0) return "an HDF5 file (Keras weights?)";
   if (head[0] == '\x80' && head.size() > 1 && head[1] <= 5) return "a pickle (an old torch.save checkpoint?)";
   if (head.find("ustar") == 257) return "a tar archive (an old torch.save checkpoint?)";
-  if (head.rfind("\xfd" "7zXZ", 0) == 0) return "compressed with xz; unpack it first: xz -dk FILE. If it is not TorchScript inside";
+  if (head.rfind("\xfd"
+                 "7zXZ",
+                 0) == 0)
+    return "compressed with xz; unpack it first: xz -dk FILE. If it is not TorchScript inside";
   if (head.rfind("\x1f\x8b", 0) == 0) return "compressed with gzip; unpack it first. If it is not TorchScript inside";
   if (head.size() > 9 && head[8] == '{' && head[7] == 0) return "a safetensors file (weights without code)";
   if (head.find("pytorch") != std::string::npos && head.find('\0') != std::string::npos) return "an ONNX file";
@@ -55,7 +58,7 @@ void check_archive(std::filesystem::path const& file) {
 
 }  // namespace
 
-torch::jit::Module load_module(std::filesystem::path const& file) {
+torch::jit::Module load_module(std::filesystem::path const& file, c10::Device device) {
   std::error_code ignored;
   if (!std::filesystem::exists(file, ignored))
     fail(Exit::no_input, "weights: {} does not exist; {}", file.string(), how_to_export);
@@ -63,7 +66,7 @@ torch::jit::Module load_module(std::filesystem::path const& file) {
     fail(Exit::no_input, "weights: {} is a folder; name the TorchScript file in it", file.string());
   check_archive(file);
   try {
-    torch::jit::Module module = torch::jit::load(file.string(), torch::kCPU);
+    torch::jit::Module module = torch::jit::load(file.string(), device);
     module.eval();
     if (!module.find_method("forward")) fail(Exit::data, "weights: {} has no method forward", file.string());
     return module;

@@ -10,8 +10,8 @@
 
 namespace striate::net {
 
-/// In evaluation mode, on the CPU. Throws Error(Exit::no_input | Exit::data).
-[[nodiscard]] torch::jit::Module load_module(std::filesystem::path const& file);
+/// In evaluation mode. Throws Error(Exit::no_input | Exit::data).
+[[nodiscard]] torch::jit::Module load_module(std::filesystem::path const& file, c10::Device device = c10::kCPU);
 
 /// Paths and class names of the modules below `module`, in order of registration.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> paths_of(torch::jit::Module const& module);

@@ -22,7 +22,8 @@ namespace {
 constexpr std::size_t header = 64;  ///< before each block: its class. Keeps the alignment that vector code wants
 constexpr std::size_t huge_page = std::size_t{2} << 20;
 
-/// Eight classes for each power of two: a block is at most an eighth larger than asked for.
+/// Eight classes for each power of two. A block serves what wants half of it or more, so that layers of differing sizes
+/// share memory.
 std::size_t class_size(std::size_t bytes) {
   bytes = std::max<std::size_t>(bytes + header, 256);
   std::size_t const step = std::bit_floor(bytes - 1) / 8;
@@ -32,37 +33,33 @@ std::size_t class_size(std::size_t bytes) {
 class Pool {
  public:
   void* take(std::size_t bytes) {
-    std::size_t const size = class_size(bytes);
+    std::size_t const wanted = class_size(bytes);
     {
       std::lock_guard const lock(mutex_);
-      in_use_ += static_cast<std::int64_t>(size);
-      peak_ = std::max(peak_, in_use_);
-      limit_ = std::max(limit_, 2 * in_use_);
-      auto& list = free_[size];
-      if (!list.empty()) {
-        void* block = list.back();
-        list.pop_back();
-        kept_ -= static_cast<std::int64_t>(size);
+      free_[wanted].last_taken = ++clock_;
+      for (auto it = free_.lower_bound(wanted); it != free_.end() && it->first <= 2 * wanted; ++it) {
+        if (it->second.blocks.empty()) continue;
+        void* block = it->second.blocks.back();
+        it->second.blocks.pop_back();
+        it->second.last_taken = clock_;
+        kept_ -= static_cast<std::int64_t>(it->first);
+        count(it->first);
         return static_cast<char*>(block) + header;
       }
+      count(wanted);
     }
-    return fresh(size);
+    return fresh(wanted);
   }
 
   void give(void* data) {
     char* block = static_cast<char*>(data) - header;
     std::size_t size = 0;
     std::memcpy(&size, block, sizeof size);
-    {
-      std::lock_guard const lock(mutex_);
-      in_use_ -= static_cast<std::int64_t>(size);
-      if (kept_ + static_cast<std::int64_t>(size) <= limit_) {
-        free_[size].push_back(block);
-        kept_ += static_cast<std::int64_t>(size);
-        return;
-      }
-    }
-    std::free(block);
+    std::lock_guard const lock(mutex_);
+    in_use_ -= static_cast<std::int64_t>(size);
+    kept_ += static_cast<std::int64_t>(size);
+    free_[size].blocks.push_back(block);
+    while (kept_ > limit_) drop_one();
   }
 
   void release() {
@@ -86,6 +83,12 @@ class Pool {
   }
 
  private:
+  void count(std::size_t size) {
+    in_use_ += static_cast<std::int64_t>(size);
+    peak_ = std::max(peak_, in_use_);
+    limit_ = std::max(limit_, 2 * in_use_);
+  }
+
   void* fresh(std::size_t size) {
     ++fresh_;
     std::size_t const alignment = size >= 2 * huge_page ? huge_page : 64;
@@ -103,17 +106,34 @@ class Pool {
     return static_cast<char*>(block) + header;
   }
 
+  /// A block of the class that has not been asked for longest: of another batch size, of a network that is gone.
+  void drop_one() {
+    auto oldest = free_.end();
+    for (auto it = free_.begin(); it != free_.end(); ++it)
+      if (!it->second.blocks.empty() && (oldest == free_.end() || it->second.last_taken < oldest->second.last_taken))
+        oldest = it;
+    std::free(oldest->second.blocks.back());
+    oldest->second.blocks.pop_back();
+    kept_ -= static_cast<std::int64_t>(oldest->first);
+  }
+
   void drop_all() {
     for (auto& [size, list] : free_) {
-      for (void* block : list) std::free(block);
-      kept_ -= static_cast<std::int64_t>(size * list.size());
-      list.clear();
+      for (void* block : list.blocks) std::free(block);
+      list.blocks.clear();
     }
+    kept_ = 0;
   }
+
+  struct FreeList {
+    std::vector<void*> blocks;
+    std::uint64_t last_taken = 0;
+  };
 
   std::mutex mutex_;
   std::atomic<std::int64_t> fresh_ = 0;
-  std::map<std::size_t, std::vector<void*>> free_;
+  std::map<std::size_t, FreeList> free_;  ///< by class
+  std::uint64_t clock_ = 0;
   std::int64_t in_use_ = 0, kept_ = 0, peak_ = 0, limit_ = 0;
 };
 

@@ -5,13 +5,13 @@
 
 namespace striate::net {
 
-/// From here on LibTorch's CPU tensors come from free lists by size class. Thread-safe; idempotent. What is kept and not
-/// in use never exceeds what was in use at the most.
+/// From here on LibTorch's CPU tensors come from free lists by size class. Thread-safe; idempotent. What is kept and
+/// not in use never exceeds what was in use at the most.
 void keep_tensor_memory();
 
 [[nodiscard]] std::int64_t tensor_bytes_in_use();
 [[nodiscard]] std::int64_t tensor_bytes_kept();  ///< free, but not given back
-[[nodiscard]] std::int64_t fresh_blocks();  ///< taken from the system so far
+[[nodiscard]] std::int64_t fresh_blocks();       ///< taken from the system so far
 /// The most in use since the last call.
 [[nodiscard]] std::int64_t take_peak();
 /// Gives back what is not in use, and forgets earlier peaks.

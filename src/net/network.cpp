@@ -32,8 +32,8 @@ struct Network::Impl {
   c10::Device device = c10::kCPU;
   bool channels_last = false;
   double bytes_per_stimulus = 0;
-  std::mutex gpu;                          ///< one pass at a time
-  std::vector<at::Tensor> pinned;          ///< by layer: where a GPU's copies arrive
+  std::mutex gpu;                  ///< one pass at a time
+  std::vector<at::Tensor> pinned;  ///< by layer: where a GPU's copies arrive
   at::Tensor pinned_pixels;
 
   using Sink = std::function<void(std::size_t, float const*)>;
@@ -45,6 +45,7 @@ struct Network::Impl {
   void check_shape(std::size_t layer, at::Tensor const& value, std::size_t rows) const;
   void describe(std::size_t rows);
   double peak_of_pass(std::size_t rows);
+  void move_to_gpu(std::filesystem::path const& weights, std::vector<LayerRequest> const& requests);
   void forward_cpu(float const* pixels, std::size_t rows, Sink const& sink) const;
   void forward_gpu(float const* pixels, std::size_t rows, Sink const& sink);
   [[nodiscard]] at::Tensor zeros(std::size_t rows) const {
@@ -152,8 +153,18 @@ void Network::Impl::learn(std::vector<LayerRequest> const& requests) {
   if (!channels_last) describe(2);
   for (std::size_t i = 0; i < one.size(); ++i)
     if (one[i].shape != layers[i].shape)
-      fail(Exit::data, "layers: {}: its shape depends on the size of the batch, so that it cannot be stored; ask for "
-           "another layer", one[i].path);
+      fail(Exit::data,
+           "layers: {}: its shape depends on the size of the batch, so that it cannot be stored; ask for "
+           "another layer",
+           one[i].path);
+}
+
+/// Loaded anew rather than moved, so that constants inside a traced graph land there too.
+void Network::Impl::move_to_gpu(std::filesystem::path const& weights, std::vector<LayerRequest> const& requests) {
+  c10::InferenceMode const no_autograd;
+  module = net::load_module(weights, device);
+  plan = net::make_plan(module, requests, zeros(1).to(device), file);
+  pinned.resize(layers.size());
 }
 
 void Network::Impl::forward_cpu(float const* pixels, std::size_t rows, Sink const& sink) const {
@@ -202,11 +213,12 @@ Network::Network(std::filesystem::path const& weights, std::vector<LayerRequest>
               static_cast<std::int64_t>(input.width)};
   my.pool = options.pool;
   my.learn(layers);
-  my.bytes_per_stimulus = std::max(my.peak_of_pass(2) - my.peak_of_pass(1), 4.0 * my.zeros(1).numel());
-  if (my.device.is_cuda()) {
-    my.module.to(my.device);
-    my.pinned.resize(my.layers.size());
-  }
+  // Half as much again: blocks that are kept for the next pass.
+  double const two = my.peak_of_pass(2);
+  my.bytes_per_stimulus =
+      1.5 * std::max((my.peak_of_pass(4) - two) / 2, 4.0 * static_cast<double>(my.zeros(1).numel()));
+  if (my.device.is_cuda()) my.move_to_gpu(weights, layers);
+  net::release_kept_memory();
 }
 
 Network::~Network() = default;

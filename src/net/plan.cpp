@@ -42,8 +42,8 @@ std::vector<c10::IValue> defaults_of_forward(torch::jit::Module const& module, s
   for (std::size_t i = 2; i < arguments.size(); ++i) {
     if (!arguments[i].default_value())
       fail(Exit::data,
-           "weights: {}: its forward wants a further input `{}`; export a network whose forward takes images alone", file,
-           arguments[i].name());
+           "weights: {}: its forward wants a further input `{}`; export a network whose forward takes images alone",
+           file, arguments[i].name());
     out.push_back(*arguments[i].default_value());
   }
   return out;
@@ -135,8 +135,8 @@ class Planner {
     if (calls == 0) never_executed(request);
     if (request.key.empty()) check_output(request, recorder);
     if (!request.call && calls > 1)
-      fail(Exit::data, "layers: {} is called {} times in a pass; ask for {}#0 to {}#{}", request.key, calls, request.key,
-           request.key, calls - 1);
+      fail(Exit::data, "layers: {} is called {} times in a pass; ask for {}#0 to {}#{}", request.key, calls,
+           request.key, request.key, calls - 1);
     if (request.call && *request.call >= calls)
       fail(Exit::data, "layers: {}: {} is called {} {} in a pass; the last is {}#{}", request.asked, request.key, calls,
            calls == 1 ? "time" : "times", request.key, calls - 1);
@@ -155,8 +155,9 @@ class Planner {
       if (path != request.key) continue;
       bool const container = type.rfind("Module", 0) == 0;  // ModuleList, ModuleDict
       fail(Exit::data, "layers: {} is never executed: {}", request.asked,
-           container ? "it is a list of modules that the network calls one by one; ask for one of them"
-                     : "the network's forward does not come by it in evaluation mode (an auxiliary branch?); take it out");
+           container
+               ? "it is a list of modules that the network calls one by one; ask for one of them"
+               : "the network's forward does not come by it in evaluation mode (an auxiliary branch?); take it out");
     }
     fail(Exit::data, "layers: {} is never executed; take it out", request.asked);
   }

@@ -18,11 +18,11 @@ struct Plan {
     int call;
     std::size_t layer;  ///< index into requests
   };
-  std::vector<Request> requests;         ///< `call` is known for all of them
+  std::vector<Request> requests;  ///< `call` is known for all of them
   std::vector<TapKey> keys;
   std::vector<std::vector<Want>> wants;  ///< by key
   torch::jit::Code code;
-  std::vector<c10::IValue> defaults;     ///< of forward's arguments behind the pixels
+  std::vector<c10::IValue> defaults;  ///< of forward's arguments behind the pixels
 };
 
 /// Throws Error(Exit::data): a layer that is unknown (nearest named), never executed, called several times, no tensor.

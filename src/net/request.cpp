@@ -41,7 +41,8 @@ c10::IValue step_into(c10::IValue const& value, std::string const& element, Requ
   if (auto const parts = parts_of(value)) {
     auto const index = whole_number(element);
     if (index && static_cast<std::size_t>(*index) < parts->size()) return (*parts)[static_cast<std::size_t>(*index)];
-    fail(Exit::data, "layers: {}: there is no element `{}`; ask for :0 to :{}", request.asked, element, parts->size() - 1);
+    fail(Exit::data, "layers: {}: there is no element `{}`; ask for :0 to :{}", request.asked, element,
+         parts->size() - 1);
   }
   if (!names.empty())
     fail(Exit::data, "layers: {}: the output has no key `{}`; its keys are {}", request.asked, element, listed(names));
@@ -62,8 +63,7 @@ Request parse_request(LayerRequest const& layer, std::vector<std::string> const&
   if (colon != std::string::npos) base.resize(colon);
   if (auto const hash = base.rfind('#'); hash != std::string::npos) {
     out.call = whole_number(base.substr(hash + 1));
-    if (!out.call)
-      fail(Exit::data, "layers: {}: `#` must be followed by the number of the call, from 0", layer.path);
+    if (!out.call) fail(Exit::data, "layers: {}: `#` must be followed by the number of the call, from 0", layer.path);
     base.resize(hash);
   }
   while (colon != std::string::npos) {

@@ -11,11 +11,11 @@
 namespace striate::net {
 
 struct Request {
-  std::string name;                 ///< as asked for
-  std::string asked;                ///< the whole path
-  std::string key;                  ///< module path, operator, or empty: the network's output
-  std::optional<int> call;          ///< #k; none: the only call
-  std::vector<std::string> element; ///< :e of a tuple, list or dict, outermost first; none: element 0 of a tuple
+  std::string name;                  ///< as asked for
+  std::string asked;                 ///< the whole path
+  std::string key;                   ///< module path, operator, or empty: the network's output
+  std::optional<int> call;           ///< #k; none: the only call
+  std::vector<std::string> element;  ///< :e of a tuple, list or dict, outermost first; none: element 0 of a tuple
 };
 
 /// `modules`: the network's module paths. What is no module, operator or `output` is taken as a key of the output.

@@ -28,9 +28,10 @@ class TapListener {
 };
 
 struct TappedGraph {
-  std::shared_ptr<torch::jit::Graph> graph;            ///< inlined; inputs: the module, the pixels, further arguments
-  std::vector<torch::jit::Node*> sites;                ///< the tap operators, in order of the graph
-  std::vector<std::pair<std::string, int>> operators;  ///< operators that a key may name, and how often each stands there
+  std::shared_ptr<torch::jit::Graph> graph;  ///< inlined; inputs: the module, the pixels, further arguments
+  std::vector<torch::jit::Node*> sites;      ///< the tap operators, in order of the graph
+  std::vector<std::pair<std::string, int>>
+      operators;  ///< operators that a key may name, and how often each stands there
 };
 
 /// The graph of `module.forward` with a tap at every place where one of the keys is called: calls in branches and loops

@@ -30,13 +30,15 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
   Place const place("encode_bits");
   for (auto const& extra : std::vector<std::vector<std::string>>{
            everything, {"responses.repeats=keep", "aggregate=concat"}, {"cv.folds=0", "save=coefficients"}}) {
-    auto const many = run_encode(world, place.folder.path, World::yaml(), {.sets = with_output(extra, "many"), .fresh = true});
+    auto const many =
+        run_encode(world, place.folder.path, World::yaml(), {.sets = with_output(extra, "many"), .fresh = true});
     EXPECT_EQ(many.code, Exit::ok) << many.message;
-    auto const threads =
-        run_encode(world, place.folder.path, World::yaml(), {.sets = with_output(extra, "threads"), .threads = 3, .fresh = true});
+    auto const threads = run_encode(world, place.folder.path, World::yaml(),
+                                    {.sets = with_output(extra, "threads"), .threads = 3, .fresh = true});
     EXPECT_EQ(threads.code, Exit::ok) << threads.message;
     if (world.root()) {
-      auto const one = run_encode(Comm(), place.folder.path, World::yaml(), {.sets = with_output(extra, "one"), .fresh = true});
+      auto const one =
+          run_encode(Comm(), place.folder.path, World::yaml(), {.sets = with_output(extra, "one"), .fresh = true});
       EXPECT_EQ(one.code, Exit::ok) << one.message;
       expect_same(place.out("one"), place.out("many"));
       expect_same(place.out("one"), place.out("threads"));
@@ -54,11 +56,13 @@ TEST(EncodeRanks, ShortMemoryStreamsTheSameBits) {
   double low = 1e6, high = 4e9;
   while (high / low > 1.0001) {
     double const middle = std::sqrt(low * high);
-    auto const tried = run_encode(world, place.folder.path, World::yaml(), {.sets = small, .only_plan = true, .memory = middle});
+    auto const tried =
+        run_encode(world, place.folder.path, World::yaml(), {.sets = small, .only_plan = true, .memory = middle});
     (tried.code == Exit::ok ? high : low) = middle;
     EXPECT_TRUE(tried.code == Exit::ok || tried.code == Exit::limit) << tried.message;
   }
-  auto const tight = run_encode(world, place.folder.path, World::yaml(), {.sets = with_output(small, "tight"), .memory = high});
+  auto const tight =
+      run_encode(world, place.folder.path, World::yaml(), {.sets = with_output(small, "tight"), .memory = high});
   EXPECT_EQ(tight.code, Exit::ok) << tight.message;
   bool streams = false;
   for (auto const& [what, text] : tight.plan.lines) streams = streams || what == "targets";
@@ -81,8 +85,13 @@ TEST(EncodeRanks, StopsAndGoesOnToTheSameBits) {
     // On the last rank alone, in the middle of the third piece of shared work of this attempt.
     bool const last = world.rank() == world.size() - 1;
     auto const out = run_encode(world, place.folder.path, World::yaml(),
-                                {.sets = with_output(everything, "stopped"), .when = stops == 0 ? 1U : 7U,
-                                 .at = [&] { if (last) stop.request(); }, .stop = &stop});
+                                {.sets = with_output(everything, "stopped"),
+                                 .when = stops == 0 ? 1U : 7U,
+                                 .at =
+                                     [&] {
+                                       if (last) stop.request();
+                                     },
+                                 .stop = &stop});
     EXPECT_EQ(out.code, Exit::ok) << out.message;
     finished = out.finished;
     LedgerState const state = read_ledger(place.out("stopped") / "result.h5");

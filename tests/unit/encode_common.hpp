@@ -38,7 +38,8 @@ struct Outcome {
 /// depend on the machine.
 class TickingTeam final : public Team {
  public:
-  TickingTeam(Team& inner, std::size_t when, std::function<void()> at) : inner_(inner), when_(when), at_(std::move(at)) {}
+  TickingTeam(Team& inner, std::size_t when, std::function<void()> at)
+      : inner_(inner), when_(when), at_(std::move(at)) {}
   std::shared_ptr<std::byte> shared(std::size_t bytes) override { return inner_.shared(bytes); }
   void run(std::byte* b, std::span<Slot const> slots, std::function<void(std::size_t)> const& f) override {
     tick();
@@ -62,7 +63,7 @@ class TickingTeam final : public Team {
 
 struct Options {
   std::vector<std::string> sets = {};
-  std::size_t when = 0;            ///< of `at`, see TickingTeam
+  std::size_t when = 0;  ///< of `at`, see TickingTeam
   std::function<void()> at = {};
   std::function<void()> provenance = [] {};
   int threads = 1;
@@ -83,8 +84,15 @@ inline Outcome run_encode(Comm const& comm, fs::path const& folder, std::string 
     auto const plain = mpi_team(comm, o.threads);
     TickingTeam team(*plain, o.when, o.at);
     StopFlag none(false);
-    Context context{comm, team, o.stop != nullptr ? *o.stop : none, o.threads, o.memory, o.fresh, folder / "encode.yaml",
-                    resolved(schema), resolved(schema, true)};
+    Context context{comm,
+                    team,
+                    o.stop != nullptr ? *o.stop : none,
+                    o.threads,
+                    o.memory,
+                    o.fresh,
+                    folder / "encode.yaml",
+                    resolved(schema),
+                    resolved(schema, true)};
     context.write_provenance = o.provenance;
     job->plan(context, out.plan);
     if (o.only_plan) return out;
@@ -109,7 +117,8 @@ inline std::vector<double> read(fs::path const& file, std::string const& dataset
 }
 
 /// Every dataset of a result but the config, by name, as numbers; texts as the sums of their letters.
-inline void gather_content(h5::File const& file, std::string const& group, std::map<std::string, std::vector<double>>& out) {
+inline void gather_content(h5::File const& file, std::string const& group,
+                           std::map<std::string, std::vector<double>>& out) {
   for (std::string const& name : file.names(group.empty() ? "/" : group)) {
     std::string const full = group.empty() ? name : group + "/" + name;
     if (full == ".striate/identity") continue;
@@ -160,8 +169,8 @@ inline float noise(std::size_t i, std::size_t j) {
   return static_cast<float>((static_cast<double>(x >> 11) / 9007199254740992.0 - 0.5) * 3.4);
 }
 
-/// A store of three layers over n stimuli, and responses in a 6 × 5 × 4 volume of which 75 voxels are in the mask: those
-/// with x < 3 read out layer "b", the others "wide"; volumes come in another order than the store, with repeats.
+/// A store of three layers over n stimuli, and responses in a 6 × 5 × 4 volume of which 75 voxels are in the mask:
+/// those with x < 3 read out layer "b", the others "wide"; volumes come in another order than the store, with repeats.
 struct World {
   std::size_t n = 40, volumes = 60, voxels = 120;
   fs::path folder;
@@ -222,7 +231,8 @@ struct World {
       for (std::size_t x = 0; x < voxels; ++x)
         y.push_back(x == 9 ? 3.0F : x == 17 && v == 5 ? std::nanf("") : 100 + response(x, s) + noise(v, 90000 + x));
     }
-    for (std::size_t x = 0; x < voxels; ++x) mask[x] = x % 8 < 5 ? 1.0F : 0.0F, labels[x] = x < 40 ? 1.0F : x < 60 ? 0.0F : 4.0F;
+    for (std::size_t x = 0; x < voxels; ++x)
+      mask[x] = x % 8 < 5 ? 1.0F : 0.0F, labels[x] = x < 40 ? 1.0F : x < 60 ? 0.0F : 4.0F;
     write_nifti(folder / "betas.nii.gz", space, y, volumes);
     write_nifti(folder / "mask.nii.gz", space, mask, 1);
     write_nifti(folder / "labels.nii.gz", space, labels, 1);

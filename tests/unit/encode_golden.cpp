@@ -7,7 +7,7 @@ namespace {
 
 struct Case {
   char const* name;
-  char const* yaml;       ///< beside features, responses and output
+  char const* yaml;            ///< beside features, responses and output
   char const* responses = "";  ///< more keys of responses
   char const* features = "";
   double regret = 1e-5;  ///< of R², relative where that is large
@@ -54,28 +54,29 @@ TEST_P(Golden, AgreesWithScikitLearn) {
                      expected.dataset(theirs + s + "_fold").read<double>(), c.regret, layer + " " + s + "_fold");
     }
     if (expected.is_dataset(theirs + "alpha_fold"))
-      expect_close(read(dir / "out/result.h5", layer + "/alpha"), expected.dataset(theirs + "alpha_fold").read<double>(),
-                   1e-6, layer + " alpha");
+      expect_close(read(dir / "out/result.h5", layer + "/alpha"),
+                   expected.dataset(theirs + "alpha_fold").read<double>(), 1e-6, layer + " alpha");
   }
 }
 
 constexpr char const* alphas = "model: {alphas: {logspace: [-1, 4, 11]}}\n";
 std::string const with(std::string const& text) { return alphas + text; }
-std::string const kfold = with("cv: {folds: 4, inner: {folds: 3}}"), weighted = with("cv: {inner: {folds: 3}}\naggregate: weighted"),
-                  group = with("cv: {group: session}"), group_kfold = with("cv: {group: session, folds: 2}"),
+std::string const kfold = with("cv: {folds: 4, inner: {folds: 3}}"),
+                  weighted = with("cv: {inner: {folds: 3}}\naggregate: weighted"), group = with("cv: {group: session}"),
+                  group_kfold = with("cv: {group: session, folds: 2}"),
                   split = with("cv: {split: part, inner: {folds: 3}}"),
                   plain = with("cv: {folds: 4, inner: {folds: 3, score: pearson}}");
 
-INSTANTIATE_TEST_SUITE_P(
-    Encode, Golden,
-    testing::Values(Case{"kfold", kfold.c_str()}, Case{"keep", kfold.c_str(), ", repeats: keep"},
-                    Case{"plain_pearson", plain.c_str(), "", ", transform: {standardize: false}"},
-                    Case{"pca", kfold.c_str(), "", ", transform: {pca: 5}"},
-                    Case{"ols", "model: {type: ols}\ncv: {folds: 4}"}, Case{"weighted", weighted.c_str()},
-                    Case{"group", group.c_str()}, Case{"group_kfold", group_kfold.c_str()}, Case{"split", split.c_str()},
-                    Case{"loo_concat",
-                         "model: {alphas: [0.1, 3.1622776601683795, 100, 3162.2776601683795]}\n"
-                         "cv: {folds: leave_one_out, inner: {folds: 3}}\naggregate: concat"}),
-    [](auto const& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Encode, Golden,
+                         testing::Values(Case{"kfold", kfold.c_str()}, Case{"keep", kfold.c_str(), ", repeats: keep"},
+                                         Case{"plain_pearson", plain.c_str(), "", ", transform: {standardize: false}"},
+                                         Case{"pca", kfold.c_str(), "", ", transform: {pca: 5}"},
+                                         Case{"ols", "model: {type: ols}\ncv: {folds: 4}"},
+                                         Case{"weighted", weighted.c_str()}, Case{"group", group.c_str()},
+                                         Case{"group_kfold", group_kfold.c_str()}, Case{"split", split.c_str()},
+                                         Case{"loo_concat",
+                                              "model: {alphas: [0.1, 3.1622776601683795, 100, 3162.2776601683795]}\n"
+                                              "cv: {folds: leave_one_out, inner: {folds: 3}}\naggregate: concat"}),
+                         [](auto const& info) { return std::string(info.param.name); });
 
 }  // namespace

@@ -24,7 +24,8 @@ class EncodeJob : public testing::Test {
     EXPECT_FALSE(fs::exists(dir_ / "out/result.h5")) << text;
   }
   /// A .stim.csv with the first `count` volumes' ids changed by `change`.
-  void write_table(std::string const& name, std::function<std::string(std::size_t)> const& row, std::string const& head = "stimID") {
+  void write_table(std::string const& name, std::function<std::string(std::size_t)> const& row,
+                   std::string const& head = "stimID") {
     std::string table = "type=image\npath=.\ndata=" + head + "\n";
     for (std::size_t v = 0; v < world_.volumes; ++v) table += row(v) + "\n";
     write_atomically(dir_ / name, table);
@@ -64,14 +65,17 @@ TEST_F(EncodeJob, RefusesFilesThatDoNotFit) {
   Affine const affine{};
   write_nifti(dir_ / "small.nii.gz", make_nifti_space({3, 5, 4}, affine), std::vector<float>(60, 1.0F), 1);
   refused({"responses.mask=small.nii.gz"}, Exit::data, {"responses.mask", "3×5×4", "6×5×4"});
-  write_table("missing.stim.csv", [&](std::size_t v) { return v < 4 ? "x" + std::to_string(v) : World::id(world_.shown(v)); });
+  write_table("missing.stim.csv",
+              [&](std::size_t v) { return v < 4 ? "x" + std::to_string(v) : World::id(world_.shown(v)); });
   refused({"responses.stimuli=missing.stim.csv"}, Exit::data, {"lacks 4", "x0, x1, x2, …"});
   write_table("short.stim.csv", [&](std::size_t v) { return v == 0 ? World::id(0) : World::id(v % 40); });
   fs::copy_file(dir_ / "short.stim.csv", dir_ / "long.stim.csv");
   std::ofstream(dir_ / "long.stim.csv", std::ios::app) << World::id(1) << "\n";
   refused({"responses.stimuli=long.stim.csv"}, Exit::data, {"61 rows", "60 volumes"});
   // Sessions that differ between the volumes of one stimulus.
-  write_table("mixed.stim.csv", [&](std::size_t v) { return World::id(world_.shown(v)) + "," + (v < 40 ? "1" : "2"); }, "stimID,session");
+  write_table(
+      "mixed.stim.csv", [&](std::size_t v) { return World::id(world_.shown(v)) + "," + (v < 40 ? "1" : "2"); },
+      "stimID,session");
   refused({"responses.stimuli=mixed.stim.csv", "cv.group=session"}, Exit::data, {"cv.group", "repeats: keep"});
   refused({"responses.stimuli=null"}, Exit::data, {"responses.stimuli", "40 stimuli", "60 rows"});
 }
@@ -101,7 +105,8 @@ TEST_F(EncodeJob, OrderIsAssumedOnlyWhereOneListFits) {
   Outcome const out = run_encode(Comm(), dir_.path, World::yaml(), {.sets = sets});
   ASSERT_EQ(out.code, Exit::ok) << out.message;
   bool said = false;
-  for (auto const& [text, times] : log::warnings()) said = said || text.find("in the order of act.h5") != std::string::npos;
+  for (auto const& [text, times] : log::warnings())
+    said = said || text.find("in the order of act.h5") != std::string::npos;
   EXPECT_TRUE(said);
   auto const scores = result("/b/score/pearson");
   for (double r : scores) EXPECT_GT(r, 0.9);
@@ -155,8 +160,9 @@ TEST_F(EncodeJob, MapsRoisAndCeilings) {
     for (std::string cell; std::getline(cells, cell, '\t');) rows.back().push_back(cell);
   }
   ASSERT_EQ(rows.size(), 1U + 3 * 3);
-  EXPECT_EQ(rows[0], (std::vector<std::string>{"layer", "roi", "targets", "valid", "pearson_mean", "pearson_median", "r2_mean",
-                                               "r2_median", "alpha_median", "noise_ceiling_median", "best"}));
+  EXPECT_EQ(rows[0],
+            (std::vector<std::string>{"layer", "roi", "targets", "valid", "pearson_mean", "pearson_median", "r2_mean",
+                                      "r2_median", "alpha_median", "noise_ceiling_median", "best"}));
   std::size_t early = 0;
   double sum = 0;
   for (std::size_t j = 0; j < 75; ++j)
@@ -208,7 +214,8 @@ TEST_F(EncodeJob, CoefficientsPredictWhatWasPredicted) {
   auto const coef = result("/b/coef"), intercept = result("/b/intercept");
   ASSERT_EQ(run({"save=coefficients", "responses.standardize=false", "cv.folds=0", "output=out0"}).code, Exit::ok);
   EXPECT_EQ(0, std::memcmp(coef.data(), read(dir_ / "out0/result.h5", "/b/coef").data(), coef.size() * 8));
-  EXPECT_EQ(0, std::memcmp(intercept.data(), read(dir_ / "out0/result.h5", "/b/intercept").data(), intercept.size() * 8));
+  EXPECT_EQ(0,
+            std::memcmp(intercept.data(), read(dir_ / "out0/result.h5", "/b/intercept").data(), intercept.size() * 8));
   EXPECT_EQ(h5::File::open(dir_ / "out0/result.h5").dataset("b/score/r2_fold").shape(), (h5::Shape{3, 75}));
 }
 

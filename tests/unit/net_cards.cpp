@@ -86,9 +86,11 @@ TEST(Cards, SecondNamesAndModulePaths) {
 }
 
 TEST(Cards, Preprocessing) {
-  auto const squash = card_of("name: a\ninput: {size: [50, 60], channels: bgr}\n"
-                              "preprocessing: {resize: [50, 60], mode: bicubic, scale: 1, mean: [1, 2, 3], std: [4, 5, 6]}\n")
-                          .preprocessing;
+  auto const squash =
+      card_of(
+          "name: a\ninput: {size: [50, 60], channels: bgr}\n"
+          "preprocessing: {resize: [50, 60], mode: bicubic, scale: 1, mean: [1, 2, 3], std: [4, 5, 6]}\n")
+          .preprocessing;
   EXPECT_EQ(squash.resize, Preprocessing::Resize::squash);
   EXPECT_EQ(squash.resize_width, 60U);
   EXPECT_EQ(squash.mode, "bicubic");
@@ -100,7 +102,8 @@ TEST(Cards, Preprocessing) {
   EXPECT_EQ(plain.crop, Preprocessing::Crop::none);
   EXPECT_EQ(plain.height, 112U);
   EXPECT_EQ(plain.mean, (std::vector<double>{0, 0, 0}));
-  auto const eighths = card_of("input: {channels: grey}\npreprocessing: {crop: 7/8, mean: 0.5, std: 0.2}\n").preprocessing;
+  auto const eighths =
+      card_of("input: {channels: grey}\npreprocessing: {crop: 7/8, mean: 0.5, std: 0.2}\n").preprocessing;
   EXPECT_EQ(eighths.crop, Preprocessing::Crop::seven_eighths);
   EXPECT_EQ(eighths.channels(), 1U);
   EXPECT_EQ(eighths.mean, (std::vector<double>{0.5}));
@@ -116,12 +119,14 @@ TEST(Cards, AreFoundBesideTheConfigAndInStriateCards) {
   EXPECT_EQ(find_card("special", beside.path()).source, "elsewhere");
   EXPECT_EQ(find_card("special", beside.path()).name, "special");
   unsetenv("STRIATE_CARDS");
-  expect_error([&] { (void)find_card("special", beside.path()); }, Exit::no_input, "searched: " + beside.path().string());
+  expect_error([&] { (void)find_card("special", beside.path()); }, Exit::no_input,
+               "searched: " + beside.path().string());
 }
 
 TEST(Cards, Errors) {
   expect_error([] { (void)find_card("alexnett", "."); }, Exit::no_input, "did you mean `alexnet`?");
-  expect_error([] { (void)find_card("cards/none.yaml", "/tmp"); }, Exit::no_input, "/tmp/cards/none.yaml does not exist");
+  expect_error([] { (void)find_card("cards/none.yaml", "/tmp"); }, Exit::no_input,
+               "/tmp/cards/none.yaml does not exist");
   struct Case {
     std::string text, message;
   };

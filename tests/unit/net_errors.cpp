@@ -24,7 +24,11 @@ TEST(NetErrors, FilesThatAreNoTorchScript) {
                                          {std::string("\x89HDF\r\n\x1a\n", 8) + std::string(100, '\0'), "HDF5"},
                                          {std::string("\x80\x02}q", 4) + std::string(60, '\x01'), "a pickle"},
                                          {"name: alexnet\nweights: a\n", "text"},
-                                         {std::string("\xfd" "7zXZ\0", 6) + std::string(60, '\x05'), "xz -dk"},
+                                         {std::string("\xfd"
+                                                      "7zXZ\0",
+                                                      6) +
+                                              std::string(60, '\x05'),
+                                          "xz -dk"},
                                          {std::string("\x01\x02\x03", 3), "of no known kind"},
                                          {std::string("\x40\0\0\0\0\0\0\0{\"a\":1}", 15), "safetensors"}}) {
     write_file(dir / "file.pt", c.bytes);
@@ -89,14 +93,18 @@ TEST(NetErrors, InputsThatDoNotFit) {
   expect_error([] { open_small("two_inputs.scripted.ts.pt", "output"); }, Exit::data, "wants a further input `y`");
   expect_error([] { open_file(golden("views.scripted.ts.pt"), "fc", 9); }, Exit::data,
                "does not take an input of 3 × 9 × 9");
-  expect_error([] { Network(golden("views.scripted.ts.pt"), {{"fc", "fc"}}, input_of(8, 8), {.device = "cuda"}); },
-               torch_devices() > 0 ? Exit::ok : Exit::config, "device: cuda is asked for");
+  expect_error(
+      [] {
+        Network(golden("views.scripted.ts.pt"), {{"fc", "fc"}}, input_of(8, 8), {.device = "cuda"});
+      },
+      torch_devices() > 0 ? Exit::ok : Exit::config, "device: cuda is asked for");
 }
 
 TEST(NetErrors, TheSinksOwnErrorComesThrough) {
   Network const network(golden("reused.scripted.ts.pt"), {{"first", "first"}}, input_of(8, 8), {});
   auto const pixels = golden_image(192);
-  expect_error([&] { network.forward(pixels.data(), 1, [](std::size_t, float const*) { fail(Exit::io, "disk full"); }); },
-               Exit::io, "disk full");
+  expect_error(
+      [&] { network.forward(pixels.data(), 1, [](std::size_t, float const*) { fail(Exit::io, "disk full"); }); },
+      Exit::io, "disk full");
   EXPECT_EQ(run(network, pixels, 1).size(), 1U);  // and the network can be used on
 }

@@ -30,7 +30,8 @@ std::vector<Photograph> photographs(fs::path const& csv) {
 }
 
 /// Photographs whose class is the best, and is among the best five.
-std::pair<int, int> count_right(Network const& network, Preprocessing const& how, std::vector<Photograph> const& photos) {
+std::pair<int, int> count_right(Network const& network, Preprocessing const& how,
+                                std::vector<Photograph> const& photos) {
   constexpr std::size_t batch = 16;
   std::size_t const size = how.channels() * how.height * how.width;
   int best = 0, five = 0;
@@ -38,11 +39,12 @@ std::pair<int, int> count_right(Network const& network, Preprocessing const& how
     std::size_t const rows = std::min(batch, photos.size() - first);
     std::vector<float> pixels(rows * size);
     for (std::size_t r = 0; r < rows; ++r)
-      preprocess(read_image(data_dir() / "images/imagenet400" / photos[first + r].file), how, pixels.data() + r * size);
+      preprocess(read_image(data_dir() / "images" / photos[first + r].file), how, pixels.data() + r * size);
     network.forward(pixels.data(), rows, [&](std::size_t, float const* values) {
       for (std::size_t r = 0; r < rows; ++r) {
         float const* scores = values + r * 1000;
-        auto const better = std::count_if(scores, scores + 1000, [&](float s) { return s > scores[photos[first + r].label]; });
+        auto const better =
+            std::count_if(scores, scores + 1000, [&](float s) { return s > scores[photos[first + r].label]; });
         best += better == 0;
         five += better < 5;
       }
@@ -65,7 +67,8 @@ void expect_rates(fs::path const& weights, std::string const& card_name, double 
 }
 
 std::string missing(std::string const& file) {
-  return "SKIPPED: " + (data_dir() / file).string() + " is not here (set STRIATE_DATA): no pretrained network was tried";
+  return "SKIPPED: " + (data_dir() / file).string() +
+         " is not here (set STRIATE_DATA): no pretrained network was tried";
 }
 
 }  // namespace

@@ -13,7 +13,8 @@ using namespace striate::testing;
 namespace {
 
 constexpr char const* no_python =
-    "SKIPPED: /usr/bin/python3 has no torch, torchvision and yaml (Debian: python3-torchvision), so nothing was compared "
+    "SKIPPED: /usr/bin/python3 has no torch, torchvision and yaml (Debian: python3-torchvision), so nothing was "
+    "compared "
     "with Python";
 
 bool python_has_torch() {
@@ -76,7 +77,8 @@ TEST_P(Torchvision, EveryCardLayerEqualsEagerHooks) {
     EXPECT_EQ(about.shape, shape) << about.name;
     ASSERT_EQ(got.at(about.name).size(), expected.size()) << about.name;
     EXPECT_LE(relative_difference(got.at(about.name).data(), expected.data(), expected.size()), 1e-4) << about.name;
-    if (same_torch && !traced) compare_with_sample(got.at(about.name), samples["networks"][name][about.name], about.name);
+    if (same_torch && !traced)
+      compare_with_sample(got.at(about.name), samples["networks"][name][about.name], about.name);
   }
   if (!same_torch)
     std::printf("NOTE: the committed samples are of torch %s, this is %s: compared with hooks run now alone\n",
@@ -125,6 +127,7 @@ TEST(NetMemory, IsKeptBetweenPassesAndGivenBack) {
   TempDir const dir;
   Card const card = find_card("squeezenet1_0", source_dir());
   auto const pixels = golden_image(4 * 3 * 224 * 224);
+  net::release_kept_memory();  // what the tests before left
   {
     Network const network(export_squeezenet(dir), resolve_layers({"all"}, card), card.preprocessing, {.device = "cpu"});
     EXPECT_GT(network.bytes_per_stimulus(), 4.0 * 96 * 109 * 109);  // conv1's output alone
@@ -136,7 +139,7 @@ TEST(NetMemory, IsKeptBetweenPassesAndGivenBack) {
     EXPECT_EQ(net::fresh_blocks(), fresh) << "passes of one size take no new memory";
     EXPECT_EQ(net::tensor_bytes_kept(), kept);
     for (std::size_t rows = 1; rows <= 4; ++rows) (void)run(network, pixels, rows);
-    EXPECT_LT(static_cast<double>(net::tensor_bytes_kept()), 12 * network.bytes_per_stimulus());
+    EXPECT_LT(static_cast<double>(net::tensor_bytes_kept()), 20 * network.bytes_per_stimulus());
   }
   net::release_kept_memory();
   EXPECT_EQ(net::tensor_bytes_kept(), 0);

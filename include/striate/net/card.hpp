@@ -14,8 +14,8 @@ struct Card {
   std::filesystem::path file;
   std::string name, source, weights;  ///< weights: file name, may be empty
   Preprocessing preprocessing;
-  std::vector<std::pair<std::string, std::string>> layers;  ///< card name → module path, in order of the file
-  std::vector<std::pair<std::string, std::string>> aliases;         ///< second name → card name; not part of `all`
+  std::vector<std::pair<std::string, std::string>> layers;   ///< card name → module path, in order of the file
+  std::vector<std::pair<std::string, std::string>> aliases;  ///< second name → card name; not part of `all`
   std::vector<std::pair<std::string, std::vector<std::string>>> presets;
 };
 
@@ -26,8 +26,8 @@ struct Card {
 [[nodiscard]] Card read_card(std::filesystem::path const& file);
 
 /// A layer to capture: the name it is stored under (as asked for) and its module path. A path may end in `#k` (the k-th
-/// call of a module that is called several times) and `:e` (element e of a tuple, key e of a dict); `output` is what the
-/// network returns, `aten::relu#3` the fourth result of an operator; "*" stands for every module that is executed.
+/// call of a module that is called several times) and `:e` (element e of a tuple, key e of a dict); `output` is what
+/// the network returns, `aten::relu#3` the fourth result of an operator; "*" stands for every module that is executed.
 struct LayerRequest {
   std::string name, path;
 };

@@ -1,0 +1,153 @@
+"""extract → simulate → encode: the same outputs at 1, 2 and 3 ranks; layouts that other programs read; resuming."""
+import json
+import unittest
+
+import h5py
+import numpy
+
+from flow import World, main, run
+
+
+class Pipeline(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.world = World()
+        cls.world.until_encode(ranks=1)
+
+    def test_outputs_do_not_depend_on_ranks(self):
+        w = self.world
+        for ranks in (0, 2, 3):
+            w.do("extract", "extract.yaml", "--set", f"output=act{ranks}.h5", ranks=ranks)
+            w.same("act.h5", f"act{ranks}.h5")
+            w.do("simulate", "simulate.yaml", "--set", f"output=brain{ranks}", ranks=ranks)
+            w.same("brain", f"brain{ranks}")
+            w.do("encode", "encode.yaml", "--set", f"output=encode{ranks}", ranks=ranks)
+            w.same("encode", f"encode{ranks}")
+
+    def test_outputs_do_not_depend_on_threads_or_nodes(self):
+        w = self.world
+        w.do("extract", "extract.yaml", "--set", "output=act_t.h5", "--threads", "3", ranks=1)
+        w.same("act.h5", "act_t.h5")
+        w.do("encode", "encode.yaml", "--set", "output=encode_t", "--threads", "3", ranks=2, env={"STRIATE_FAKE_NODES": "2"})
+        w.same("encode", "encode_t")
+
+    def test_the_comparison_sees_differences(self):
+        w = self.world
+        w.do("extract", "extract.yaml", "--set", "output=act_pool.h5", "--set", "pool=mean")
+        done = run("info", "--compare", "act.h5", "act_pool.h5", cwd=w.folder)
+        self.assertEqual(done.code, 65, done)
+
+    def test_store_has_dnnbrains_layout(self):
+        with h5py.File(self.world.folder / "act.h5") as store:
+            layers = [name for name in store if not name.startswith(".")]
+            self.assertEqual(sorted(layers), ["conv1", "conv2", "fc"])
+            self.assertEqual(store["conv1"].shape, (60, 16, 30, 30))
+            self.assertEqual(store["fc"].shape, (60, 24, 1, 1))
+            self.assertEqual(store["conv1"].dtype, numpy.float32)
+            ids = [text.decode() for text in store["/.striate/stimulus_id"][:]]
+            self.assertEqual(ids, self.world.names)
+            self.assertEqual(int(store.attrs["complete"]), 1)
+            for name in ("striate_version", "network", "weights_sha256", "layer_order", "preprocessing", "stimuli_sha256"):
+                self.assertIn(name, store.attrs)
+
+    def test_activations_are_torchs(self):
+        import torch
+        from PIL import Image
+        from torchvision import transforms
+        w = self.world
+        how = transforms.Compose([transforms.Resize(66), transforms.CenterCrop(64), transforms.ToTensor(),
+                                  transforms.Normalize([.5] * 3, [.2] * 3)])
+        images = torch.stack([how(Image.open(w.folder / "pictures" / name).convert("RGB")) for name in w.names])
+        with torch.no_grad():
+            conv1 = w.module.conv1(images)
+            fc = w.module(images)
+        with h5py.File(w.folder / "act.h5") as store:
+            for name, wanted in (("conv1", conv1.numpy()), ("fc", fc.numpy()[:, :, None, None])):
+                got = store[name][:]
+                spread = wanted.max() - wanted.min()
+                # one level of 255 in a resized picture is allowed: 1/255/0.2 in the input
+                self.assertLess(numpy.abs(got - wanted).max() / spread, 2e-2, name)
+                self.assertLess(numpy.abs(got - wanted).mean() / spread, 1e-4, name)
+
+    def test_half_floats_and_pooling(self):
+        w = self.world
+        w.do("extract", "extract.yaml", "--set", "output=half.h5", "--set", "dtype=float16", ranks=2)
+        w.do("extract", "extract.yaml", "--set", "output=mean.h5", "--set", "pool=mean", ranks=2)
+        with h5py.File(w.folder / "act.h5") as full, h5py.File(w.folder / "half.h5") as half, \
+                h5py.File(w.folder / "mean.h5") as mean:
+            self.assertEqual(half["conv2"].dtype, numpy.float16)
+            numpy.testing.assert_array_equal(half["conv2"][:], full["conv2"][:].astype(numpy.float16))
+            self.assertEqual(mean["conv2"].shape, (60, 32, 1, 1))
+            numpy.testing.assert_allclose(mean["conv2"][:], full["conv2"][:].mean((2, 3), keepdims=True), rtol=2e-5, atol=1e-6)
+
+    def test_result_holds_what_is_promised(self):
+        w = self.world
+        with h5py.File(w.folder / "encode" / "result.h5") as result, h5py.File(w.folder / "brain" / "truth.h5") as truth:
+            t = result["/targets/index"].shape[0]
+            self.assertEqual(t, 80)
+            for layer in ("conv1", "conv2", "fc"):
+                self.assertEqual(result[f"/{layer}/score/pearson"].shape, (t,))
+                self.assertEqual(result[f"/{layer}/score/r2_fold"].shape, (4, t))
+                self.assertEqual(result[f"/{layer}/alpha"].shape, (4, t))
+                numpy.testing.assert_allclose(result[f"/{layer}/score/r2"][:], result[f"/{layer}/score/r2_fold"][:].mean(0),
+                                              rtol=1e-12)
+            self.assertEqual(result["/.striate/complete"][()], 1)
+            early = truth["/label"][:] == 1 if "label" in truth else numpy.arange(t) < 40
+            self.assertGreater(numpy.median(result["/conv1/score/pearson"][:][early]),
+                               numpy.median(result["/fc/score/pearson"][:][early]))
+            self.assertIn("best", result)
+        for name in ("summary.tsv", "provenance.json", "log.txt", "maps/layer-conv1_stat-pearson.nii.gz",
+                     "maps/best-layer.nii.gz"):
+            self.assertTrue((w.folder / "encode" / name).is_file(), name)
+        record = json.loads((w.folder / "encode" / "provenance.json").read_text())
+        self.assertEqual(record["config"]["cv"]["folds"], 4)
+        self.assertEqual(record["ranks"], 1)
+        self.assertTrue(record["inputs_sha256"], "no inputs recorded")
+
+    def test_a_finished_job_has_nothing_to_do(self):
+        w = self.world
+        for command in ("extract", "simulate", "encode"):
+            done = w.do(command, f"{command}.yaml", ranks=2)
+            self.assertIn("nothing to do", done.err)
+            w.do("status", command, f"{command}.yaml")
+
+    def test_another_config_is_refused_and_fresh_replaces(self):
+        w = self.world
+        w.do("extract", "extract.yaml", "--set", "output=other.h5", "--set", "layers=[fc]")
+        done = w.do("extract", "extract.yaml", "--set", "output=other.h5", ranks=2, code=73)
+        self.assertIn("layers differs", done.errors[0])
+        w.do("extract", "extract.yaml", "--set", "output=other.h5", "--fresh", ranks=2)
+        w.same("act.h5", "other.h5")
+        w.do("encode", "encode.yaml", "--set", "output=other", "--set", "cv.folds=3")
+        done = w.do("encode", "encode.yaml", "--set", "output=other", code=73)
+        self.assertIn("cv.folds differs", done.errors[0])
+        w.do("encode", "encode.yaml", "--set", "output=other", "--fresh")
+        w.same("encode", "other")
+
+    def test_dry_run_writes_nothing(self):
+        w = self.world
+        before = sorted(p for p in w.folder.iterdir())
+        for command in ("extract", "simulate", "encode"):
+            for ranks in (0, 2):
+                done = w.do(command, f"{command}.yaml", "--set", "output=none/never.h5", "--dry-run", ranks=ranks)
+                for word in ("work units", "memory", "estimated time", "#SBATCH"):
+                    self.assertIn(word, done.out, f"{command}: {done}")
+        self.assertEqual(before, sorted(p for p in w.folder.iterdir()))
+
+    def test_help_version_info_doctor(self):
+        w = self.world
+        self.assertIn("extract", w.do("--help").out)
+        for command in ("extract", "encode", "simulate"):
+            self.assertIn("output", w.do(command, "--help").out)
+        version = w.do("--version").out
+        for word in ("striate 0.", "LibTorch", "HDF5", "parallel", "MPI"):
+            self.assertIn(word, version)
+        self.assertIn("complete", w.do("info", "act.h5").out)
+        self.assertIn("result directory", w.do("info", "encode").out)
+        self.assertIn("fit for work", w.do("doctor", ranks=2).out)
+        for word, code in (("extrct", 64), ("status", 64)):
+            self.assertEqual(run(word, cwd=w.folder).code, code)
+
+
+if __name__ == "__main__":
+    main()
