@@ -215,11 +215,13 @@ ActSpec Extract::spec(Context const& context) const {
   spec.stimulus_ids = ids_;
   spec.batch = batch_;
   auto const how = to_json(card_.preprocessing);
+  auto config = context.resolved;
+  for (auto const* key : {"output", "memory", "io"}) config.erase(key);  // the same store, wherever and however written
   std::string const device = network_->on_gpu() ? "cuda" : "cpu";
   spec.attributes = {
       {"network", card_.name},          {"weights_sha256", weights_sha_},     {"preprocessing", how.dump()},
       {"stimuli_sha256", stimuli_sha_}, {"device", network_->device()},       {"pool", config_.pool},
-      {"libtorch", torch_version()},    {"striate_git_commit", git_commit()}, {"config", context.resolved.dump()}};
+      {"libtorch", torch_version()},    {"striate_git_commit", git_commit()}, {"config", config.dump()}};
   // Files count by content, so that a folder that was moved resumes.
   spec.identity = context.identity;
   spec.identity["stimuli"] = stimuli_sha_;

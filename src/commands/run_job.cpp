@@ -122,10 +122,15 @@ void sum_up(Comm const& comm, bool finished, Clock::time_point start) {
   auto const warnings = all_warnings(comm);
   if (!comm.root()) return;
   std::uint64_t total = 0;
+  std::size_t unsaid = 0;
   for (auto const& [text, times] : warnings) {
     total += times;
-    if (times > 1) log::info("warned {} times: {}", times, text);
+    if (times > 1)
+      log::info("warned {} times: {}", times, text);
+    else if (!log::warnings().contains(text) && ++unsaid <= 50)  // another rank's
+      log::info("warning: {}", text);
   }
+  if (unsaid > 50) log::info("and {} more warnings of other ranks", unsaid - 50);
   if (total > 0) log::info("{} warnings in all", total);
   double const seconds = std::chrono::duration<double>(Clock::now() - start).count();
   log::info("{} after {}", finished ? "done" : "stopped by a signal; run the same command again to go on",

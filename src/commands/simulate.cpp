@@ -213,6 +213,13 @@ void Simulate::plan(Context& context, Plan& plan) {
   plan.units = 1;
 }
 
+/// What decides about the numbers.
+nlohmann::ordered_json settings(Context const& context) {
+  auto out = context.identity;
+  out.erase("output");
+  return out;
+}
+
 bool Simulate::finished_before(Context const& context) const {
   auto truth = config_.output / "truth.h5";
   if (!fs::exists(truth) || context.fresh) return false;
@@ -220,7 +227,7 @@ bool Simulate::finished_before(Context const& context) const {
   if (!file.has_attribute("/", "config"))
     fail(Exit::cant_create, "{} was not written by striate simulate; choose another output", truth.string());
   auto stored = nlohmann::ordered_json::parse(file.attribute("/", "config"), nullptr, false);
-  std::string key = first_difference(stored, context.identity);
+  std::string key = first_difference(stored, settings(context));
   if (!key.empty())
     fail(Exit::cant_create, "{} holds the result of another config ({} differs); choose another output or use --fresh",
          config_.output.string(), key);
@@ -343,7 +350,7 @@ void Simulate::write_truth(Context const& context) const {
   file.create_dataset("/snr", h5::Dtype::f64, {t}).write(std::span<double const>(snr));
   file.create_dataset("/noise_ceiling", h5::Dtype::f64, {t}).write(std::span<double const>(ceiling));
   file.create_dataset("/noise_ceiling_single", h5::Dtype::f64, {t}).write(std::span<double const>(single));
-  file.set_attribute("/", "config", context.identity.dump());
+  file.set_attribute("/", "config", settings(context).dump());
   file.close();
   std::error_code code;
   fs::rename(temp, config_.output / "truth.h5", code);

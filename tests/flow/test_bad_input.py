@@ -44,8 +44,8 @@ class BadInput(unittest.TestCase):
 
     def test_truncated_picture(self):
         config = self.broken_picture(lambda p: p.write_bytes(p.read_bytes()[:400]))
-        self.refused("extract", config, 65, self.world.names[7], "row 8", output="never.h5")
-        self.assertFalse((self.world.folder / "never.h5").exists())
+        self.refused("extract", config, 65, self.world.names[7], "row 8", output="untouched.h5")
+        self.assertFalse((self.world.folder / "untouched.h5").exists())
 
     def test_missing_picture(self):
         config = self.broken_picture(os.remove)
