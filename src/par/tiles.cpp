@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -75,11 +76,23 @@ std::vector<std::size_t> share_of_round(std::vector<std::size_t> const& pending,
   return {at(r), at(r + 1)};
 }
 
+/// STRIATE_FLUSH_SECONDS overrides it: a file system may want it rarer, a test often.
+double flush_seconds_of(TileOptions const& options) {
+  char const* text = std::getenv("STRIATE_FLUSH_SECONDS");
+  if (text == nullptr) return options.flush_seconds;
+  char* end = nullptr;
+  double const seconds = std::strtod(text, &end);
+  if (end == text || *end != '\0' || !(seconds >= 0))
+    fail(Exit::usage, "STRIATE_FLUSH_SECONDS is `{}`; it must be a number of seconds", text);
+  return seconds;
+}
+
 class Loop {
  public:
   Loop(Comm const& comm, std::vector<std::uint8_t> const& done, StopFlag const& stop, TileWork& work,
        TileOptions const& options)
       : comm_(comm), stop_(stop), work_(work), options_(options) {
+    options_.flush_seconds = flush_seconds_of(options);
     pending_ = pending_of(done);
     done_before_ = done.size() - pending_.size();
     threads_ = comm_.max(std::int64_t{options.threads > 0 ? options.threads : current_threads()});
@@ -155,7 +168,7 @@ class Loop {
   Comm const& comm_;
   StopFlag const& stop_;
   TileWork& work_;
-  TileOptions const& options_;
+  TileOptions options_;
   std::vector<std::size_t> pending_, unmarked_;
   std::size_t done_before_ = 0, round_tiles_ = 1;
   std::int64_t threads_ = 1;

@@ -19,7 +19,7 @@ PROGRAM = os.environ.get("STRIATE_PROGRAM") or str(pathlib.Path(__file__).resolv
 SOURCE = pathlib.Path(os.environ.get("STRIATE_SOURCE") or pathlib.Path(__file__).resolve().parents[2])
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
                    OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_MCA_mpi_yield_when_idle="1", OMP_NUM_THREADS="1",
-                   OPENBLAS_NUM_THREADS="1")
+                   OPENBLAS_NUM_THREADS="1", STRIATE_FLUSH_SECONDS="0.05")  # a checkpoint often, as in a long job
 
 
 class Run:
