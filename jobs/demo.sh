@@ -34,7 +34,7 @@ say "2. photographs cut into patches, and a network with seeded weights"
 sim=$out/simulated
 mkdir -p "$sim"
 cd "$sim"
-$python "$home/tools/make_patches.py" . --n 300
+$python "$home/tools/make_patches.py" . --n 400
 [ -f squeezenet1_0.ts.pt ] || $python "$home/tools/export_network.py" squeezenet1_0 --seed 1 --out squeezenet1_0.ts.pt
 
 # fire7 is planted nowhere: a close neighbour of fire5 that must not be mistaken for it.
@@ -56,11 +56,12 @@ regions:
 seed: 1
 output: brain
 YAML
+# Not standardised: many units of these layers are silent but for a few pictures, and scaling would blow those few up.
 cat >encode.yaml <<'YAML'
-features: {store: act.h5, layers: all}
+features: {store: act.h5, layers: all, transform: {standardize: false}}
 responses: {data: brain/responses.nii.gz, mask: brain/mask.nii.gz, stimuli: brain/responses.stim.csv}
 rois: {image: brain/labels.nii.gz, names: brain/labels.tsv}
-model: {type: ridge}
+model: {type: ridge, alphas: {relative: {logspace: [-5, 4, 20]}}}
 output: encode
 YAML
 say "3. extract, simulate, encode"
@@ -91,9 +92,9 @@ layers: [pool1, fire2, fire3, fire4, fire5, fire6, fire7, fire8, fire9]
 output: act.h5
 YAML
   cat >encode.yaml <<YAML
-features: {store: act.h5, layers: all}
+features: {store: act.h5, layers: all, transform: {standardize: false}}
 responses: {data: $real/brain/cowley_v4/responses_avg_201025.npy, transpose: true, stimuli: images.stim.csv}
-model: {type: ridge}
+model: {type: ridge, alphas: {relative: {logspace: [-5, 4, 20]}}}
 output: encode
 YAML
   run extract extract.yaml

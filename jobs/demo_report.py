@@ -17,10 +17,8 @@ import numpy as np
 
 def scores_of(result, score="pearson"):
     """{layer: score of each target}, in the order of the file."""
-    names = []
-    result.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     ending = f"/score/{score}"
-    layers = [name[:-len(ending)] for name in names if name.endswith(ending)]
+    layers = [name for name in text(result["layers"][()]) if name + ending in result]
     if not layers:
         sys.exit(f"demo_report.py: {result.filename} holds no {score} scores")
     return {layer: result[layer + ending][()] for layer in layers}

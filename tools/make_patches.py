@@ -5,8 +5,8 @@
 
 Writes OUT_DIR/patches/*.png and OUT_DIR/patches.stim.csv (columns stimID, photo). The photographs are those of
 scikit-image (python3-skimage) and scikit-learn (python3-sklearn); nothing is downloaded. Patches differ in place and
-scale; those of one photograph stand together in the file, so that contiguous folds separate photographs nearly
-everywhere. The same seed gives the same files.
+scale; the list is shuffled, so that contiguous folds hold patches of every photograph (column `photo` groups them). The
+same seed gives the same files.
 """
 import argparse
 import importlib.util
@@ -71,6 +71,7 @@ def main():
             name = f"{path.stem}_{k:03d}.png"
             cut(photo, options.size, random_numbers).save(folder / name)
             rows.append(f"{name},{path.stem}")
+    random.Random(options.seed).shuffle(rows)
     header = ["type=image", "path=patches", f"title={len(rows)} patches of {len(photos)} photographs",
               "data=stimID,photo"]
     (options.out / "patches.stim.csv").write_text("\n".join(header + rows) + "\n")
