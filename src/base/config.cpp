@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <regex>
 #include <set>
 
 #include "striate/base/error.hpp"
@@ -56,7 +57,26 @@ void need_required(Schema const& schema, ConfigPlace const& place) {
   }
 }
 
-/// Replaces ${NAME} and ${NAME:-default} in scalars; $${ stands for ${.
+// While YAML is parsed the braces of ${NAME} are these characters of Unicode's private use area: a brace in a plain
+// scalar ends a mapping in flow style, {store: ${OUT}/act.h5}.
+constexpr std::string_view opening = "\xee\x80\x80", closing = "\xee\x80\x81";
+
+std::string with_variables_marked(std::string const& text) {
+  static std::regex const variable(R"((\$?)\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^}\n]*)?)\})");
+  std::string out;
+  auto rest = text.begin();
+  for (auto it = std::sregex_iterator(text.begin(), text.end(), variable); it != std::sregex_iterator(); ++it) {
+    out.append(rest, text.begin() + it->position());
+    rest = text.begin() + it->position() + it->length();
+    if ((*it)[1].length() > 0)
+      out += it->str();  // $${ stands for ${
+    else
+      out.append(opening).append((*it)[2].str()).append(closing);
+  }
+  return out.append(rest, text.end());
+}
+
+/// Replaces ${NAME} and ${NAME:-default}; $${ stands for ${.
 std::string expanded(std::string const& text, ConfigPlace const& place) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -64,12 +84,13 @@ std::string expanded(std::string const& text, ConfigPlace const& place) {
       out += "${", i += 2;
       continue;
     }
-    std::size_t const end = text.compare(i, 2, "${") == 0 ? text.find('}', i) : std::string::npos;
+    std::size_t const end =
+        text.compare(i, opening.size(), opening) == 0 ? text.find(closing, i) : std::string::npos;
     if (end == std::string::npos) {
       out += text[i];
       continue;
     }
-    std::string name = text.substr(i + 2, end - i - 2), fallback;
+    std::string name = text.substr(i + opening.size(), end - i - opening.size()), fallback;
     bool const has_fallback = name.find(":-") != std::string::npos;
     if (has_fallback) fallback = name.substr(name.find(":-") + 2), name.resize(name.find(":-"));
     char const* value = std::getenv(name.c_str());
@@ -77,13 +98,17 @@ std::string expanded(std::string const& text, ConfigPlace const& place) {
       config_error(place,
                    "the environment variable " + name + " is not set; export it, or write ${" + name + ":-default}");
     out += value != nullptr && (*value != '\0' || !has_fallback) ? value : fallback;
-    i = end;
+    i = end + closing.size() - 1;
   }
   return out;
 }
 
+bool wants_expansion(std::string const& text) {
+  return text.find(opening) != std::string::npos || text.find("$${") != std::string::npos;
+}
+
 void expand_variables(YAML::Node node, ConfigPlace const& place) {
-  if (node.IsScalar() && node.Scalar().find("${") != std::string::npos) {
+  if (node.IsScalar() && wants_expansion(node.Scalar())) {
     std::string const tag = node.Tag();
     node = expanded(node.Scalar(), place);
     if (!tag.empty()) node.SetTag(tag);
@@ -97,7 +122,7 @@ void expand_variables(YAML::Node node, ConfigPlace const& place) {
 
 YAML::Node parse(std::string const& text, std::string const& name) {
   try {
-    return YAML::Load(text);
+    return YAML::Load(with_variables_marked(text));
   } catch (YAML::Exception const& error) {
     std::string where = error.mark.line >= 0 && name != "--set" ? fmt::format("line {}: ", error.mark.line + 1) : "";
     fail(Exit::config, "{}: {}{}", name, where, error.msg);

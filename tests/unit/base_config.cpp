@@ -125,6 +125,8 @@ TEST(Config, VariablesOfTheEnvironment) {
       "# ${STRIATE_TEST_NONE} in a comment\noutput: sub-${STRIATE_TEST_SUBJECT}/x\nmode: ${STRIATE_TEST_NONE:-slow}\n");
   EXPECT_EQ(s.output, "/data/sub-anna/x");
   EXPECT_EQ(s.mode, "slow");
+  // In flow style a plain brace would end the mapping.
+  EXPECT_EQ(read("{output: ${STRIATE_TEST_SUBJECT}/x, mode: ${STRIATE_TEST_NONE:-slow}}\n").output, "/data/anna/x");
   EXPECT_EQ(read("output: $${A}\n").output, "/data/${A}");
   EXPECT_EQ(error_of("output: o-${STRIATE_TEST_NONE}\n"),
             "job.yaml: line 1: output: the environment variable STRIATE_TEST_NONE is not set; export it, or write "
