@@ -5,7 +5,7 @@ import unittest
 import h5py
 import numpy
 
-from flow import World, main, run
+from flow import SOURCE, World, main, run
 
 
 class Pipeline(unittest.TestCase):
@@ -133,6 +133,18 @@ class Pipeline(unittest.TestCase):
                 for word in ("work units", "memory", "estimated time", "#SBATCH"):
                     self.assertIn(word, done.out, f"{command}: {done}")
         self.assertEqual(before, sorted(p for p in w.folder.iterdir()))
+
+    def test_the_reference_is_what_the_program_says(self):
+        for option, file in (("--markdown", "docs/commands.md"), ("--yaml", "configs/reference.yaml")):
+            self.assertEqual((SOURCE / file).read_text(), self.world.do("help", option).out,
+                             f"{file} is out of date: striate help {option} > {file}")
+
+    def test_shipped_configs_are_valid(self):
+        """Every key of them is known: what is refused is that the files they name are not there."""
+        for command in ("extract", "encode", "simulate"):
+            done = run(command, SOURCE / "configs" / f"{command}.yaml", "--dry-run", "--set",
+                       f"output={self.world.folder / 'none'}", env={"SUBJECT": "1"}, cwd=self.world.folder)
+            self.assertEqual(done.code, 66, done)
 
     def test_help_version_info_doctor(self):
         w = self.world
