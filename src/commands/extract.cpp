@@ -16,8 +16,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double captured_bytes_a_batch =
-    64 << 20;  ///< about; what a batch's layers take in memory before they are written
+// What a batch's layers may take in memory before they are written. Below 16 stimuli convolutions are slower and the
+// moments kept for each batch weigh in the store; above, little is gained.
+constexpr std::size_t good_batch = 16;
+constexpr double captured_bytes_wanted = 64 << 20, captured_bytes_allowed = 512 << 20;
 
 class Extract final : public Job {
  public:
@@ -121,7 +123,7 @@ fs::path Extract::weights_file() const {
 
 void Extract::load_network(Context const& context) {
   together(context.comm, [&] {
-    card_ = find_card(config_.network, context.config_file.parent_path());
+    card_ = find_card(config_.network, context.config_file.parent_path(), context.config_file);
     fs::path weights = weights_file();
     if (weights.is_relative()) {
       fs::path const beside = context.config_file.parent_path() / weights;
@@ -152,11 +154,12 @@ void Extract::fix_batch() {
   double const one = captured_bytes() + 4.0 * static_cast<double>(in.channels() * in.height * in.width);
   batch_ = static_cast<std::size_t>(config_.batch.stimuli);
   if (batch_ > 0) return;
+  auto const n = ids_.size();
   batch_ = 64;
-  // Small batches where there are few stimuli, so that there is something to share out.
-  while (batch_ > 1 &&
-         (static_cast<double>(batch_) * one > captured_bytes_a_batch || (batch_ > 4 && batch_ * 64 > ids_.size())))
-    batch_ /= 2;
+  auto const bytes = [&] { return static_cast<double>(batch_) * one; };
+  // Smaller where there are few stimuli, so that there is something to share out.
+  while (batch_ > good_batch && (bytes() > captured_bytes_wanted || batch_ * 64 > n)) batch_ /= 2;
+  while (batch_ > 1 && (bytes() > captured_bytes_allowed || (batch_ > 4 && batch_ * 8 > n))) batch_ /= 2;
 }
 
 /// Of one batch: its pixels (one being computed, two ahead), the network's own memory, and its layers twice (as the

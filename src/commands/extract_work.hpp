@@ -37,7 +37,6 @@ class ExtractWork final : public TileWork {
   std::vector<std::string> const& ids_;
   std::mutex lock_;
   std::map<std::size_t, Result> results_;  ///< by batch; between compute and write
-  bool verified_ = false;                  ///< this rank's first batch was read back
   log::Progress bar_;
 };
 

@@ -34,7 +34,8 @@ std::vector<std::filesystem::path> card_folders(std::filesystem::path const& con
 
 }  // namespace net
 
-Card find_card(std::string const& name, std::filesystem::path const& config_folder) {
+Card find_card(std::string const& name, std::filesystem::path const& config_folder,
+               std::filesystem::path const& config) {
   namespace fs = std::filesystem;
   std::error_code ignored;
   bool const is_path = name.find('/') != std::string::npos || name.ends_with(".yaml") || name.ends_with(".yml");
@@ -46,7 +47,8 @@ Card find_card(std::string const& name, std::filesystem::path const& config_fold
   std::set<std::string> known;
   std::string searched;
   for (auto const& folder : net::card_folders(config_folder)) {
-    if (fs::path const file = folder / (name + ".yaml"); fs::is_regular_file(file, ignored)) return read_card(file);
+    fs::path const file = folder / (name + ".yaml");
+    if (fs::is_regular_file(file, ignored) && !fs::equivalent(file, config, ignored)) return read_card(file);
     if (!fs::is_directory(folder, ignored)) continue;
     searched += (searched.empty() ? "" : ", ") + folder.lexically_normal().string();
     for (auto const& entry : fs::directory_iterator(folder, ignored))

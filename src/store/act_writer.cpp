@@ -1,6 +1,10 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <mutex>
 #include <set>
 
 #include "act_layout.hpp"
@@ -64,6 +68,28 @@ std::vector<std::uint8_t> valid_rows(std::vector<double> const& sums) {
   return valid;
 }
 
+/// Tells the kernel now and then to begin writing to disk, so that a flush finds little left to do. A hint: where it is
+/// not heard, flush does all.
+class Writeback {
+ public:
+  ~Writeback() {
+    if (file_ >= 0) ::close(file_);
+  }
+  void wrote(std::filesystem::path const& path, std::size_t bytes) {
+    constexpr std::size_t step = std::size_t{32} << 20;
+    if ((waiting_ += bytes) < step) return;
+    waiting_ = 0;
+    if (file_ < 0) file_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+#ifdef SYNC_FILE_RANGE_WRITE
+    if (file_ >= 0) (void)::sync_file_range(file_, 0, 0, SYNC_FILE_RANGE_WRITE);
+#endif
+  }
+
+ private:
+  int file_ = -1;
+  std::size_t waiting_ = 0;
+};
+
 }  // namespace
 
 struct ActWriter::Impl {
@@ -78,6 +104,9 @@ struct ActWriter::Impl {
   std::vector<h5::Dataset> layers, batch_mean, batch_m2, unit_mean, unit_m2;
   h5::Dataset ledger, crc, row_sum, row_squares;
   std::vector<std::uint8_t> checked;  ///< (layers): a batch of this rank was read back
+  Writeback writeback;
+  std::mutex lock;
+  std::vector<std::vector<ActBytes>> spare;  ///< by layer: memory of blocks that were written
 
   [[nodiscard]] std::size_t n() const { return spec.stimulus_ids.size(); }
   [[nodiscard]] std::size_t batches() const { return (n() + spec.batch - 1) / spec.batch; }
@@ -87,6 +116,7 @@ struct ActWriter::Impl {
 
   void build(h5::File& f) const;
   void open_datasets();
+  ActBytes bytes_for(std::size_t layer, std::size_t size);
   std::vector<std::byte> read_batch(std::size_t layer, std::size_t batch) const;
   bool verify(std::size_t layer, std::size_t batch) const;
   void panel_moments(std::size_t layer, std::size_t first, std::size_t count, std::vector<double> const& sums);
@@ -149,6 +179,20 @@ void ActWriter::Impl::open_datasets() {
   checked.assign(spec.layers.size(), 0);
 }
 
+ActBytes ActWriter::Impl::bytes_for(std::size_t layer, std::size_t size) {
+  std::lock_guard const held(lock);
+  auto& kept = spare[layer];
+  if (kept.empty() || kept.back().size() < size) return ActBytes(size);
+  ActBytes bytes = std::move(kept.back());
+  kept.pop_back();
+  return bytes;
+}
+
+void ActWriter::recycle(ActBlock&& block) {
+  std::lock_guard const held(impl_->lock);
+  impl_->spare.at(block.layer).push_back(std::move(block.bytes));
+}
+
 ActWriter::ActWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ActWriter::~ActWriter() = default;
 
@@ -160,6 +204,7 @@ std::unique_ptr<ActWriter> ActWriter::open(Comm const& comm, std::filesystem::pa
   for (LayerSpec const& l : spec.layers) impl->layouts.push_back(layout_of(l, spec.stimulus_ids.size(), spec.batch));
   impl->state = find_or_make(comm, path, spec.identity, fresh, [&](h5::File& f) { impl->build(f); });
   impl->done = shared_ledger(comm, path);
+  impl->spare.resize(spec.layers.size());
   if (impl->state != StoreState::complete) impl->open_datasets();
   return std::unique_ptr<ActWriter>(new ActWriter(std::move(impl)));
 }
@@ -175,8 +220,9 @@ ActBlock ActWriter::encode(std::size_t layer, std::size_t batch, float const* va
   std::size_t const rows = impl_->rows(batch), units = l.units, total = rows * units;
   ActBlock block;
   block.layer = layer, block.batch = batch;
-  std::vector<std::uint16_t> halves;
-  std::vector<float> rounded;  // what a reader will see
+  // Kept by the thread: fresh pages are dear.
+  static thread_local std::vector<std::uint16_t> halves;
+  static thread_local std::vector<float> rounded;  // what a reader will see
   auto const* stored = reinterpret_cast<std::byte const*>(values);
   if (l.element == 2) {
     halves.resize(total);
@@ -195,7 +241,7 @@ ActBlock ActWriter::encode(std::size_t layer, std::size_t batch, float const* va
     block.m2.resize(units);
     column_moments(values, rows, units, units, valid_rows(block.row_sum), block.mean.data(), block.m2.data());
   }
-  block.bytes.resize(total * l.element);
+  block.bytes = impl_->bytes_for(layer, total * l.element);
   std::byte* out = block.bytes.data();
   l.each_chunk(rows, [&](std::size_t r0, std::size_t nr, std::size_t c0, std::size_t nc) {
     std::size_t const bytes = nc * l.map * l.element;
@@ -228,6 +274,7 @@ void ActWriter::write_batch(ActBlock const& block) {
     m.batch_mean[block.layer].write({block.batch, 0}, {1, l.units}, f32, block.mean.data());
     m.batch_m2[block.layer].write({block.batch, 0}, {1, l.units}, f32, block.m2.data());
   }
+  m.writeback.wrote(m.path, rows * l.units * l.element);
   if (!m.checked[block.layer]) {  // MPI-IO components with corrupting bugs are in the field
     m.checked[block.layer] = 1;
     if (!m.verify(block.layer, block.batch))

@@ -35,10 +35,23 @@ struct ActSpec {
   nlohmann::ordered_json identity;             ///< what must agree on resume
 };
 
+/// Bytes that are not set to zero first: pages that nobody has touched cost as much as the disk.
+class ActBytes {
+ public:
+  ActBytes() = default;
+  explicit ActBytes(std::size_t size) : data_(new std::byte[size]), size_(size) {}
+  [[nodiscard]] std::byte* data() const { return data_.get(); }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  std::unique_ptr<std::byte[]> data_;
+  std::size_t size_ = 0;
+};
+
 /// A batch of a layer as it will stand in the file; made on any thread.
 struct ActBlock {
   std::size_t layer = 0, batch = 0;
-  std::vector<std::byte> bytes;                ///< values in chunk order
+  ActBytes bytes;                              ///< values in chunk order; at least as many as needed
   std::uint32_t crc = 0;                       ///< CRC32C of the stored values, row by row
   std::vector<double> row_sum, row_sum_squares;  ///< (rows) of the stored values
   std::vector<float> mean, m2;                 ///< (units) over the rows of the batch that are not NaN
@@ -70,6 +83,8 @@ class ActWriter {
   /// Main thread; independent (not collective). `write_batch(layer, batch, values)` = write_batch(encode(…)), and
   /// returns the number of values that overflowed float16.
   void write_batch(ActBlock const& block);
+  /// Keeps the memory of a block that was written for the next of its layer. Any thread.
+  void recycle(ActBlock&& block);
   std::size_t write_batch(std::size_t layer, std::size_t batch, float const* values);
   /// Reads a batch back and compares with its CRC32C. Independent.
   [[nodiscard]] bool verify_batch(std::size_t layer, std::size_t batch) const;
