@@ -1,9 +1,13 @@
 // JPEG through libjpeg-turbo. The decoder's defaults (accurate DCT, smooth chroma upsampling) are PIL's.
 #include <turbojpeg.h>
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <limits>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "formats.hpp"
 
@@ -14,6 +18,7 @@ struct JpegHeader {
   ImageSize size;
   int components = 0;
   std::size_t scan = 0;  ///< offset behind the first start-of-scan marker
+  std::vector<std::pair<std::size_t, std::size_t>> junk;  ///< [begin, end) of bytes between segments, in order
 };
 
 [[noreturn]] void truncated(char const* what) {
@@ -38,8 +43,16 @@ JpegHeader read_header(ByteSource const& bytes) {
     std::array<std::uint8_t, 4> head{};
     std::size_t const got = bytes.read(at, head.data(), head.size());
     if (got < 2) truncated("it ends in its header");
-    if (head[0] != 0xFF) fail(Exit::data, "is damaged: no marker stands at byte {} of its header", at);
     std::uint8_t const marker = head[1];
+    if (head[0] != 0xFF || marker == 0x00) {  // no marker: skipped, as libjpeg and PIL do
+      std::size_t const end = at + (head[0] == 0xFF ? 2 : 1);
+      if (!header.junk.empty() && header.junk.back().second == at)
+        header.junk.back().second = end;
+      else
+        header.junk.emplace_back(at, end);
+      at = end;
+      continue;
+    }
     if (marker == 0xFF) {  // fill byte
       ++at;
       continue;
@@ -89,7 +102,7 @@ JpegHeader checked_header(ByteSource const& bytes) {
   return header;
 }
 
-/// One decoder a thread: making one allocates and fills tables.
+/// One decoder a picture (making one takes no time): kept, it would lend tables of the last picture to one without.
 class TurboDecoder {
  public:
   TurboDecoder() : handle_(tjInitDecompress()) {
@@ -99,24 +112,72 @@ class TurboDecoder {
   TurboDecoder(TurboDecoder const&) = delete;
   TurboDecoder& operator=(TurboDecoder const&) = delete;
 
+  /// Throws on any warning that means guessed pixels.
   void decode(std::uint8_t const* data, std::size_t bytes, JpegHeader const& header, int format, std::uint8_t* out) {
+    // The decoder tells its first warning only. So what it would warn of without harm is cut out, lest it hide another.
+    std::vector<std::uint8_t> clean;
+    if (!header.junk.empty()) {
+      std::size_t from = 0;
+      for (auto const& [begin, end] : header.junk) {
+        clean.insert(clean.end(), data + from, data + begin);
+        from = end;
+      }
+      clean.insert(clean.end(), data + from, data + bytes);
+    }
+    auto attempt = [&] {
+      return clean.empty() ? run(data, bytes, header.size, format, out)
+                           : run(clean.data(), clean.size(), header.size, format, out);
+    };
+    if (attempt() || harmless(said())) return;
+    if (std::size_t const padding = extraneous(said()); padding > 0) {
+      if (clean.empty()) clean.assign(data, data + bytes);
+      if (cut_padding(clean, bytes - header.scan, padding) && (attempt() || harmless(said()))) return;
+    }
+    fail(Exit::data, "is damaged ({}); copy or download it again", said());
+  }
+
+ private:
+  /// Did all go without a warning? Throws where there is no picture.
+  bool run(std::uint8_t const* data, std::size_t bytes, ImageSize size, int format, std::uint8_t* out) {
     int flags = TJFLAG_ACCURATEDCT;
 #ifdef TJFLAG_LIMITSCANS
     flags |= TJFLAG_LIMITSCANS;  // thousands of empty progressive scans would take hours
 #endif
-    int const status = tjDecompress2(handle_, data, bytes, out, static_cast<int>(header.size.width), 0,
-                                     static_cast<int>(header.size.height), format, flags);
-    if (status == 0) return;
-    std::string_view const said = tjGetErrorStr2(handle_);
-    if (tjGetErrorCode(handle_) == TJERR_WARNING && harmless(said)) return;
-    fail(Exit::data, "is damaged ({}); copy or download it again", said);
+    int const status = tjDecompress2(handle_, data, bytes, out, static_cast<int>(size.width), 0,
+                                     static_cast<int>(size.height), format, flags);
+    if (status != 0 && tjGetErrorCode(handle_) != TJERR_WARNING)
+      fail(Exit::data, "is damaged ({}); copy or download it again", said());
+    return status == 0;
   }
 
- private:
+  std::string_view said() const { return tjGetErrorStr2(handle_); }
+
   /// Oddities of encoders, not of data. All other warnings mean that the decoder guessed pixels.
   static bool harmless(std::string_view said) {
     return said.starts_with("Warning: unknown JFIF") || said.starts_with("Unknown Adobe color transform") ||
            said.starts_with("Invalid SOS parameters for sequential JPEG");
+  }
+
+  /// How many bytes stood between the scan and the end of the image, if that was the warning.
+  static std::size_t extraneous(std::string_view said) {
+    constexpr std::string_view before = "Corrupt JPEG data: ", after = " extraneous bytes before marker 0xd9";
+    if (!said.starts_with(before) || !said.ends_with(after)) return 0;
+    std::size_t count = 0;
+    std::from_chars(said.data() + before.size(), said.data() + said.size(), count);
+    return count;
+  }
+
+  /// Cuts `count` equal bytes out before the end-of-image marker, which some writers pad with. Bytes that differ are what
+  /// a damaged scan leaves over: false. `tail`: bytes from the first scan on.
+  static bool cut_padding(std::vector<std::uint8_t>& bytes, std::size_t tail, std::size_t count) {
+    constexpr std::array<std::uint8_t, 2> marker{0xFF, 0xD9};
+    auto const scan = bytes.end() - static_cast<std::ptrdiff_t>(tail);
+    auto const end = std::search(scan, bytes.end(), marker.begin(), marker.end());
+    if (end == bytes.end() || static_cast<std::size_t>(end - scan) < count) return false;
+    auto const begin = end - static_cast<std::ptrdiff_t>(count);
+    if (std::any_of(begin, end, [&](auto byte) { return byte != *begin; })) return false;
+    bytes.erase(begin, end);
+    return true;
   }
 
   tjhandle handle_;
@@ -143,7 +204,7 @@ ImageSize jpeg_probe(ByteSource const& bytes) { return checked_header(bytes).siz
 
 void jpeg_decode(std::uint8_t const* data, std::size_t bytes, Image& into) {
   JpegHeader const header = checked_header(MemoryBytes(data, bytes));
-  thread_local TurboDecoder decoder;
+  TurboDecoder decoder;
   set_size(into, header.size);
   if (header.components != 4) {
     decoder.decode(data, bytes, header, TJPF_RGB, into.rgb.data());

@@ -106,6 +106,15 @@ golden("trailing_long.jpg", jpeg(rgb) + bytes(5000))
 plain = jpeg(rgb)
 golden("jfif_9.jpg", plain[:11] + b"\x09" + plain[12:])  # an unknown JFIF revision: libjpeg warns, nothing is wrong
 golden("fill_bytes.jpg", plain[:2] + b"\xff\xff" + plain[2:])
+# Of these PIL finds the clean file's pixels, though libjpeg warns.
+clean = np.asarray(Image.open(io.BytesIO(plain)))
+tables = plain.index(b"\xff\xdb")
+for name, odd in {
+    "padded_end.jpg": plain[:-2] + bytes(40) + plain[-2:],
+    "junk_in_header.jpg": plain[:tables] + b"lost \xff\0 and found" + plain[tables:-2] + b"\x20" * 30 + plain[-2:],
+}.items():
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(odd))), clean), name
+    golden(name, odd, clean)
 
 
 def turbo(sampling, environment=None):

@@ -140,8 +140,16 @@ TEST(StimuliImages, DamagedInside) {
   longer.insert(jpeg.size() - 2, "something that no block asks for");
   EXPECT_NE(bad(longer).find("is damaged (Corrupt JPEG data: "), std::string::npos) << bad(longer);
   std::string lost = jpeg;
-  lost[lost.find("\xFF\xC4")] = 0;
-  EXPECT_NE(bad(lost).find("is damaged: no marker stands at byte "), std::string::npos) << bad(lost);
+  lost[lost.find("\xFF\xDB")] = 0;
+  EXPECT_NE(bad(lost).find("is damaged (Quantization table 0x00 was not defined)"), std::string::npos) << bad(lost);
+  // What is harmless hides no damage: junk in the header none of the scan, padding no intervals that are missing.
+  std::string both = shortened;
+  both.insert(both.find("\xFF\xDB"), "junk");
+  EXPECT_EQ(bad(both), bad(shortened));
+  std::string intervals = bytes_of(picture("restart.jpg"));
+  std::size_t const second = intervals.find("\xFF\xD1");
+  intervals.replace(second, intervals.size() - 2 - second, std::string(50, '\0'));
+  EXPECT_NE(bad(intervals).find("is damaged (Corrupt JPEG data: "), std::string::npos) << bad(intervals);
   EXPECT_EQ(bad("\xFF\xD8\xFF\xD9"), "is damaged: it holds a header but no picture");
 
   std::string png = bytes_of(picture("filters.png"));
