@@ -17,7 +17,7 @@ namespace {
 struct JpegHeader {
   ImageSize size;
   int components = 0;
-  std::size_t scan = 0;  ///< offset behind the first start-of-scan marker
+  std::size_t scan = 0;                                   ///< offset behind the first start-of-scan marker
   std::vector<std::pair<std::size_t, std::size_t>> junk;  ///< [begin, end) of bytes between segments, in order
 };
 
@@ -167,8 +167,8 @@ class TurboDecoder {
     return count;
   }
 
-  /// Cuts `count` equal bytes out before the end-of-image marker, which some writers pad with. Bytes that differ are what
-  /// a damaged scan leaves over: false. `tail`: bytes from the first scan on.
+  /// Cuts `count` equal bytes out before the end-of-image marker, which some writers pad with. Bytes that differ are
+  /// what a damaged scan leaves over: false. `tail`: bytes from the first scan on.
   static bool cut_padding(std::vector<std::uint8_t>& bytes, std::size_t tail, std::size_t count) {
     constexpr std::array<std::uint8_t, 2> marker{0xFF, 0xD9};
     auto const scan = bytes.end() - static_cast<std::ptrdiff_t>(tail);
