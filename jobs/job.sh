@@ -4,8 +4,10 @@
 
 load_site() {
   STRIATE_SITE=${STRIATE_SITE:-$STRIATE_HOME/jobs/site.env}
+  set +u # what sites write, here and in their modules, may name variables that nobody has set
   # shellcheck source=/dev/null
   if [ -f "$STRIATE_SITE" ]; then source "$STRIATE_SITE"; fi
+  set -u
   STRIATE=${STRIATE:-$STRIATE_HOME/build/striate}
   LAUNCH=${LAUNCH:-srun --mpi=pmix --kill-on-bad-exit=1 --cpu-bind=cores}
   MAX_REQUEUES=${MAX_REQUEUES:-20}
@@ -17,6 +19,28 @@ pick_subject() {
   SUBJECT=$(sed -n "${SLURM_ARRAY_TASK_ID}p" "$SUBJECTS")
   [ -n "$SUBJECT" ] || { echo "job.sh: $SUBJECTS has no line $SLURM_ARRAY_TASK_ID"; exit 66; }
   export SUBJECT
+}
+
+# Batch shells are no login shells and may lack the module function.
+find_module() {
+  local file
+  for file in "$MODULE_INITS"/{modules,lmod,z00_lmod,z01_lmod}.sh "${LMOD_PKG:-}/init/bash" "${MODULESHOME:-}/init/bash"; do
+    if type module >/dev/null 2>&1; then return; fi
+    # shellcheck source=/dev/null  # may end in a failed test of its own
+    if [ -f "$file" ]; then source "$file" || true; fi
+  done
+  type module >/dev/null 2>&1
+}
+
+load_modules() {
+  [ -n "${MODULES:-}" ] || return 0
+  MODULE_INITS=${MODULE_INITS:-/etc/profile.d} # elsewhere in tests only
+  set +u
+  find_module || { echo "job.sh: MODULES is set, but there is no \`module\` here: source what defines it in $STRIATE_SITE"; exit 78; }
+  module purge
+  # shellcheck disable=SC2086  # a list of module names
+  module load $MODULES || { echo "job.sh: \`module load $MODULES\` failed; see MODULES in $STRIATE_SITE"; exit 78; }
+  set -u
 }
 
 # Units of work on disk; 0 where nothing has begun.
@@ -32,13 +56,7 @@ run_job() {
   local -a launch
   load_site
   pick_subject
-  if [ -n "${MODULES:-}" ]; then
-    # shellcheck source=/dev/null  # batch shells are no login shells and may lack the module function
-    type module >/dev/null 2>&1 || source /etc/profile.d/modules.sh
-    module purge
-    # shellcheck disable=SC2086  # a list of module names
-    module load $MODULES
-  fi
+  load_modules
 
   # Since SLURM 22.05 srun does not inherit --cpus-per-task from sbatch: without this every rank gets one core.
   if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK; fi

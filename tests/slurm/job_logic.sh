@@ -72,6 +72,21 @@ check "requeues used up" "$(cat "$CASE/scontrol")/$code" "/75"
 attempt COUNT_AFTER=5 STATE_AFTER=75 JOB_EXIT=75 QUEUE_STATE=COMPLETING
 check "being cancelled: not requeued" "$(cat "$CASE/scontrol")/$code" "/75"
 
+# Modules: the function may have to be found, and neither it nor site.env must mind unset variables.
+mkdir "$work/inits" "$work/lmod" "$work/lmod/init"
+no_modules=(env -u LMOD_PKG -u MODULESHOME -u LMOD_CMD -u 'BASH_FUNC_module%%')
+attempt "${no_modules[@]}" MODULE_INITS="$work/inits" MODULES="gcc mpi" COUNT_AFTER=9 STATE_AFTER=0 JOB_EXIT=0
+check "no module function: said, not started" "$code/$(grep -c 'there is no `module` here' "$CASE/log")/$([ ! -e "$CASE/ran" ] || echo ran)" "78/1/"
+echo 'module() { echo "$@ $NOBODY_SET_THIS" >>"$CASE/modules"; [ "$2" != wrong ]; }; [ -n "$NOR_THIS" ]' >"$work/lmod/init/bash"
+attempt "${no_modules[@]}" LMOD_PKG="$work/lmod" MODULE_INITS="$work/inits" MODULES="gcc mpi" COUNT_AFTER=9 STATE_AFTER=0 JOB_EXIT=0
+check "modules by LMOD_PKG" "$code/$(tr '\n' '|' <"$CASE/modules")" "0/purge |load gcc mpi |"
+cp "$work/lmod/init/bash" "$work/inits/z00_lmod.sh"
+echo ': $NOBODY_SET_THIS' >>"$work/site.env"
+attempt "${no_modules[@]}" MODULE_INITS="$work/inits" MODULES=gcc COUNT_AFTER=9 STATE_AFTER=0 JOB_EXIT=0
+check "modules by a file of /etc/profile.d" "$code/$(tr '\n' '|' <"$CASE/modules")" "0/purge |load gcc |"
+attempt "${no_modules[@]}" MODULE_INITS="$work/inits" MODULES=wrong COUNT_AFTER=9 STATE_AFTER=0 JOB_EXIT=0
+check "a module that fails to load: said, not started" "$code/$(grep -c 'module load wrong. failed' "$CASE/log")" "78/1"
+
 # The signal to the batch shell (mpirun sites) reaches the program.
 CASE=$(mktemp -d "$work/case.XXXX"); export CASE
 echo 0 >"$CASE/count"; echo 75 >"$CASE/state"; : >"$CASE/scontrol"
