@@ -89,7 +89,8 @@ run_job() {
   "$STRIATE" status "$@" || state=$?
   case $state in
     0) echo "$(date -u +%FT%TZ) $command: complete"; exit 0 ;;
-    75) ;;
+    75) # Trying again would only repeat these errors, whether or not a full disk let the program note them.
+      case $code in 6[4-9] | 7[0-4] | 78) exit "$code" ;; esac ;;
     76) # the last attempt ended in an error: trying again would only repeat it
       ((code != 0)) || code=76
       exit "$code" ;;

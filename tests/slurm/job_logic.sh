@@ -67,6 +67,10 @@ attempt COUNT_AFTER=0 STATE_AFTER=75 JOB_EXIT=71
 check "no progress after an error: its code" "$(cat "$CASE/scontrol")/$code" "/71"
 attempt COUNT_AFTER=5 STATE_AFTER=76 JOB_EXIT=65
 check "an error: not requeued, its code" "$(cat "$CASE/scontrol")/$code" "/65"
+attempt COUNT_AFTER=5 STATE_AFTER=75 JOB_EXIT=74
+check "an error that could not be noted: not requeued, its code" "$(cat "$CASE/scontrol")/$code" "/74"
+attempt COUNT_AFTER=5 STATE_AFTER=0 JOB_EXIT=74
+check "an error after all was done: complete" "$(cat "$CASE/scontrol")/$code" "/0"
 attempt COUNT_AFTER=5 STATE_AFTER=75 JOB_EXIT=75 SLURM_RESTART_COUNT=2
 check "requeues used up" "$(cat "$CASE/scontrol")/$code" "/75"
 attempt COUNT_AFTER=5 STATE_AFTER=75 JOB_EXIT=75 QUEUE_STATE=COMPLETING
