@@ -14,6 +14,7 @@ python=/usr/bin/python3 # Debian's, which has the packages that setup.sh install
 say() { printf '\n=== %s\n' "$*"; }
 
 [ -f "$real/brain/cowley_v4/responses_avg_201025.npy" ] && [ -f "$real/models/squeezenet1_0_imagenet.ts.pt" ] || real=
+if [ -n "$real" ]; then real=$(cd "$real" && pwd); fi # the parts below run in folders of their own
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 need=3

@@ -3,6 +3,7 @@
 #   usage: ./tests/run.sh [--slow] [CTEST OPTION]...      --slow adds the tests labelled slow; -R NAME picks some
 # STRIATE_DATA names the folder of real data (default: shared/data beside the checkout); tests that need it skip without.
 set -uo pipefail
+if [ -d "${STRIATE_DATA:-}" ]; then STRIATE_DATA=$(cd "$STRIATE_DATA" && pwd); export STRIATE_DATA; fi # seen from here
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 started=$SECONDS
 labels=(-LE slow)
