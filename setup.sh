@@ -85,6 +85,20 @@ parallel_hdf5() {
 #error serial
 #endif'
 }
+blas_and_lapack() { # does one of the usual pairs link, from where the loaded modules keep their libraries?
+  local folder folders=${LIBRARY_PATH:-}:${LD_LIBRARY_PATH:-}:${MKLROOT:+$MKLROOT/lib:$MKLROOT/lib/intel64} names out
+  local -a where=()
+  for folder in ${CMAKE_PREFIX_PATH:+${CMAKE_PREFIX_PATH//[:;]/ }}; do folders+=:$folder/lib:$folder/lib64; done
+  for folder in ${folders//:/ }; do where+=("-L$folder" "-Wl,-rpath-link,$folder"); done
+  out=$(mktemp)
+  for names in '' -lopenblas -lflexiblas -lmkl_rt '-llapack -lblas' '-llapack -lblis'; do # none: Cray's compilers link theirs
+    # shellcheck disable=SC2086  # one option or two
+    if echo 'extern "C" { void dpotrf_(); void sgemm_(); } int main() { dpotrf_(); sgemm_(); }' |
+      "${CXX:-c++}" -x c++ - -o "$out" "${where[@]}" $names; then rm -f "$out"; return 0; fi
+  done
+  rm -f "$out"
+  return 1
+}
 check_by_hand() {
   echo "setup: no apt or no root here; checking what is loaded:"
   check "a C++20 compiler" "load GCC 11 or newer (or Clang 14), e.g. module load gcc/12" compiles "${CXX:-c++}" '#include <span>
@@ -92,6 +106,10 @@ check_by_hand() {
 int main() {}'
   check "CMake >= 3.20" "module load cmake" bash -c "v=\$(cmake --version | sed -n '1s/[^0-9]*//p') && [ \"\$(printf '3.20\\n%s\\n' \"\$v\" | sort -V | head -n1)\" = 3.20 ]"
   check "Ninja" "module load ninja" command -v ninja
+  check "pkg-config" "module load pkgconf (or pkg-config)" command -v pkg-config
+  check "pkg-config's libturbojpeg" "module load libjpeg-turbo, or add the folder of its libturbojpeg.pc to PKG_CONFIG_PATH" \
+    pkg-config --exists libturbojpeg
+  check "BLAS and LAPACK" "module load openblas (or flexiblas, or MKL with -- -DBLA_VENDOR=Intel10_64lp)" blas_and_lapack
   check "MPI (mpicxx, mpiexec)" "module load openmpi (or MPICH, Intel MPI)" command -v mpicxx
   check "parallel HDF5" "module load hdf5-mpi, or set HDF5_ROOT to a build with MPI; a serial one is refused" parallel_hdf5
   check "LibTorch" "unpack libtorch-cxx11-abi-shared-with-deps (pytorch.org) and export CMAKE_PREFIX_PATH=/path/to/libtorch" torch_found
