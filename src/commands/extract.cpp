@@ -123,7 +123,7 @@ fs::path Extract::weights_file() const {
 
 void Extract::load_network(Context const& context) {
   together(context.comm, [&] {
-    card_ = find_card(config_.network, context.config_file.parent_path(), context.config_file);
+    card_ = find_card(config_.network, context.config_file.parent_path());
     fs::path weights = weights_file();
     if (weights.is_relative()) {
       fs::path const beside = context.config_file.parent_path() / weights;

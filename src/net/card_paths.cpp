@@ -1,5 +1,7 @@
 #include "card_paths.hpp"
 
+#include <yaml-cpp/yaml.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <set>
@@ -34,8 +36,22 @@ std::vector<std::filesystem::path> card_folders(std::filesystem::path const& con
 
 }  // namespace net
 
-Card find_card(std::string const& name, std::filesystem::path const& config_folder,
-               std::filesystem::path const& config) {
+namespace {
+
+/// Beside a config named after its network lie other configs: a card says something of a network, and asks for nothing.
+bool looks_like_card(std::filesystem::path const& file) {
+  try {
+    YAML::Node const top = YAML::LoadFile(file.string());
+    if (!top.IsMap() || top["stimuli"] || top["output"]) return false;
+    return top["layers"] || top["preprocessing"] || top["input"];
+  } catch (YAML::Exception const&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+Card find_card(std::string const& name, std::filesystem::path const& config_folder) {
   namespace fs = std::filesystem;
   std::error_code ignored;
   bool const is_path = name.find('/') != std::string::npos || name.ends_with(".yaml") || name.ends_with(".yml");
@@ -46,9 +62,11 @@ Card find_card(std::string const& name, std::filesystem::path const& config_fold
   }
   std::set<std::string> known;
   std::string searched;
-  for (auto const& folder : net::card_folders(config_folder)) {
+  auto const folders = net::card_folders(config_folder);
+  for (auto const& folder : folders) {
     fs::path const file = folder / (name + ".yaml");
-    if (fs::is_regular_file(file, ignored) && !fs::equivalent(file, config, ignored)) return read_card(file);
+    bool const beside = fs::equivalent(folder, folders.front(), ignored);
+    if (fs::is_regular_file(file, ignored) && (!beside || looks_like_card(file))) return read_card(file);
     if (!fs::is_directory(folder, ignored)) continue;
     searched += (searched.empty() ? "" : ", ") + folder.lexically_normal().string();
     for (auto const& entry : fs::directory_iterator(folder, ignored))

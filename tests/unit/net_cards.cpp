@@ -111,7 +111,7 @@ TEST(Cards, Preprocessing) {
 
 TEST(Cards, AreFoundBesideTheConfigAndInStriateCards) {
   TempDir const beside, elsewhere;
-  write_file(beside / "alexnet.yaml", "name: alexnet\nsource: mine\n");
+  write_file(beside / "alexnet.yaml", "name: alexnet\nsource: mine\nlayers: {conv1: features.0}\n");
   write_file(elsewhere / "special.yaml", "source: elsewhere\n");
   EXPECT_EQ(find_card("alexnet", beside.path()).source, "mine");
   EXPECT_EQ(find_card("alexnet.yaml", beside.path()).source, "mine");
@@ -121,6 +121,18 @@ TEST(Cards, AreFoundBesideTheConfigAndInStriateCards) {
   unsetenv("STRIATE_CARDS");
   expect_error([&] { (void)find_card("special", beside.path()); }, Exit::no_input,
                "searched: " + beside.path().string());
+}
+
+TEST(Cards, AConfigOfTheNetworksNameIsNoCard) {
+  TempDir const beside;
+  for (auto const* text :
+       {"stimuli: a.stim.csv\nnetwork: alexnet\nlayers: [conv1]\noutput: act.h5\n", "layers: [conv1]\noutput: act.h5\n",
+        "features: {store: act.h5}\n", "- a\n", "{a: [b\n", ""}) {
+    write_file(beside / "alexnet.yaml", text);
+    EXPECT_NE(find_card("alexnet", beside.path()).file.parent_path(), beside.path()) << text;
+  }
+  write_file(beside / "alexnet.yaml", "input: {size: [64, 64]}\n");
+  EXPECT_EQ(find_card("alexnet", beside.path()).file, beside / "alexnet.yaml");
 }
 
 TEST(Cards, Errors) {

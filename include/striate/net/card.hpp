@@ -19,12 +19,11 @@ struct Card {
   std::vector<std::pair<std::string, std::vector<std::string>>> presets;
 };
 
-/// `name`: a path to a card (ends in .yaml or holds a '/'), or a name looked for beside the config, in STRIATE_CARDS
-/// (colon-separated folders), in the installed and in the source configs/networks/. Throws Error(Exit::no_input) naming
-/// the nearest card and the folders searched; Error(Exit::config) with file and line for what is wrong in it. `config`:
-/// the file that asks, which is no card though it may be named like one.
-[[nodiscard]] Card find_card(std::string const& name, std::filesystem::path const& config_folder,
-                             std::filesystem::path const& config = {});
+/// `name`: a path to a card (ends in .yaml or holds a '/'), or a name looked for beside the config (where a file that
+/// does not look like a card is passed over), in STRIATE_CARDS (colon-separated folders), in the installed and in the
+/// source configs/networks/. Throws Error(Exit::no_input) naming the nearest card and the folders searched;
+/// Error(Exit::config) with file and line for what is wrong in it.
+[[nodiscard]] Card find_card(std::string const& name, std::filesystem::path const& config_folder);
 [[nodiscard]] Card read_card(std::filesystem::path const& file);
 
 /// A layer to capture: the name it is stored under (as asked for) and its module path. A path may end in `#k` (the k-th
