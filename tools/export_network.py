@@ -84,18 +84,18 @@ def make_torchvision(args):
         import difflib
         near = difflib.get_close_matches(args.name, names, 1)
         fail(f"torchvision has no network {args.name}" + (f"; did you mean {near[0]}?" if near else "; see --list"))
-    extra = {}
-    if args.name in TRANSFORM_INPUT:
-        extra["init_weights"] = True
-        pretrained = args.weights != "none" or args.state_dict
-        extra["transform_input"] = args.transform_input == "yes" or (args.transform_input == "auto" and bool(pretrained))
     if args.weights == "none" or os.path.exists(args.weights):
-        return getattr(models, args.name)(weights=None, **extra)
-    weights = enum_weights(args.name, args.weights)
-    if weights is None:
-        fail(f"--weights {args.weights}: no such file, and torchvision's {args.name} has no weights of that name")
-    extra.pop("init_weights", None)
-    return getattr(models, args.name)(weights=weights, **extra)
+        extra = {"init_weights": True} if args.name in TRANSFORM_INPUT else {}
+        module = getattr(models, args.name)(weights=None, **extra)
+    else:
+        weights = enum_weights(args.name, args.weights)
+        if weights is None:
+            fail(f"--weights {args.weights}: no such file, and torchvision's {args.name} has no weights of that name")
+        module = getattr(models, args.name)(weights=weights)
+    if args.name in TRANSFORM_INPUT:  # set afterwards: makers of weights may insist on a value of their own
+        pretrained = args.weights != "none" or args.state_dict
+        module.transform_input = args.transform_input == "yes" or (args.transform_input == "auto" and bool(pretrained))
+    return module
 
 
 def make_module(args):
