@@ -1,6 +1,7 @@
 #include "striate/stats/folds.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <map>
@@ -122,6 +123,125 @@ std::map<std::string, std::size_t> index_of(std::vector<std::string> const& name
   return index;
 }
 
+/// numpy.argsort of counts with its default kind: introsort, which leaves equal counts in an order of its own. A port of
+/// numpy 1.24's aquicksort_ and aheapsort_ (numpy/core/src/npysort/{quicksort,heapsort}.cpp).
+class Argsort {
+ public:
+  static std::vector<std::size_t> of(std::vector<std::size_t> const& count) {
+    Argsort sort(count);
+    sort.run();
+    return std::move(sort.order_);
+  }
+
+ private:
+  using At = std::ptrdiff_t;
+  struct Part {
+    At first, last;
+    int depth;
+  };
+
+  explicit Argsort(std::vector<std::size_t> const& count) : count_(count), order_(count.size()) {
+    std::iota(order_.begin(), order_.end(), std::size_t{0});
+  }
+  std::size_t& at(At i) { return order_[static_cast<std::size_t>(i)]; }
+  std::size_t value(At i) { return count_[at(i)]; }
+  void swap(At i, At j) { std::swap(at(i), at(j)); }
+
+  void run() {
+    constexpr At small = 15;  // 16 elements or fewer are inserted
+    auto const n = static_cast<At>(order_.size());
+    std::vector<Part> stack{{0, n - 1, 2 * (static_cast<int>(std::bit_width(order_.size())) - 1)}};
+    while (!stack.empty()) {
+      auto [first, last, depth] = stack.back();
+      stack.pop_back();
+      if (depth < 0) {
+        heapsort(first, last - first + 1);
+        continue;
+      }
+      while (last - first > small) {
+        At const cut = partition(first, last);
+        --depth;
+        if (cut - first < last - cut) {  // the longer part waits
+          stack.push_back({cut + 1, last, depth});
+          last = cut - 1;
+        } else {
+          stack.push_back({first, cut - 1, depth});
+          first = cut + 1;
+        }
+      }
+      insertion(first, last);
+    }
+  }
+
+  At partition(At first, At last) {  // about the median of three
+    At const middle = first + ((last - first) >> 1);
+    if (value(middle) < value(first)) {
+      swap(middle, first);
+    }
+    if (value(last) < value(middle)) {
+      swap(last, middle);
+    }
+    if (value(middle) < value(first)) {
+      swap(middle, first);
+    }
+    std::size_t const pivot = value(middle);
+    At i = first, j = last - 1;
+    swap(middle, j);
+    while (true) {
+      while (value(++i) < pivot) {
+      }
+      while (pivot < value(--j)) {
+      }
+      if (i >= j) {
+        break;
+      }
+      swap(i, j);
+    }
+    swap(i, last - 1);
+    return i;
+  }
+
+  void insertion(At first, At last) {
+    for (At i = first + 1; i <= last; ++i) {
+      std::size_t const mine = at(i);
+      At j = i;
+      for (; j > first && count_[mine] < value(j - 1); --j) {
+        at(j) = at(j - 1);
+      }
+      at(j) = mine;
+    }
+  }
+
+  void heapsort(At first, At n) {
+    auto sift = [&](At i, std::size_t mine) {  // nodes count from 1
+      for (At j = 2 * i; j <= n;) {
+        if (j < n && value(first + j - 1) < value(first + j)) {
+          ++j;
+        }
+        if (!(count_[mine] < value(first + j - 1))) {
+          break;
+        }
+        at(first + i - 1) = at(first + j - 1);
+        i = j;
+        j *= 2;
+      }
+      at(first + i - 1) = mine;
+    };
+    for (At l = n / 2; l > 0; --l) {
+      sift(l, at(first + l - 1));
+    }
+    while (n > 1) {
+      std::size_t const mine = at(first + n - 1);
+      at(first + n - 1) = at(first);
+      --n;
+      sift(1, mine);
+    }
+  }
+
+  std::vector<std::size_t> const& count_;
+  std::vector<std::size_t> order_;
+};
+
 }  // namespace
 
 std::vector<std::uint32_t> number_labels(std::span<std::string const> labels) {
@@ -168,10 +288,8 @@ std::vector<Split> group_kfold(std::span<std::string const> group, std::size_t k
   for (auto const& l : group) {
     ++size[index.at(l)];
   }
-  std::vector<std::size_t> order(names.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  // scikit-learn 1.2 takes numpy.argsort(size)[::-1]: the largest first. Among equal sizes the later group comes first.
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return size[a] < size[b]; });
+  // scikit-learn takes numpy.argsort(size)[::-1]: the largest first, and equal sizes as numpy happens to leave them.
+  auto order = Argsort::of(size);
   std::reverse(order.begin(), order.end());
   std::vector<std::size_t> load(k, 0);
   std::vector<int> fold_of(names.size());

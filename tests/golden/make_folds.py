@@ -19,7 +19,7 @@ for n, k in ((10, 5), (11, 3), (23, 7), (5, 5), (100, 8)):
     x = np.zeros((n, 1))
     add('kfold', k, np.arange(n), KFold(k).split(x))
 for n, g, k in ((30, 7, 3), (41, 9, 4), (60, 12, 5)):
-    sizes = r.permutation(np.arange(1, g + 1))        # distinct sizes: numpy's argsort of ties is not defined
+    sizes = r.permutation(np.arange(1, g + 1))                # distinct sizes
     label = r.permutation(np.repeat(np.arange(g) * 3, sizes))
     x = np.zeros((len(label), 1))
     add('group', k, label, GroupKFold(k).split(x, groups=label))
@@ -29,5 +29,17 @@ for n, c, k in ((20, 2, 4), (37, 3, 5), (50, 5, 3)):
     add('stratified', k, label, StratifiedKFold(k).split(np.zeros((n, 1)), label))
 fold = np.array([0, 0, -1, 2, 2, 5, 5, 0, -1, 2])
 add('predefined', 3, fold, PredefinedSplit(fold).split())
+# Ties fall as numpy 1.24's argsort leaves them: beyond 16 groups its introsort does not keep their order.
+for g in (16, 17, 20, 100):
+    label = np.tile(np.arange(g), 3 if g < 100 else 2)
+    add('group', 5, label, GroupKFold(5).split(label, groups=label))
+for g, most, k in ((18, 3, 4), (40, 4, 5), (90, 3, 7), (300, 3, 10)):
+    label = r.permutation(np.repeat(np.arange(g), r.integers(1, most + 1, g)))
+    add('group', k, label, GroupKFold(k).split(label, groups=label))
+# Sizes that lead the median of three astray (McIlroy 1999), so that numpy falls back to heapsort.
+up = np.arange(1, 17)
+size = np.concatenate([np.stack([up, np.where(up % 2, up // 2 + 17, 25)], 1).ravel()[:-1], np.arange(1, 26), np.full(8, 25)])
+label = np.repeat(np.arange(64), size)
+add('group', 7, label, GroupKFold(7).split(label, groups=label))
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'folds.txt'), 'w') as f:
     f.write('\n'.join(out) + '\n')
