@@ -50,6 +50,10 @@ HalfSplits half_splits(std::span<std::uint32_t const> stimulus, std::uint64_t se
   bool const pairs = std::all_of(rows.begin(), rows.end(), [](auto const& r) { return r.size() == 2; });
   HalfSplits out;
   out.stimuli = rows.size();
+  for (auto const& r : rows) {
+    out.longer += static_cast<double>(r.size()) / static_cast<double>(r.size() / 2);
+  }
+  out.longer /= static_cast<double>(rows.size());
   std::size_t const splits = pairs ? 1 : count;
   for (std::size_t s = 0; s < splits; ++s) {
     out.a.emplace_back();
@@ -81,7 +85,7 @@ void split_half_reliability(HalfSplits const& splits, MatrixView<float const> Y,
       }
       double const vary = m.ff - m.f * m.f / m.n;
       double const r = vary > 0 ? score(Score::pearson, m) : nan;
-      sum += 2 * r / (1 + r);
+      sum += splits.longer * r / (1 + (splits.longer - 1) * r);  // Spearman-Brown
     }
     out[t] = std::isfinite(sum) ? sum / static_cast<double>(splits.a.size()) : nan;
   }

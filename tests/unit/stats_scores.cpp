@@ -73,14 +73,15 @@ std::vector<float> repeated(std::size_t n, std::size_t r, double v, std::vector<
 }
 
 TEST(NoiseCeiling, SplitHalfEstimatesTheReliabilityOfTheMean) {
-  for (std::size_t r : {2UL, 4UL}) {
+  for (std::size_t r : {2UL, 3UL, 4UL, 5UL}) {
     std::vector<std::uint32_t> stimulus;
     auto y = repeated(4000, r, 2.0, stimulus);
     auto const splits = half_splits(stimulus, 5, 20);
     EXPECT_EQ(splits.a.size(), r == 2 ? 1U : 20U);
+    EXPECT_DOUBLE_EQ(splits.longer, r == 3 ? 3 : r == 5 ? 2.5 : 2);
     double reliability = 0, snr = 0;
     split_half_reliability(splits, {y.data(), y.size(), 1}, {&reliability, 1});
-    EXPECT_NEAR(reliability, 1 / (1 + 2.0 / static_cast<double>(r)), 0.06);
+    EXPECT_NEAR(reliability, 1 / (1 + 2.0 / static_cast<double>(r)), 0.03) << r;
     ncsnr(stimulus, {y.data(), y.size(), 1}, {&snr, 1});
     EXPECT_NEAR(snr, std::sqrt(1.0 / 2), 0.06);
   }
@@ -90,6 +91,7 @@ TEST(NoiseCeiling, HalvesAreDisjointAndRepeatable) {
   std::vector<std::uint32_t> const stimulus{0, 0, 0, 0, 0, 1, 1, 2, 2, 2, 3, 4, 4};
   auto const a = half_splits(stimulus, 1, 7), b = half_splits(stimulus, 1, 7), c = half_splits(stimulus, 2, 7);
   EXPECT_EQ(a.stimuli, 4U);
+  EXPECT_DOUBLE_EQ(a.longer, (2.5 + 2 + 3 + 2) / 4);
   EXPECT_EQ(a.a, b.a);
   EXPECT_NE(a.a, c.a);
   for (std::size_t s = 0; s < 7; ++s) {

@@ -13,6 +13,7 @@ namespace striate {
 /// to each side; odd ones are left out. Made once, applied to every tile of targets.
 struct HalfSplits {
   std::size_t stimuli = 0;                                    ///< that have two repeats or more
+  double longer = 0;  ///< repeats of a stimulus over those in a half, mean over stimuli: 2, or 3 for three repeats
   std::vector<std::vector<std::vector<std::uint32_t>>> a, b;  ///< [split][stimulus] → rows
 };
 
@@ -22,8 +23,8 @@ struct HalfSplits {
 [[nodiscard]] HalfSplits half_splits(std::span<std::uint32_t const> stimulus, std::uint64_t seed,
                                      std::size_t count = 100);
 
-/// Per target: Pearson r between the two half means over stimuli, Spearman-Brown 2r/(1+r), averaged over splits:
-/// the reliability of the mean over all repeats. NaN for a constant or non-finite target. Y: rows × t.
+/// Per target: Pearson r between the two half means over stimuli, Spearman-Brown m r / (1 + (m − 1) r) with m =
+/// HalfSplits::longer, averaged over splits: the reliability of the mean over all repeats. NaN for a constant or non-finite target. Y: rows × t.
 void split_half_reliability(HalfSplits const& splits, MatrixView<float const> Y, std::span<double> out);
 
 /// Noise-ceiling signal-to-noise ratio of Allen et al. 2022 (NSD): sqrt(max(0, 1 − σ²_noise)) / σ_noise with z-scored
