@@ -176,13 +176,16 @@ bool Preparer::block_inverse_unit(std::size_t j, Scratch& scratch) {
     x /= total;
   }
   for (std::size_t set = 0; set < s_.rows.inner(); ++set) {
-    block_inverse_inner(j, set, g, ones.data(), scratch);
+    if (!block_inverse_inner(j, set, g, ones.data(), scratch)) {
+      return false;
+    }
   }
   return true;
 }
 
-/// Leaves the rows out that are no training rows of the set; keeps the hats of its test rows.
-void Preparer::block_inverse_inner(std::size_t j, std::size_t set, double const* inverse, double const* ones,
+/// Leaves the rows out that are no training rows of the set; keeps the hats of its test rows. False where alpha is too
+/// small for the rounding of the inverse.
+bool Preparer::block_inverse_inner(std::size_t j, std::size_t set, double const* inverse, double const* ones,
                                    Scratch& scratch) {
   std::size_t const n = s_.rows.n_train;
   auto const& rows = s_.rows.sets[set];
@@ -203,8 +206,7 @@ void Preparer::block_inverse_inner(std::size_t j, std::size_t set, double const*
     }
   }
   if (!blas::cholesky(nl, block, nl)) {
-    fail(Exit::internal, "an inner fold's block is not positive definite at alpha {}",
-         s_.alphas[s_.skeleton.chosen[j]]);
+    return false;
   }
   double const* hat = cross;
   if (left == rows.test) {
@@ -222,6 +224,7 @@ void Preparer::block_inverse_inner(std::size_t j, std::size_t set, double const*
   }
   double const mean = 1 / static_cast<double>(nr);  // hats give deviations from the training mean
   pack_rows<double>({.from = hat, .row_stride = nr, .factor = -1, .offset = -mean}, e, nr, inner_hat(set, j));
+  return true;
 }
 
 bool Preparer::set_unit(std::size_t set, std::size_t j, Scratch& scratch) {

@@ -61,7 +61,8 @@ class Preparer {
   // hats.cpp
   [[nodiscard]] bool factor(std::size_t first_set, std::size_t last_set);
   bool block_inverse_unit(std::size_t j, Scratch& scratch);
-  void block_inverse_inner(std::size_t j, std::size_t set, double const* inverse, double const* ones, Scratch& scratch);
+  [[nodiscard]] bool block_inverse_inner(std::size_t j, std::size_t set, double const* inverse, double const* ones,
+                                         Scratch& scratch);
   bool set_unit(std::size_t set, std::size_t j, Scratch& scratch);
   void write_outer(std::size_t alpha, std::size_t m, double const* solved, double const* inverse, double const* scale);
   [[nodiscard]] float* inner_hat(std::size_t set, std::size_t j) const;
