@@ -51,6 +51,8 @@ nifti_2_header widened(nifti_1_header const& a) {
   std::copy(std::begin(a.srow_y), std::end(a.srow_y), b.srow_y);
   std::copy(std::begin(a.srow_z), std::end(a.srow_z), b.srow_z);
   b.xyzt_units = a.xyzt_units, b.toffset = a.toffset;
+  b.intent_code = a.intent_code, b.intent_p1 = a.intent_p1, b.intent_p2 = a.intent_p2, b.intent_p3 = a.intent_p3;
+  std::memcpy(b.intent_name, a.intent_name, sizeof b.intent_name);
   std::memcpy(b.descrip, a.descrip, sizeof b.descrip);
   return b;
 }
@@ -65,8 +67,11 @@ void make_map(Header& h, Space const& space, std::size_t maps) {
   for (int i = 5; i < 8; ++i) h.dim[i] = 1;
   h.datatype = NIFTI_TYPE_FLOAT32, h.bitpix = 32;
   h.scl_slope = 1, h.scl_inter = 0, h.cal_min = 0, h.cal_max = 0;
-  h.intent_code = 0, h.intent_p1 = 0, h.intent_p2 = 0, h.intent_p3 = 0;
-  std::memset(h.intent_name, 0, sizeof h.intent_name);
+  // The responses' intent stays, but for statistics: viewers would compute p-values from scores as if they were t or z.
+  if (h.intent_code >= NIFTI_FIRST_STATCODE && h.intent_code <= NIFTI_LAST_STATCODE) {
+    h.intent_code = 0, h.intent_p1 = 0, h.intent_p2 = 0, h.intent_p3 = 0;
+    std::memset(h.intent_name, 0, sizeof h.intent_name);
+  }
   std::memset(h.aux_file, 0, sizeof h.aux_file);
   h.slice_code = 0, h.slice_start = 0, h.slice_end = 0, h.slice_duration = 0, h.dim_info = 0;
 }

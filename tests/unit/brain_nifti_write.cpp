@@ -1,4 +1,5 @@
 /// Maps written back: what nibabel and striate itself find in them.
+#include <cstring>
 #include <numeric>
 
 #include "brain_test.hpp"
@@ -118,6 +119,48 @@ TEST(BrainNiftiWrite, ManyVolumesBecomeNifti2) {
   EXPECT_EQ(nifti_info(dir / "long.nii").version, 2);
   EXPECT_EQ(open_image(dir / "long.nii")->volumes(), volumes);
   EXPECT_EQ(nifti_volume(dir / "long.nii", volumes - 1)[1], 39999);
+}
+
+template <class T>
+T field(std::string const& header, std::size_t at) {
+  T value;
+  std::memcpy(&value, header.data() + at, sizeof value);
+  return value;
+}
+template <class T>
+void set_field(std::string& header, std::size_t at, T value) {
+  std::memcpy(header.data() + at, &value, sizeof value);
+}
+
+TEST(BrainNiftiWrite, KeepsTheIntentUnlessItIsAStatistic) {
+  TempDir dir;
+  struct Case {
+    int code;
+    bool kept;
+  };
+  for (Case const c : {Case{0, true}, {2, false}, {3, false}, {5, false}, {24, false}, {1001, true}, {2001, true}}) {
+    // NIfTI-1, by way of a file: code at 68, parameters at 56, name at 328.
+    std::string bytes = bytes_of(golden("nifti/int16.nii"));
+    set_field(bytes, 68, static_cast<std::int16_t>(c.code)), set_field(bytes, 56, 7.5F), set_field(bytes, 64, 2.5F);
+    bytes.replace(328, 4, "what");
+    write_bytes(dir / "in.nii", bytes);
+    Space space = open_image(dir / "in.nii")->space();
+    write_nifti(dir / "one.nii", space, std::vector<float>(space.size(), 1.0F), 1);
+    std::string const one = bytes_of(dir / "one.nii");
+    EXPECT_EQ(field<std::int16_t>(one, 68), c.kept ? c.code : 0) << c.code;
+    EXPECT_EQ(field<float>(one, 56), c.kept ? 7.5F : 0) << c.code;
+    EXPECT_EQ(field<float>(one, 64), c.kept ? 2.5F : 0) << c.code;
+    EXPECT_EQ(one.substr(328, 5), std::string(c.kept ? "what\0" : "\0\0\0\0\0", 5)) << c.code;
+    // NIfTI-2, to which many volumes lead: code at 504, parameters at 80, name at 508.
+    Space small = make_nifti_space({1, 1, 1}, {{{2, 0, 0, 0}, {0, 2, 0, 0}, {0, 0, 2, 0}}}, ".nii");
+    set_field(small.header, 68, static_cast<std::int16_t>(c.code)), set_field(small.header, 56, 7.5F);
+    small.header.replace(328, 4, "what");
+    write_nifti(dir / "two.nii", small, std::vector<float>(40000, 1.0F), 40000);
+    std::string const two = bytes_of(dir / "two.nii");
+    EXPECT_EQ(field<std::int32_t>(two, 504), c.kept ? c.code : 0) << c.code;
+    EXPECT_EQ(field<double>(two, 80), c.kept ? 7.5 : 0) << c.code;
+    EXPECT_EQ(two.substr(508, 5), std::string(c.kept ? "what\0" : "\0\0\0\0\0", 5)) << c.code;
+  }
 }
 
 TEST(BrainNiftiWrite, SameValuesSameBytes) {

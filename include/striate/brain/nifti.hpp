@@ -34,8 +34,8 @@ struct NiftiInfo {
 [[nodiscard]] Space make_nifti_space(std::array<std::uint64_t, 3> shape, Affine const& affine,
                                      std::string const& extension = ".nii.gz");
 
-/// Writes maps volume by volume in `space`: float32, slope 1, no intent; affine with its codes, pixdim and units
-/// of the space's header kept. The file appears under its name only at finish().
+/// Writes maps volume by volume in `space`: float32, slope 1; affine with its codes, pixdim, units and intent
+/// (but a statistic's) of the space's header kept. The file appears under its name only at finish().
 class NiftiWriter {
  public:
   NiftiWriter(std::filesystem::path path, Space const& space, std::size_t volumes);
