@@ -84,8 +84,7 @@ std::string expanded(std::string const& text, ConfigPlace const& place) {
       out += "${", i += 2;
       continue;
     }
-    std::size_t const end =
-        text.compare(i, opening.size(), opening) == 0 ? text.find(closing, i) : std::string::npos;
+    std::size_t const end = text.compare(i, opening.size(), opening) == 0 ? text.find(closing, i) : std::string::npos;
     if (end == std::string::npos) {
       out += text[i];
       continue;
@@ -255,8 +254,12 @@ std::string first_difference(nlohmann::ordered_json const& stored, nlohmann::ord
     if (!stored.contains(key) || !now.contains(key)) return key;
     auto const &a = stored[key], &b = now[key];
     if (a == b) continue;
-    if (!a.is_object() || !b.is_object()) return key;
-    return key + "." + first_difference(a, b);
+    if (a.is_object() && b.is_object()) return key + "." + first_difference(a, b);
+    if (!a.is_array() || !b.is_array() || a.size() != b.size()) return key;
+    for (std::size_t i = 0; i < a.size(); ++i)
+      if (a[i] != b[i])
+        return a[i].is_object() && b[i].is_object() ? fmt::format("{}[{}].{}", key, i, first_difference(a[i], b[i]))
+                                                    : key;
   }
   return "";  // the same values in another order
 }

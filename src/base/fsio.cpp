@@ -71,6 +71,13 @@ void make_folder(fs::path const& path) {
   if (code) fail(Exit::cant_create, "{} cannot be made ({}); choose another output", path.string(), code.message());
 }
 
+void sync_folder(fs::path const& folder) {
+  int const fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  ::fsync(fd);
+  ::close(fd);
+}
+
 void write_atomically(fs::path const& path, std::string const& text) {
   fs::path const temp = path.parent_path() / fmt::format(".tmp-{}-{}", ::getpid(), path.filename().string());
   int const fd = ::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -87,7 +94,7 @@ void write_atomically(fs::path const& path, std::string const& text) {
   if (trouble == 0 && ::fsync(fd) != 0 && errno != EINVAL) trouble = errno;
   ::close(fd);
   if (trouble == 0 && ::rename(temp.c_str(), path.c_str()) != 0) trouble = errno;
-  if (trouble == 0) return;
+  if (trouble == 0) return sync_folder(path.parent_path());
   ::unlink(temp.c_str());
   cannot_write(path, trouble);
 }
@@ -145,7 +152,14 @@ void note_failure(fs::path const& output, Failure const& failure) noexcept {
   try {
     nlohmann::ordered_json const note{{"code", failure.code}, {"message", failure.message}};
     write_atomically(beside(output, ".failed"), note.dump() + "\n");
-  } catch (...) {  // the failure itself is being reported; a note that cannot be left changes nothing
+  } catch (...) {
+    // On a full disk the lock file, which has its block already, takes the note.
+    int const fd = ::open(beside(output, ".lock").c_str(), O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    auto const text = fmt::format(R"({{"code":{}}})", failure.code);
+    if (::pwrite(fd, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()))
+      (void)!::ftruncate(fd, static_cast<off_t>(text.size()));
+    ::close(fd);
   }
 }
 
@@ -156,7 +170,12 @@ void clear_failure(fs::path const& output) noexcept {
 
 std::optional<Failure> read_failure(fs::path const& output) {
   std::ifstream in(beside(output, ".failed"));
-  if (!in) return std::nullopt;
+  if (!in) {
+    std::ifstream lock(beside(output, ".lock"));
+    auto const note = nlohmann::json::parse(lock, nullptr, false);
+    if (!note.is_object()) return std::nullopt;  // who holds or held it
+    return Failure{note.value("code", static_cast<int>(Exit::internal)), "the disk was full"};
+  }
   auto const note = nlohmann::json::parse(in, nullptr, false);
   if (!note.is_object()) return Failure{static_cast<int>(Exit::internal), "unknown"};
   return Failure{note.value("code", static_cast<int>(Exit::internal)), note.value("message", std::string("unknown"))};

@@ -66,6 +66,7 @@ void to_file(std::filesystem::path const& path) {
           std::make_shared<spdlog::logger>("file", std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string()));
       v.file->set_pattern("%Y-%m-%dT%H:%M:%S%z %v");
       v.file->flush_on(spdlog::level::trace);
+      v.file->set_error_handler([](std::string const&) {});  // a full disk is told by what fails on it
       return;
     } catch (spdlog::spdlog_ex const&) {  // said below, outside the lock
     }

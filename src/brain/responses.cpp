@@ -14,14 +14,17 @@ void describe(Schema& schema, ResponsesConfig& config) {
   schema("data", config.data,
          {.doc = "what to predict: NIfTI, .npy, \"f.h5:/dataset\" or .roi.h5, n × t; a list is concatenated along rows",
           .required = true,
+          .identity = false,
           .example = "betas.nii.gz"});
   schema("transpose", config.transpose, {.doc = "arrays are stored t × n"});
   schema("mask", config.mask,
          {.doc = "non-zero = in: an image on the same grid, or a 1-D array of length t; default: voxels with any "
                  "non-zero value, all columns of an array",
+          .identity = false,
           .example = "vtc.nii.gz"});
   schema("stimuli", config.stimuli,
          {.doc = "the .stim.csv with one row per volume; matched to the features by stimID",
+          .identity = false,
           .example = "images.stim.csv"});
   schema("standardize", config.standardize,
          {.doc = "scale each target by mean and deviation of each fold's training rows"});

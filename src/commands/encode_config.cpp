@@ -74,8 +74,12 @@ void describe(Schema& s, Transform& t) {
 void describe(Schema& s, FeatureSet& f) {
   s("name", f.name, {.doc = "name of the store in the results, where there are several: layer L is NAME/L"});
   s("store", f.store,
-    {.doc = "activation store, DNNBrain's file, or \"f.h5:/dataset\"", .required = true, .example = "act.h5"});
-  s("stimuli", f.stimuli, {.doc = "the .stim.csv (or {folder: DIR}) of its rows, where the store carries no ids"});
+    {.doc = "activation store, DNNBrain's file, or \"f.h5:/dataset\"",
+     .required = true,
+     .identity = false,
+     .example = "act.h5"});
+  s("stimuli", f.stimuli, {.doc = "the .stim.csv (or {folder: DIR}) of its rows, where the store carries no ids",
+                           .identity = false});
   s("layers", f.layers, {.doc = "layers, one model each", .example = "[conv1, conv5, fc6]"});
   s("transform", f.transform, {.doc = "fitted on training rows only, inside each fold"});
   s("iterate", f.iterate, {.doc = "what gets a model of its own", .choices = {"layer", "channel", "position"}});
@@ -108,7 +112,7 @@ void describe(Schema& s, Cv& c) {
 void declare(Schema& s, Config& c) {
   s("features", c.features, {.doc = "what predicts: an activation store, or a list of them", .required = true});
   s("responses", c.responses, {.doc = "what is to be predicted"});
-  s("rois", c.rois, {.doc = "label image of regions, for the rows of summary.tsv", .example = "labels.nii.gz"});
+  s("rois", c.rois, {.doc = "label image of regions, for the rows of summary.tsv", .identity = false, .example = "labels.nii.gz"});
   s("model", c.model, {.doc = "how one is predicted from the other"});
   s("cv", c.cv, {.doc = "cross-validation"});
   s("scores", c.scores, {.doc = "scores of held-out rows; the first one ranks layers", .choices = score_names()});
@@ -126,7 +130,8 @@ void declare(Schema& s, Config& c) {
      .max = 65536});
   s("memory", c.memory,
     {.doc = "of a rank; default: its share of what the job was given", .unit = "GiB", .min = 0.05, .identity = false});
-  s("output", c.output, {.doc = "directory of the results", .required = true, .example = "out/encode"});
+  s("output", c.output,
+    {.doc = "directory of the results", .required = true, .identity = false, .example = "out/encode"});
   s("seed", c.seed, {.doc = "of shuffled folds and of the halves of the noise ceiling", .min = 0});
 }
 

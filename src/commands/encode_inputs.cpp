@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "fingerprint.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/hash.hpp"
 #include "striate/base/log.hpp"
@@ -219,7 +220,7 @@ class Loader {
     in_.root.volumes = plan_rows(list_.ids, true);
   }
 
-  /// A cheap fingerprint: enough to see that another file stands there now.
+  /// Contents, not paths: a folder may be moved, and another file may come to stand under the same name.
   void identify() {
     auto joined = [](std::vector<std::string> const& words) {
       Sha256 sum;
@@ -229,14 +230,24 @@ class Loader {
     nlohmann::ordered_json j;
     Sha256 targets;
     targets.update(in_.index.data(), in_.index.size() * sizeof(std::uint64_t));
-    j["responses"] = {
-        {"volumes", in_.root.responses->volumes()}, {"targets", in_.t()}, {"index_sha256", targets.hex()}};
+    std::vector<std::string> contents;
+    for (auto const& file : config_.responses.data) contents.push_back(fingerprint(file));
+    if (config_.responses.mask) contents.push_back(fingerprint(*config_.responses.mask));
+    j["responses"] = {{"volumes", in_.root.responses->volumes()},
+                      {"targets", in_.t()},
+                      {"index_sha256", targets.hex()},
+                      {"data_sha256", joined(contents)}};
+    if (!config_.rois.empty()) {
+      contents = {fingerprint(config_.rois.image)};
+      if (!config_.rois.names_file.empty()) contents.push_back(fingerprint(config_.rois.names_file));
+      j["rois_sha256"] = joined(contents);
+    }
     j["stimuli_sha256"] = joined(list_.ids);
     for (auto const& c : {std::pair{"group_sha256", &in_.columns.group}, std::pair{"split_sha256", &in_.columns.split}})
       if (!c.second->empty()) j[c.first] = joined(*c.second);
     for (std::size_t s = 0; s < stores_.size(); ++s) {
-      auto const made = stores_[s].attribute("weights_sha256");
-      j["features"][fmt::format("store {}", s)] = {{"rows", stores_[s].rows()}, {"weights_sha256", made}};
+      j["features"][fmt::format("store {}", s)] = {
+          {"rows", stores_[s].rows()}, {"ids_sha256", joined(ids_[s])}, {"content_sha256", fingerprint(stores_[s])}};
     }
     for (auto const& l : in_.layers) j["layers"][l.name] = l.units;
     in_.identity = j;

@@ -181,8 +181,11 @@ double Extract::seconds_per_stimulus() const {
 void Extract::plan(Context& context, Plan& plan) {
   read_stimuli(context);
   load_network(context);
-  check_pictures(context);
   fix_batch();
+  std::int64_t finished = 0;
+  if (context.comm.root() && !context.fresh) finished = is_finished(config_.output, spec(context).identity) ? 1 : 0;
+  finished = context.comm.max(finished);
+  if (finished == 0) check_pictures(context);  // a finished store needs them no more
   int const threads = static_cast<int>(context.comm.max(std::int64_t{context.threads}));
   double const weights = static_cast<double>(fs::file_size(*config_.weights)), here = budget(context);
   in_flight_ =
@@ -198,7 +201,7 @@ void Extract::plan(Context& context, Plan& plan) {
   plan.bytes_read = n * 100e3;
   plan.bytes_written = n * captured_bytes() / 4 * element;
   plan.memory_per_rank = weights + in_flight_ * bytes_in_flight();
-  plan.core_seconds = n * seconds_per_stimulus();
+  plan.core_seconds = finished > 0 ? 0 : n * seconds_per_stimulus();
   plan.lines.emplace_back("stimuli", fmt::format("{}, in batches of {}", ids_.size(), batch_));
   plan.lines.emplace_back(
       "network", fmt::format("{} on {}, {} batches at once a rank", card_.name, network_->device(), in_flight_));

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 #include <iostream>
 
 #include "frame.hpp"
@@ -64,6 +65,13 @@ int dispatch(int argc, char** argv) {
   return run_job(*command, parse_command_line(word, args, false), argc, argv);
 }
 
+/// Of a process that a launcher started as one of many; what they all would say is said by the first.
+bool is_a_further_rank() {
+  for (auto const* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
+    if (char const* rank = std::getenv(name)) return std::atoi(rank) > 0;
+  return false;
+}
+
 }  // namespace
 
 CommandLine parse_command_line(std::string const& command, std::vector<std::string> const& args, bool status) {
@@ -98,7 +106,7 @@ int run_program(int argc, char** argv) noexcept {
     return dispatch(argc, argv);
   } catch (...) {  // run_job ends its own errors
     Error const error = as_error(std::current_exception());
-    log::error(error.what());
+    if (!is_a_further_rank()) log::error(error.what());
     return static_cast<int>(error.code());
   }
 }

@@ -148,12 +148,12 @@ void warn_of_mixed_kernels(Comm const& comm) {
     }
 }
 
-bool execute(Command const& command, CommandLine& line, Comm const& comm, Clock::time_point start) {
+bool execute(Command const& command, CommandLine& line, Comm const& comm, StopFlag const& stop,
+             Clock::time_point start) {
   ReadyJob ready = read_everywhere(comm, command, line);
   fs::path const output = ready.job->output();
   int const threads = line.threads > 0 ? line.threads : allowed_threads(comm);
   set_threads(threads);
-  StopFlag const stop;
   auto const team = mpi_team(comm, threads);
   Context context{comm,
                   *team,
@@ -209,13 +209,14 @@ ReadyJob read_job(Command const& command, CommandLine const& line, std::string c
 
 int run_job(Command const& command, CommandLine const& given, int argc, char** argv) {
   auto const start = Clock::now();
+  StopFlag const stop;  // before MPI begins and until it has ended: a signal must never kill
   Mpi const mpi(argc, argv);
   Comm const comm = Comm::world();
   CommandLine line = given;
   log::set_up(line.quiet ? log::Level::quiet : line.verbose ? log::Level::verbose : log::Level::normal, comm.root());
   set_last_words(last_words);
   try {
-    bool const finished = execute(command, line, comm, start);
+    bool const finished = execute(command, line, comm, stop, start);
     return static_cast<int>(finished ? Exit::ok : Exit::interrupted);
   } catch (...) {
     Error const error = as_error(std::current_exception());

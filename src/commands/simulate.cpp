@@ -6,9 +6,14 @@
 #include <memory>
 #include <set>
 
+#include <fmt/ranges.h>
+
+#include "fingerprint.hpp"
+#include "frame.hpp"
 #include "simulate_signal.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/fsio.hpp"
+#include "striate/base/hash.hpp"
 #include "striate/base/log.hpp"
 #include "striate/brain/maps.hpp"
 #include "striate/brain/nifti.hpp"
@@ -31,8 +36,9 @@ struct SimulatedFeatures {
   std::vector<std::string> layers;
 };
 void describe(Schema& s, SimulatedFeatures& f) {
-  s("store", f.store, {.doc = "activation store whose layers are planted", .required = true, .example = "act.h5"});
-  s("stimuli", f.stimuli, {.doc = "the rows' ids, where the store carries none"});
+  s("store", f.store,
+    {.doc = "activation store whose layers are planted", .required = true, .identity = false, .example = "act.h5"});
+  s("stimuli", f.stimuli, {.doc = "the rows' ids, where the store carries none", .identity = false});
   s("layers", f.layers, {.doc = "without regions: one region of 50 voxels a layer; default all layers"});
 }
 
@@ -61,6 +67,7 @@ struct SimulateConfig {
   std::vector<Region> regions;
   std::optional<fs::path> labels;
   std::int64_t repeats = 1, seed = 0;
+  std::optional<double> memory;
   std::string format = "nifti";
   fs::path output;
 };
@@ -69,11 +76,18 @@ void declare(Schema& s, SimulateConfig& c) {
   s("regions", c.regions,
     {.doc = "regions of the simulated brain, each with its planted layer",
      .example = "[{name: early, layer: conv1, voxels: 60, snr: 1.0}]"});
-  s("labels", c.labels, {.doc = "label image that says where the regions lie; default: boxes in a new volume of 2 mm"});
+  s("labels", c.labels,
+    {.doc = "label image that says where the regions lie; default: boxes in a new volume of 2 mm", .identity = false});
   s("repeats", c.repeats, {.doc = "presentations of every stimulus, one volume each", .min = 1});
   s("format", c.format, {.doc = "responses.nii.gz or responses.npy (n × t)", .choices = {"nifti", "npy"}});
+  s("memory", c.memory,
+    {.doc = "of the first rank, which computes; default: its share of what the job was given",
+     .unit = "GiB",
+     .min = 0.05,
+     .identity = false});
   s("seed", c.seed, {.doc = "of the readout weights and the noise", .min = 0});
-  s("output", c.output, {.doc = "directory for responses, mask, labels, stimuli and truth", .required = true});
+  s("output", c.output,
+    {.doc = "directory for responses, mask, labels, stimuli and truth", .required = true, .identity = false});
 }
 
 /// A region with its place in the brain.
@@ -105,6 +119,7 @@ class Simulate final : public Job {
   void write() const;
   void write_responses() const;
   void write_truth(Context const& context) const;
+  [[nodiscard]] nlohmann::ordered_json settings(Context const& context) const;
   [[nodiscard]] std::size_t rows() const { return store_->rows() * static_cast<std::size_t>(config_.repeats); }
 
   SimulateConfig config_;
@@ -206,6 +221,11 @@ void Simulate::plan(Context& context, Plan& plan) {
     numbers[2] = 4 * static_cast<double>(rows()) * t;
     numbers[3] = numbers[2] + 8 * n * t + (64 << 20);
     plan.lines.emplace_back("responses", fmt::format("{} volumes × {} targets", rows(), index_.size()));
+    double const budget = config_.memory ? *config_.memory * (1 << 30) : context.memory_budget;
+    if (numbers[3] > budget)
+      fail(Exit::limit,
+           "{} volumes × {} targets take {}, but the first rank may use {}; simulate fewer voxels or give more memory",
+           rows(), index_.size(), bytes_text(numbers[3]), bytes_text(budget));
   });
   context.comm.broadcast(numbers, 0);
   plan.flops = numbers[0], plan.bytes_read = numbers[1], plan.bytes_written = numbers[2],
@@ -213,10 +233,11 @@ void Simulate::plan(Context& context, Plan& plan) {
   plan.units = 1;
 }
 
-/// What decides about the numbers.
-nlohmann::ordered_json settings(Context const& context) {
+/// What decides about the numbers; inputs by their content.
+nlohmann::ordered_json Simulate::settings(Context const& context) const {
   auto out = context.identity;
-  out.erase("output");
+  out["inputs"] = {{"features", fingerprint(*store_)}, {"stimuli", sha256(fmt::format("{}", fmt::join(ids_, "\n")))}};
+  if (config_.labels) out["inputs"]["labels"] = fingerprint(*config_.labels);
   return out;
 }
 
@@ -356,6 +377,7 @@ void Simulate::write_truth(Context const& context) const {
   fs::rename(temp, config_.output / "truth.h5", code);
   if (code)
     fail(Exit::cant_create, "{} cannot be written ({})", (config_.output / "truth.h5").string(), code.message());
+  sync_folder(config_.output);
 }
 
 }  // namespace

@@ -77,7 +77,11 @@ std::string Mpi::io_choice() { return io_rule; }
 
 void abort_all(Exit code) {
   std::fflush(nullptr);
-  if (Mpi::active()) MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
+  // Alone and without a launcher there is nobody else to end, and MPI_Abort would add its own eight lines.
+  int ranks = 2;
+  if (Mpi::active()) MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+  bool const launched = std::getenv("OMPI_COMM_WORLD_SIZE") || std::getenv("PMIX_RANK") || std::getenv("PMI_RANK");
+  if (Mpi::active() && (ranks > 1 || launched)) MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
   std::_Exit(static_cast<int>(code));
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <cstdlib>
 #include <exception>
 #include <mutex>
@@ -26,12 +27,16 @@ class Round {
  public:
   Round(TileWork& work, std::vector<std::size_t> tiles, int threads) : tiles_(std::move(tiles)) {
     if (tiles_.empty()) return;
+    ended_ = false;
     thread_ = std::thread([this, &work, threads] {
       tbb::task_arena arena(threads);
       arena.execute([&] {
-        tbb::parallel_for(std::size_t{0}, tiles_.size(), [&](std::size_t i) { one(work, i); },
-                          tbb::simple_partitioner());
+        tbb::parallel_for(
+            std::size_t{0}, tiles_.size(), [&](std::size_t i) { one(work, i); }, tbb::simple_partitioner());
       });
+      std::lock_guard const held(lock_);
+      ended_ = true;
+      changed_.notify_all();
     });
   }
   ~Round() { join(); }
@@ -39,22 +44,39 @@ class Round {
   void join() {
     if (thread_.joinable()) thread_.join();
   }
+  /// Waits for the end; once anything has failed (`failed`: beside the round) at most `patience` seconds. False where
+  /// tiles are then still being computed.
+  bool wait(bool failed, double patience) {
+    std::unique_lock held(lock_);
+    changed_.wait(held, [&] { return ended_ || failed || failure_; });
+    return changed_.wait_for(held, std::chrono::duration<double>(patience), [&] { return ended_; });
+  }
   [[nodiscard]] std::vector<std::size_t> const& tiles() const { return tiles_; }
-  [[nodiscard]] std::exception_ptr failure() const { return failure_; }
+  [[nodiscard]] std::exception_ptr failure() const {
+    std::lock_guard const held(lock_);
+    return failure_;
+  }
 
  private:
   void one(TileWork& work, std::size_t i) {
+    {
+      std::lock_guard const held(lock_);
+      if (failure_ && failed_tile_ < tiles_[i]) return;  // its failure would not be told
+    }
     try {
       work.compute(tiles_[i]);
     } catch (...) {
       std::lock_guard const held(lock_);
       if (!failure_ || tiles_[i] < failed_tile_) failed_tile_ = tiles_[i], failure_ = std::current_exception();
+      changed_.notify_all();
     }
   }
 
   std::vector<std::size_t> tiles_;
   std::thread thread_;
-  std::mutex lock_;
+  mutable std::mutex lock_;
+  std::condition_variable changed_;
+  bool ended_ = true;
   std::exception_ptr failure_;
   std::size_t failed_tile_ = 0;
 };
@@ -107,6 +129,8 @@ class Loop {
       Round round(work_, share(begun), static_cast<int>(threads_));
       begun = std::min(begun + round_tiles_, pending_.size());
       std::exception_ptr const write_failure = write(computed);
+      if (!round.wait(write_failure != nullptr, options_.patience))  // a tile may take long, an error must not
+        end_all(as_error(write_failure ? write_failure : round.failure()));
       round.join();
       stopped = agree(write_failure, round.failure());
       computed = round.tiles();
@@ -137,8 +161,8 @@ class Loop {
   bool agree(std::exception_ptr const& write_failure, std::exception_ptr const& compute_failure) {
     std::exception_ptr const mine = write_failure ? write_failure : compute_failure;
     bool const due = comm_.root() && seconds_since(last_flush_) > std::max(options_.flush_seconds, 10 * flush_cost_);
-    std::int64_t greatest[4] = {mine ? comm_.size() - comm_.rank() : 0, write_failure ? 1 : 0, stop_.requested() ? 1 : 0,
-                                due ? 1 : 0};
+    std::int64_t greatest[4] = {mine ? comm_.size() - comm_.rank() : 0, write_failure ? 1 : 0,
+                                stop_.requested() ? 1 : 0, due ? 1 : 0};
     if (!comm_.agree(greatest, mine ? options_.patience : 0)) end_all(as_error(mine));
     if (greatest[0] > 0) {
       // What was written stays, unless writing is what fails.
@@ -157,10 +181,14 @@ class Loop {
   /// Data to disk, then the flags; at the end the flags to disk as well. Collective; throws on all ranks.
   void settle(bool flags_to_disk = true) {
     auto const start = Clock::now();
-    together(comm_, [&] { work_.flush(); }, options_.patience);
-    together(comm_, [&] { work_.mark(unmarked_); }, options_.patience);
+    together(
+        comm_, [&] { work_.flush(); }, options_.patience);
+    together(
+        comm_, [&] { work_.mark(unmarked_); }, options_.patience);
     unmarked_.clear();
-    if (flags_to_disk) together(comm_, [&] { work_.flush(); }, options_.patience);
+    if (flags_to_disk)
+      together(
+          comm_, [&] { work_.flush(); }, options_.patience);
     last_flush_ = Clock::now();
     flush_cost_ = seconds_since(start);
   }

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <numeric>
 
 #include "striate/base/config.hpp"
+#include "striate/base/fsio.hpp"
 #include "striate/par/together.hpp"
 
 namespace striate {
@@ -15,19 +17,29 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The entry of a directory is on disk only after the directory itself is.
-void sync_directory(fs::path const& directory) {
-  int const fd = ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  fsync(fd);
-  ::close(fd);
-}
-
 /// What stands at `path`; throws where it is not ours or another job's. Rank 0 only.
 enum class Found { nothing, unfinished, complete };
 
 [[noreturn]] void not_ours(fs::path const& path) {
   fail(Exit::cant_create, "{}: exists and was not written by striate; move it away or choose another output", path.string());
+}
+
+void take_away(fs::path const& path) {
+  if (::unlink(path.c_str()) != 0)
+    fail(Exit::cant_create, "{}: cannot be replaced ({})", path.string(), std::strerror(errno));
+}
+
+/// An HDF5 file that does not open, but begins with the names of our side group.
+bool is_damaged_one_of_ours(fs::path const& path) {
+  try {
+    (void)h5::File::open(path);
+    return false;
+  } catch (Error const&) {
+    std::ifstream in(path, std::ios::binary);
+    std::string head(std::size_t{1} << 20, '\0');
+    in.read(head.data(), static_cast<std::streamsize>(head.size()));
+    return head.find(".striate") != std::string::npos;
+  }
 }
 
 Found look(fs::path const& path, nlohmann::ordered_json const& identity, bool fresh) {
@@ -39,13 +51,12 @@ Found look(fs::path const& path, nlohmann::ordered_json const& identity, bool fr
   htri_t const hdf5 = H5Fis_hdf5(path.c_str());
   H5Eclear2(H5E_DEFAULT);
   if (hdf5 <= 0) not_ours(path);
+  if (fresh && is_damaged_one_of_ours(path)) return take_away(path), Found::nothing;
   h5::File file = h5::File::open(path);
   if (!file.is_dataset(identity_name)) not_ours(path);
   if (fresh) {
     file.close();
-    if (::unlink(path.c_str()) != 0)
-      fail(Exit::cant_create, "{}: cannot be replaced ({})", path.string(), std::strerror(errno));
-    return Found::nothing;
+    return take_away(path), Found::nothing;
   }
   auto const stored = nlohmann::ordered_json::parse(file.read_text(identity_name), nullptr, false);
   if (std::string const key = first_difference(stored, identity); !key.empty())
@@ -79,7 +90,7 @@ void make(Comm const& comm, fs::path const& path, nlohmann::ordered_json const& 
     if (!comm.root()) return;
     if (::rename(draft.c_str(), path.c_str()) != 0)
       fail(Exit::cant_create, "{}: cannot be created ({})", path.string(), std::strerror(errno));
-    sync_directory(parent);
+    sync_folder(parent);
   });
 }
 
@@ -88,6 +99,19 @@ void make(Comm const& comm, fs::path const& path, nlohmann::ordered_json const& 
 bool is_complete(h5::File const& file) {
   if (file.is_dataset(".striate/complete")) return file.dataset(".striate/complete").read<std::uint8_t>().at(0) == 1;
   return file.has_attribute("/", "complete") && file.attribute("/", "complete") == "1";
+}
+
+bool is_finished(fs::path const& path, nlohmann::ordered_json const& identity) {
+  std::error_code trouble;
+  if (!fs::is_regular_file(path, trouble)) return false;
+  try {
+    h5::File const file = h5::File::open(path);
+    return file.is_dataset(identity_name) && is_complete(file) &&
+           first_difference(nlohmann::ordered_json::parse(file.read_text(identity_name), nullptr, false), identity)
+               .empty();
+  } catch (Error const&) {  // whoever opens it to write says what is wrong
+    return false;
+  }
 }
 
 StoreState find_or_make(Comm const& comm, fs::path const& path, nlohmann::ordered_json const& identity, bool fresh,

@@ -1,8 +1,11 @@
 """extract → simulate → encode: the same outputs at 1, 2 and 3 ranks; layouts that other programs read; resuming."""
 import json
+import pathlib
+import shutil
 import unittest
 
 import h5py
+import nibabel
 import numpy
 
 from flow import SOURCE, World, main, run
@@ -124,6 +127,46 @@ class Pipeline(unittest.TestCase):
         w.do("encode", "encode.yaml", "--set", "output=other", "--fresh")
         w.same("encode", "other")
 
+    def test_a_moved_folder_goes_on_and_changed_inputs_do_not(self):
+        """Inputs count by content, wherever they lie."""
+        w = self.world
+        moved = pathlib.Path(w.folder / "moved")
+        moved.mkdir()
+        for name in ("extract.yaml", "simulate.yaml", "encode.yaml", "pictures.stim.csv", "tiny.yaml", "tiny.ts.pt", "act.h5"):
+            shutil.copy(w.folder / name, moved / name)
+        for name in ("brain", "encode"):
+            shutil.copytree(w.folder / name, moved / name)
+        for command in ("extract", "simulate", "encode"):  # and a finished store needs its pictures no more
+            done = run(command, moved / f"{command}.yaml", ranks=2)
+            self.assertEqual(done.code, 0, done)
+            self.assertIn("nothing to do", done.err)
+        (moved / "encode").rename(moved / "renamed")
+        done = run("encode", moved / "encode.yaml", "--set", "output=renamed")
+        self.assertIn("nothing to do", done.err)
+        image = nibabel.load(moved / "brain" / "responses.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(numpy.asarray(image.dataobj)[..., ::-1], image.affine), moved / "brain" / "responses.nii.gz")
+        done = run("encode", moved / "encode.yaml", "--set", "output=renamed", ranks=2)
+        self.assertEqual(done.code, 73, done)
+        self.assertIn("inputs.responses", done.errors[0])
+
+    def test_stores_of_two_folders_compare_equal(self):
+        w = self.world
+        other = w.folder / "other"
+        shutil.copytree(w.folder / "pictures", other / "pictures")
+        for name in ("extract.yaml", "pictures.stim.csv", "tiny.yaml", "tiny.ts.pt"):
+            shutil.copy(w.folder / name, other / name)
+        self.assertEqual(run("extract", other / "extract.yaml", ranks=2).code, 0)
+        w.same("act.h5", "other/act.h5")
+
+    def test_fresh_replaces_a_damaged_store(self):
+        w = self.world
+        data = (w.folder / "act.h5").read_bytes()
+        w.write("torn.h5", "")
+        (w.folder / "torn.h5").write_bytes(data[:len(data) // 2])
+        w.do("extract", "extract.yaml", "--set", "output=torn.h5", ranks=2, code=65)
+        w.do("extract", "extract.yaml", "--set", "output=torn.h5", "--fresh", ranks=2)
+        w.same("act.h5", "torn.h5")
+
     def test_dry_run_writes_nothing(self):
         w = self.world
         before = sorted(p for p in w.folder.iterdir())
@@ -157,8 +200,12 @@ class Pipeline(unittest.TestCase):
         self.assertIn("complete", w.do("info", "act.h5").out)
         self.assertIn("result directory", w.do("info", "encode").out)
         self.assertIn("fit for work", w.do("doctor", ranks=2).out)
-        for word, code in (("extrct", 64), ("status", 64)):
-            self.assertEqual(run(word, cwd=w.folder).code, code)
+        for word in ("extrct", "extract"):
+            for ranks in (0, 3):
+                done = run(word, cwd=w.folder, ranks=ranks)
+                self.assertEqual(done.code, 64, done)
+                self.assertEqual(len(done.errors), 1, done)
+        self.assertNotIn("MPI_ABORT", run("extract", "nowhere.yaml", cwd=w.folder).err)
 
 
 if __name__ == "__main__":

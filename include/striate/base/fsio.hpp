@@ -13,6 +13,8 @@ namespace striate {
 [[nodiscard]] std::string read_text(std::filesystem::path const& path);
 /// Written beside, synced, renamed. Throws Error(Exit::io | Exit::cant_create).
 void write_atomically(std::filesystem::path const& path, std::string const& text);
+/// The entry of a file is on disk only after its folder is.
+void sync_folder(std::filesystem::path const& folder);
 /// Throws Error(Exit::cant_create).
 void make_folder(std::filesystem::path const& path);
 

@@ -101,6 +101,9 @@ class ActWriter {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Whether a complete store or result of this identity stands at `path`. Serial.
+[[nodiscard]] bool is_finished(std::filesystem::path const& path, nlohmann::ordered_json const& identity);
+
 /// How much of a store or result file is there; read without disturbing a running writer.
 struct LedgerState {
   std::size_t done = 0, total = 0;
