@@ -9,11 +9,12 @@
 namespace striate {
 namespace {
 
-void widen(float const* x, std::size_t ldx, std::size_t rows, std::size_t cols, double const* weight, double* out) {
+void widen(float const* x, std::size_t ldx, std::size_t rows, std::size_t cols, double const* weight,
+           double const* shift, double* out) {
   for (std::size_t c = 0; c < cols; ++c) {
-    double const w = weight == nullptr ? 1.0 : weight[c];
+    double const w = weight == nullptr ? 1.0 : weight[c], s = shift == nullptr ? 0.0 : shift[c];
     for (std::size_t r = 0; r < rows; ++r) {
-      out[r + c * rows] = w * static_cast<double>(x[r + c * ldx]);
+      out[r + c * rows] = w * (static_cast<double>(x[r + c * ldx]) - s);
     }
   }
 }
@@ -64,7 +65,8 @@ void row_sums(PackedShape const& shape, double const* data, std::size_t first, s
 }
 
 void add_row_gram(PackedShape const& shape, std::size_t i, std::size_t j, float const* x, std::size_t ldx,
-                  std::size_t count, double const* weight, bool wide, double* block) {
+                  std::size_t count, double const* weight, bool wide, double* block,
+                  double const* shift) {
   thread_local Buffer<double> left, right;
   thread_local Buffer<float> scaled, product;
   std::size_t const ni = shape.size(i), nj = shape.size(j), b = shape.block;
@@ -74,8 +76,9 @@ void add_row_gram(PackedShape const& shape, std::size_t i, std::size_t j, float 
     std::size_t const width = std::min(gram_panel, count - first);
     double const* w = weight == nullptr ? nullptr : weight + first;
     if (wide) {
-      widen(xi + first * ldx, ldx, ni, width, nullptr, left.grow(b * gram_panel));
-      widen(xj + first * ldx, ldx, nj, width, w, right.grow(b * gram_panel));
+      double const* s = shift == nullptr ? nullptr : shift + first;
+      widen(xi + first * ldx, ldx, ni, width, nullptr, s, left.grow(b * gram_panel));
+      widen(xj + first * ldx, ldx, nj, width, w, s, right.grow(b * gram_panel));
       blas::gemm('N', 'T', ni, nj, width, 1.0, left.data(), ni, right.data(), nj, 1.0, block, b);
       continue;
     }
@@ -103,15 +106,16 @@ void add_row_gram(PackedShape const& shape, std::size_t i, std::size_t j, float 
 }
 
 void add_column_gram(PackedShape const& shape, std::size_t i, std::size_t j, float const* x, std::size_t ldx,
-                     std::size_t first, std::size_t last, double* block) {
+                     std::size_t first, std::size_t last, double* block, double const* shift) {
   thread_local Buffer<double> left, right;
   std::size_t const ni = shape.size(i), nj = shape.size(j), b = shape.block;
   for (std::size_t row = first; row < last; row += gram_panel) {
     std::size_t const rows = std::min(gram_panel, last - row);
-    widen(x + row + i * b * ldx, ldx, rows, ni, nullptr, left.grow(b * gram_panel));
+    auto from = [&](std::size_t at) { return shift == nullptr ? nullptr : shift + at * b; };
+    widen(x + row + i * b * ldx, ldx, rows, ni, nullptr, from(i), left.grow(b * gram_panel));
     double const* other = left.data();
     if (i != j) {
-      widen(x + row + j * b * ldx, ldx, rows, nj, nullptr, right.grow(b * gram_panel));
+      widen(x + row + j * b * ldx, ldx, rows, nj, nullptr, from(j), right.grow(b * gram_panel));
       other = right.data();
     }
     blas::gemm('T', 'N', ni, nj, rows, 1.0, left.data(), rows, other, rows, 1.0, block, b);

@@ -86,17 +86,18 @@ void pack_rows(PackSource<T> const& m, std::size_t rows, std::size_t depth, floa
   for (std::size_t first = 0; first < rows; first += panel_rows) {
     std::size_t const count = std::min(panel_rows, rows - first);
     T const* row[panel_rows];
-    double scale[panel_rows] = {};
+    double scale[panel_rows] = {}, shift[panel_rows] = {};
     for (std::size_t r = 0; r < panel_rows; ++r) {  // rows past the end repeat the last one, times zero
       std::size_t const at = first + std::min(r, count - 1);
       row[r] = m.from + at * m.row_stride;
       scale[r] = r < count ? (m.row_scale == nullptr ? 1.0 : m.row_scale[at]) : 0.0;
+      shift[r] = m.row_shift == nullptr ? 0.0 : m.row_shift[at];
     }
     for (std::size_t k = 0; k < depth; ++k, out += panel_rows) {
       double const here = m.depth_scale == nullptr ? 1.0 : m.depth_scale[k];
       for (std::size_t r = 0; r < panel_rows; ++r) {
-        out[r] = static_cast<float>((static_cast<double>(row[r][k * m.depth_stride]) * m.factor + m.offset) *
-                                    (scale[r] * here));
+        double const x = static_cast<double>(row[r][k * m.depth_stride]) - shift[r];
+        out[r] = static_cast<float>((x * m.factor + m.offset) * (scale[r] * here));
       }
     }
   }

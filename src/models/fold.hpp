@@ -10,13 +10,13 @@
 namespace striate::detail {
 
 /// The hat rows of one training set: predictions of its test rows, less the training mean, are hat · z with z the
-/// training responses (dual), Xᵀy of the training rows (primal), or basis · either (spectral). All matrices are packed
-/// for panel_product.
+/// training responses (dual), Xᵀy of the training rows (primal), or basis · training responses (spectral). All matrices
+/// are packed for panel_product.
 struct SetHats {
   std::size_t depth = 0;         ///< length of z
   float const* inner = nullptr;  ///< (q·n_e) × depth: skeleton alphas one after the other; inner sets only
-  float const* basis = nullptr;  ///< spectral: depth × m, from m training rows or features to z
-  std::size_t basis_rows = 0;    ///< m
+  float const* basis = nullptr;  ///< spectral: depth × training rows
+  std::size_t basis_rows = 0;    ///< the set's training rows
 };
 
 struct FoldState {

@@ -27,13 +27,13 @@ double hat_bytes(RowPlan const& rows, Shape const& shape, Form form, std::size_t
                       m = is_dual(form) ? train : shape.p;
     std::size_t const depth = is_spectral(form) ? most_components(shape, train) : m;
     bool const outer = s + 1 == rows.sets.size();
-    floats += is_spectral(form) ? packed_size(depth, m) + 2 * (depth + 2) + e * depth : 0;
+    floats += is_spectral(form) ? packed_size(depth, train) + 2 * (depth + 2) + e * depth : 0;
     floats += outer ? a * packed_size(e, depth) : packed_size(solved * panel_round(e), depth);
     if (outer && shape.coefficients) {
       floats += is_spectral(form) ? packed_size(m, depth) : a * packed_size(m, m);
     }
   }
-  for (std::size_t b = 0; !is_dual(form) && b < rows.blocks.blocks(); ++b) {
+  for (std::size_t b = 0; form == Form::primal && b < rows.blocks.blocks(); ++b) {
     floats += packed_size(shape.p, rows.blocks.begin[b + 1] - rows.blocks.begin[b]);
   }
   return 4 * static_cast<double>(floats);
@@ -66,23 +66,23 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     double const c = is_spectral(form) ? static_cast<double>(most_components(shape, rows.sets[s].train.size())) : m;
     if (is_spectral(form)) {
       w.factor += (c * 2 < m ? 4 : 12) * cube(m);  // reduction to tridiagonal form, much of it bound by memory
-      w.tile += 2 * c * m;
+      w.tile += 2 * c * nr;
+      w.factor += is_dual(form) ? 0 : 2 * c * p * nr;
     } else if (form != Form::block_inverse) {
       w.factor += dq * (cube(m) / 3 + 2 * m * m * ne) + (outer && shape.coefficients ? dq * cube(m) * 2 / 3 : 0);
     } else if (!outer) {
       w.factor += dq * (cube(n - nr) / 3 + 2 * (n - nr) * (n - nr) * nr);
     }
-    w.scratch = std::max(w.scratch, (m * m * (is_spectral(form) ? 3 : 1) + m * ne) * 8);
+    double const basis = form == Form::spectral_primal ? c * nr + 256 * p : 0;
+    w.scratch = std::max(w.scratch, (m * m * (is_spectral(form) ? 3 : 1) + m * ne + basis) * 8);
     double const solved = is_spectral(form) ? a : dq;
     w.tile += outer ? 2 * ne * c : 2 * solved * ne * c;
     if (outer && shape.coefficients) {
       w.tile += 2 * m * c;
     }
   }
-  if (!is_dual(form)) {
-    w.tile += 2 * n * p;
-    w.features = used * p * 4;
-  }
+  w.tile += form == Form::primal ? 2 * n * p : 0;
+  w.features = is_dual(form) ? 0 : used * p * 4;
   return w;
 }
 
@@ -156,7 +156,7 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
     widest = std::max(widest, s.test.size());
   }
   double const tile = static_cast<double>(target_tile) *
-                      (4 * (3 * used + (is_dual(form) ? 0 : p * static_cast<double>(rows.blocks.blocks() + 2))) +
+                      (4 * (3 * used + (form == Form::primal ? p * static_cast<double>(rows.blocks.blocks() + 2) : 0)) +
                        4 * static_cast<double>(widest * shape.alphas) + 8 * 8 * static_cast<double>(shape.alphas));
   c.thread_bytes = std::max(w.scratch, tile) + 32e6;
   c.read_bytes = passes * p * static_cast<double>(rows.n) * 4;

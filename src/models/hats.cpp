@@ -33,6 +33,17 @@ std::vector<double> Preparer::scales(std::size_t set) const {
   return scale;
 }
 
+/// What was taken, or is still to be taken (exact()), from features [first, first + count).
+std::vector<double> Preparer::shifts(std::size_t first, std::size_t count) const {
+  std::size_t const width = stats_size(s_.rows.sets.size());
+  auto const* stats = reinterpret_cast<double const*>(stats_.get());
+  std::vector<double> shift(count);
+  for (std::size_t j = 0; j < count; ++j) {
+    shift[j] = stats[(first + j) * width];
+  }
+  return shift;
+}
+
 /// Kernel of a set's training rows (lower triangle), centred on them, and training × test. The direction of ones, which
 /// centring makes exactly null, is lifted to the mean eigenvalue: predictions do not change, and small alphas keep
 /// their digits.
@@ -130,7 +141,7 @@ void Preparer::primal_matrices(std::size_t set, double* g, double* test) const {
       g[i + j * p] = (g[i + j * p] - n * mean_i * mean_j) * scale[i] * scale[j];
     }
     for (std::size_t e = 0; e < rows.test.size(); ++e) {
-      test[j + e * p] = (static_cast<double>(x[rows.test[e] + j * used]) - mean_j) * scale[j];
+      test[j + e * p] = (static_cast<double>(x[rows.test[e] + j * used]) - stats[j * width] - mean_j) * scale[j];
     }
   }
 }

@@ -127,10 +127,10 @@ void Preparer::layout() {
     auto const& rows = s_.rows.sets[s];
     std::size_t const m = is_dual(s_.form) ? rows.train.size() : s_.p, e = rows.test.size();
     std::size_t const depth = most_[s] = spectral ? most_components(shape_, rows.train.size()) : m;
-    s_.sets[s].basis_rows = m;
+    s_.sets[s].basis_rows = rows.train.size();
     s_.sets[s].depth = depth;
     if (spectral) {
-      basis_at_[s] = place(packed_size(depth, m));
+      basis_at_[s] = place(packed_size(depth, rows.train.size()));
       values_at_[s] = place(2 * (depth + 2));
       cross_at_[s] = place(e * depth);
     }
@@ -144,7 +144,7 @@ void Preparer::layout() {
     }
     back_at_ = coefficients && spectral ? place(packed_size(m, depth)) : 0;
   }
-  for (std::size_t b = 0; !is_dual(s_.form) && b < s_.rows.blocks.blocks(); ++b) {
+  for (std::size_t b = 0; s_.form == Form::primal && b < s_.rows.blocks.blocks(); ++b) {
     x_at_.push_back(place(packed_size(s_.p, s_.rows.blocks.begin[b + 1] - s_.rows.blocks.begin[b])));
   }
   flags_at_ = place(2 * std::max(sets * q, sets));
@@ -160,7 +160,7 @@ void Preparer::layout() {
   s_.report.shared_bytes = static_cast<double>(at + s_.p * stats_size(sets) * 8);
 }
 
-/// Primal: Xᵀ of each block of training rows.
+/// Primal: Xᵀ of each block of training rows, less the outer training mean.
 void Preparer::pack_features() {
   constexpr std::size_t features_per_unit = 4 * panel_rows;
   std::size_t const used = s_.rows.row.size(), per_block = (s_.p + features_per_unit - 1) / features_per_unit;
@@ -171,20 +171,21 @@ void Preparer::pack_features() {
     slots.push_back({x_at_[b] + first * rows * 4, panel_round(std::min(features_per_unit, s_.p - first)) * rows * 4});
   }
   auto const* x = reinterpret_cast<float const*>(x_.get());
+  auto const shift = shifts(0, s_.p);
   team_.run(hats_.get(), slots, [&](std::size_t u) {
     std::size_t const b = u / per_block, first = u % per_block * features_per_unit;
-    pack_rows<float>({.from = x + begin[b] + first * used, .row_stride = used},
+    pack_rows<float>({.from = x + begin[b] + first * used, .row_stride = used, .row_shift = shift.data() + first},
                      std::min(features_per_unit, s_.p - first), begin[b + 1] - begin[b], at(slots[u].offset));
   });
-  x_.reset();
 }
 
 void Preparer::finish() {
   std::size_t const sets = s_.rows.sets.size();
   bool const spectral = is_spectral(s_.form);
-  if (!is_dual(s_.form)) {
+  if (s_.form == Form::primal) {
     pack_features();
   }
+  x_.reset();
   for (std::size_t s = 0; s < sets; ++s) {
     s_.sets[s].inner = at(inner_at_[s]);
     s_.sets[s].basis = at(basis_at_[s]);

@@ -73,11 +73,15 @@ class Preparer {
   // spectral.cpp
   void decompose(std::size_t first_set, std::size_t last_set);
   void spectral_unit(std::size_t set, Scratch& scratch);
+  void primal_basis(std::size_t set, double const* vectors, std::size_t keep, Scratch& scratch);
   [[nodiscard]] std::size_t kept(double const* values, std::size_t count, double total, std::size_t m) const;
   void spectral_hats();
 
   [[nodiscard]] double const* gram_of(std::size_t set) const;
   [[nodiscard]] std::vector<double> scales(std::size_t set) const;
+  [[nodiscard]] std::vector<double> shifts(std::size_t first, std::size_t count) const;
+  /// Whether features are centred as they enter float64 products, not before, in float32.
+  [[nodiscard]] bool exact() const { return !is_dual(s_.form) || wide_gram(shape_, s_.rows.row.size()); }
   float* at(std::size_t offset) const { return reinterpret_cast<float*>(hats_.get() + offset); }
 
   Design const& design_;

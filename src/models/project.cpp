@@ -98,7 +98,7 @@ float const* Fitted::project(Responses const& r, std::size_t set, std::size_t& l
   auto const& hats = s_.sets[set];
   float const* z = r.y;
   ld = r.used;
-  if (!is_dual(s_.form)) {
+  if (s_.form == Form::primal) {
     z = feature_products(r, set, work);
     ld = padded_rows(s_.p);
   } else if (set < s_.rows.inner()) {

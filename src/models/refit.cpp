@@ -85,7 +85,7 @@ void Fitted::test_group(Responses const& r, std::size_t first, std::size_t alpha
 void Fitted::weight_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
                           float const* z, TileResult& out, Workspace& work) const {
   auto const& hats = s_.sets.back();
-  std::size_t const m = hats.basis_rows, width = stats_size(s_.rows.sets.size());
+  std::size_t const m = weight_rows(), width = stats_size(s_.rows.sets.size());
   std::size_t const rows = padded_rows(m), cols = padded_cols(group.size());
   float* w = work.predictions.grow(rows * cols);
   if (!is_spectral(s_.form)) {

@@ -31,8 +31,8 @@ std::size_t Preparer::kept(double const* values, std::size_t count, double total
 
 void Preparer::spectral_unit(std::size_t set, Scratch& scratch) {
   auto const& rows = s_.rows.sets[set];
-  std::size_t const m = s_.sets[set].basis_rows, most = most_[set], e = rows.test.size();
   bool const dual = s_.form == Form::spectral_dual;
+  std::size_t const m = dual ? rows.train.size() : s_.p, most = most_[set], e = rows.test.size();
   double* g = scratch.g.grow(m * m);
   double* test = scratch.test.grow(m * e);
   std::vector<double> scale;
@@ -66,10 +66,37 @@ void Preparer::spectral_unit(std::size_t set, Scratch& scratch) {
     out[i] = static_cast<float>(cross[i]);
   }
   double const* d = dual ? nullptr : scale.data();
-  pack_rows<double>({.from = vectors, .row_stride = m, .depth_scale = d}, keep, m, at(basis_at_[set]));
+  if (dual) {
+    pack_rows<double>({.from = vectors, .row_stride = m}, keep, m, at(basis_at_[set]));
+  } else {
+    primal_basis(set, vectors, keep, scratch);
+  }
   if (set + 1 == s_.rows.sets.size() && s_.options.coefficients) {
     pack_rows<double>({.from = vectors, .depth_stride = m, .row_scale = d}, m, keep, at(back_at_));
   }
+}
+
+/// Vᵀ Xᵀ over the training rows of a set, in float64. Vᵀ (Xᵀ y) with Xᵀ y in float32 would lose the weak components
+/// among the rounding of the strong ones, twice over.
+void Preparer::primal_basis(std::size_t set, double const* vectors, std::size_t keep, Scratch& scratch) {
+  constexpr std::size_t step = 256;
+  std::size_t const p = s_.p, used = s_.rows.row.size(), width = stats_size(s_.rows.sets.size());
+  auto const& train = s_.rows.sets[set].train;
+  auto const* stats = reinterpret_cast<double const*>(stats_.get());
+  auto const* x = reinterpret_cast<float const*>(x_.get());
+  double* part = scratch.test.grow(step * p);
+  double* basis = scratch.block.grow(keep * train.size());
+  for (std::size_t first = 0; first < train.size(); first += step) {
+    std::size_t const rows = std::min(step, train.size() - first);
+    for (std::size_t j = 0; j < p; ++j) {
+      double const shift = stats[j * width], mean = stats[j * width + 1 + 2 * set], scale = stats[j * width + 2 + 2 * set];
+      for (std::size_t i = 0; i < rows; ++i) {
+        part[i + j * rows] = (static_cast<double>(x[train[first + i] + j * used]) - shift - mean) * scale;
+      }
+    }
+    blas::gemm('T', 'T', keep, rows, p, 1.0, vectors, p, part, rows, 0.0, basis + keep * first, keep);
+  }
+  pack_rows<double>({.from = basis, .depth_stride = keep}, keep, train.size(), at(basis_at_[set]));
 }
 
 void Preparer::decompose(std::size_t first_set, std::size_t last_set) {
@@ -78,8 +105,8 @@ void Preparer::decompose(std::size_t first_set, std::size_t last_set) {
   }
   Slots slots;
   for (std::size_t s = first_set; s < last_set; ++s) {
-    std::size_t const most = most_[s], m = s_.sets[s].basis_rows;
-    slots.push_back({{basis_at_[s], packed_size(most, m) * 4},
+    std::size_t const most = most_[s], m = is_dual(s_.form) ? s_.rows.sets[s].train.size() : s_.p;
+    slots.push_back({{basis_at_[s], packed_size(most, s_.sets[s].basis_rows) * 4},
                      {values_at_[s], (most + 2) * 8},
                      {cross_at_[s], most * s_.rows.sets[s].test.size() * 4}});
     if (s + 1 == s_.rows.sets.size() && s_.options.coefficients) {

@@ -84,7 +84,8 @@ void Preparer::panel(std::size_t first, std::size_t count, float* x, std::size_t
       mean_product(first, count, x);
     }
   }
-  team_.local((count + columns_per_unit - 1) / columns_per_unit, [&](std::size_t u) {
+  std::size_t const units = exact() ? 0 : (count + columns_per_unit - 1) / columns_per_unit;
+  team_.local(units, [&](std::size_t u) {
     for (std::size_t c = u * columns_per_unit; c < std::min(count, (u + 1) * columns_per_unit); ++c) {
       double const shift = stats[(first + c) * width];
       float* column = x + c * used;
@@ -175,12 +176,13 @@ void Preparer::accumulate(std::size_t first, std::size_t count, float const* x, 
       weights[g].push_back(scale * scale);
     }
   }
-  bool const wide = wide_gram(shape_, used);
+  bool const wide = exact();
+  auto const shift = shifts(first, count);
   team_.run(gram_.get(), slots, [&](std::size_t u) {
     auto const& unit = units[u];
     auto const& w = weights[unit.gram];
     add_row_gram(packed_, unit.i, unit.j, x, used, count, w.empty() ? nullptr : w.data(), wide,
-                 reinterpret_cast<double*>(gram_.get() + slots[u].offset));
+                 reinterpret_cast<double*>(gram_.get() + slots[u].offset), wide ? shift.data() : nullptr);
   });
 }
 
@@ -195,12 +197,13 @@ void Preparer::feature_grams() {
     }
   }
   auto const* x = reinterpret_cast<float const*>(x_.get());
+  auto const shift = shifts(0, s_.p);
   team_.run(gram_.get(), slots, [&](std::size_t u) {
     std::size_t const g = u / packed_.blocks();
     std::size_t i = 0, j = 0;
     packed_.position(u % packed_.blocks(), i, j);
     add_column_gram(packed_, i, j, x, used, s_.rows.blocks.begin[g], s_.rows.blocks.begin[g + 1],
-                    reinterpret_cast<double*>(gram_.get() + slots[u].offset));
+                    reinterpret_cast<double*>(gram_.get() + slots[u].offset), shift.data());
   });
 }
 

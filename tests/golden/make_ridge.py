@@ -155,3 +155,7 @@ if __name__ == '__main__':
     x[:, 5] = 2 * x[:, 4]
     case('ols_duplicate', x, y, [0.0], k4, k3)
     case('ols_wide', *data(40, 75, 9, 17), [0.0], k4, k3)
+    r = np.random.default_rng(19)
+    x, y = data(100, 12, 9, 18, constant=False)
+    x[:, 6:] = x[:, :6] + 1e-4 * r.standard_normal((100, 6))    # nearly the same features twice
+    case('ols_collinear', x.astype('f4').astype('f8'), y, [0.0], k4, k3, standardize=False)

@@ -139,6 +139,63 @@ struct Problem {
   [[nodiscard]] MatrixView<float const> responses() const { return {y.data(), n, t}; }
 };
 
+/// Held-out R² of every target in one outer fold, unstandardised, in float64 throughout: (XXᵀ + αI)⁻¹, or XᵀX where
+/// alpha is 0.
+inline std::vector<double> reference_r2(Problem const& d, Split const& fold, double alpha) {
+  std::size_t const n = fold.train.size(), e = fold.test.size(), p = d.p;
+  std::vector<double> x(n * p), test(e * p), y(n * d.t), mean(d.t, 0.0);
+  auto centred = [&](float const* from, double* train, double* held) {
+    double m = 0;
+    for (auto i : fold.train) {
+      m += from[i] / static_cast<double>(n);
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      train[i] = from[fold.train[i]] - m;
+    }
+    for (std::size_t i = 0; held != nullptr && i < e; ++i) {
+      held[i] = from[fold.test[i]] - m;
+    }
+    return m;
+  };
+  for (std::size_t j = 0; j < p; ++j) {
+    centred(d.x.data() + j * d.n, x.data() + j * n, test.data() + j * e);
+  }
+  for (std::size_t c = 0; c < d.t; ++c) {
+    mean[c] = centred(d.y.data() + c * d.n, y.data() + c * n, nullptr);
+  }
+  bool const dual = alpha > 0;
+  std::size_t const m = dual ? n : p;
+  std::vector<double> g(m * m), z(m * d.t), w(p * d.t), f(e * d.t), out(d.t);
+  blas::gemm(dual ? 'N' : 'T', dual ? 'T' : 'N', m, m, dual ? p : n, 1.0, x.data(), n, x.data(), n, 0.0, g.data(), m);
+  for (std::size_t i = 0; i < m; ++i) {
+    g[i * (m + 1)] += alpha;
+  }
+  EXPECT_TRUE(blas::cholesky(m, g.data(), m));
+  if (dual) {
+    z = y;
+  } else {
+    blas::gemm('T', 'N', p, d.t, n, 1.0, x.data(), n, y.data(), n, 0.0, z.data(), p);
+  }
+  blas::cholesky_solve(m, d.t, g.data(), m, z.data(), m);
+  if (dual) {
+    blas::gemm('T', 'N', p, d.t, n, 1.0, x.data(), n, z.data(), n, 0.0, w.data(), p);
+  } else {
+    w = z;
+  }
+  blas::gemm('N', 'N', e, d.t, p, 1.0, test.data(), e, w.data(), p, 0.0, f.data(), e);
+  for (std::size_t c = 0; c < d.t; ++c) {
+    double sum = 0, square = 0, residual = 0;
+    for (std::size_t i = 0; i < e; ++i) {
+      double const v = d.y[fold.test[i] + c * d.n] - mean[c], r = v - f[i + c * e];
+      sum += v;
+      square += v * v;
+      residual += r * r;
+    }
+    out[c] = 1 - residual / (square - sum * sum / static_cast<double>(e));
+  }
+  return out;
+}
+
 inline constexpr double plenty = 4e9;  // bytes
 
 inline bool same_bits(std::vector<double> const& a, std::vector<double> const& b) {

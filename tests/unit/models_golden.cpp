@@ -85,7 +85,8 @@ void check_weights(std::map<std::string, Array> const& g, FittedFold const& fitt
       expect_close(coef[j + c * p], g.at("coef").at(j, c), 2e-5 * size + 1e-9, "coefficient " + std::to_string(j));
     }
     double const b = g.at("intercept").at(0, c);
-    expect_close(r.intercept[c], b, 1e-4 * (1 + std::abs(b)), "intercept " + std::to_string(c));
+    // Large coefficients that cancel (collinear features) leave their float32 rounding in it.
+    expect_close(r.intercept[c], b, 1e-4 * (1 + std::abs(b)) + 1e-6 * size, "intercept " + std::to_string(c));
   }
 }
 
@@ -151,6 +152,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{.name = "refit_dual", .folds = 0, .inner = 4, .standardize = false},
         Case{.name = "ols_deficient", .model = "ols", .standardize = false, .form = "spectral primal"},
         Case{.name = "ols_duplicate", .model = "ols"},
+        Case{.name = "ols_collinear", .model = "ols", .standardize = false, .form = "spectral primal"},
         Case{.name = "ols_wide", .model = "ols", .form = "spectral dual"}),
     [](auto const& info) { return std::string(info.param.name); });
 

@@ -194,6 +194,54 @@ TEST(Ridge, WideFeaturesInFloatPanels) {  // p > 4 n: float32 panels summed in f
   }
 }
 
+/// Features made of `rank` common factors of equal strength, and `own` of their own.
+void mix_factors(Problem& d, std::size_t rank, float own) {
+  Problem const factor(d.n, rank, 1, 5), load(rank, d.p, 1, 6);
+  for (std::size_t j = 0; j < d.p; ++j) {
+    for (std::size_t i = 0; i < d.n; ++i) {
+      float sum = own * d.x[i + j * d.n];
+      for (std::size_t k = 0; k < rank; ++k) {
+        sum += (factor.x[i + k * d.n]) * load.x[k + j * rank];
+      }
+      d.x[i + j * d.n] = sum;
+    }
+  }
+}
+
+double worst_r2(Problem const& d, EncodingModel const& model, double alpha) {
+  CvColumns columns;
+  columns.rows = d.n;
+  auto const plan = fold_plans({}, {}, columns)[1];
+  auto const team = serial_team();
+  auto const source = d.source();
+  TileResult r;
+  Workspace work;
+  model.prepare({source, false}, plan, *team, plenty)->tile(d.responses(), r, work);
+  auto const want = reference_r2(d, plan.outer, alpha);
+  double worst = 0;
+  for (std::size_t c = 0; c < d.t; ++c) {
+    worst = std::max(worst, std::abs(r.score[d.t + c] - want[c]) / std::max(1.0, std::abs(want[c])));
+  }
+  return worst;
+}
+
+TEST(Ols, SteepFeaturesAreLeastSquaresInFloat64) {
+  auto const model = make_ols({});
+  Problem factor(400, 200, 20);
+  mix_factors(factor, 1, 0.02F);
+  EXPECT_LT(worst_r2(factor, *model, 0), 1e-5);
+  for (auto [n, near] : {std::pair{400UL, 1e-3F}, std::pair{100UL, 1e-4F}}) {
+    Problem twins(n, 20, 20);  // the second half of the features nearly repeats the first
+    for (std::size_t j = 0; j < 10; ++j) {
+      for (std::size_t i = 0; i < n; ++i) {
+        float& own = twins.x[i + (j + 10) * n];
+        own = twins.x[i + j * n] + near * own;
+      }
+    }
+    EXPECT_LT(worst_r2(twins, *model, 0), 1e-5) << near;
+  }
+}
+
 TEST(Ridge, TooSmallAlphasAreDroppedAndReported) {
   Problem data(40, 20, 10);
   for (std::size_t j = 10; j < 20; ++j) {  // ten features twice: singular

@@ -44,12 +44,14 @@ void row_sums(PackedShape const& shape, double const* data, std::size_t first, s
 
 /// Adds X_I diag(weight) X_Jᵀ to block (I, J) of the row Gram for `count` features starting at a multiple of
 /// gram_panel. X: n × count, column-major. weight: one a feature, or null. Products in float32 panels or, with
-/// `wide`, in float64 throughout. The result does not depend on how features are cut into calls.
+/// `wide`, in float64 throughout, where `shift` (one a feature, or null) is taken from X first. The result does not
+/// depend on how features are cut into calls.
 void add_row_gram(PackedShape const& shape, std::size_t i, std::size_t j, float const* x, std::size_t ldx,
-                  std::size_t count, double const* weight, bool wide, double* block);
+                  std::size_t count, double const* weight, bool wide, double* block,
+                  double const* shift = nullptr);
 
-/// Adds X_Iᵀ X_J over rows [first, last) to block (I, J) of the feature Gram, in float64.
+/// Adds X_Iᵀ X_J over rows [first, last) to block (I, J) of the feature Gram, in float64; shift as above.
 void add_column_gram(PackedShape const& shape, std::size_t i, std::size_t j, float const* x, std::size_t ldx,
-                     std::size_t first, std::size_t last, double* block);
+                     std::size_t first, std::size_t last, double* block, double const* shift = nullptr);
 
 }  // namespace striate

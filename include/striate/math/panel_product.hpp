@@ -23,8 +23,8 @@ inline constexpr std::size_t sliver = 8;       ///< columns of the other factor 
 /// Floats of a packed rows × depth matrix: panels of 16 rows, each depth × 16, in whole groups of three.
 [[nodiscard]] inline std::size_t packed_size(std::size_t rows, std::size_t depth) { return padded_rows(rows) * depth; }
 
-/// A matrix to pack: element (r, k) is (from[r * row_stride + k * depth_stride] * factor + offset) * row_scale[r] *
-/// depth_scale[k]; null scales are ones.
+/// A matrix to pack: element (r, k) is ((from[r * row_stride + k * depth_stride] - row_shift[r]) * factor + offset) *
+/// row_scale[r] * depth_scale[k]; null scales are ones, null shifts zeros.
 template <class T>
 struct PackSource {
   T const* from = nullptr;
@@ -32,6 +32,7 @@ struct PackSource {
   double factor = 1, offset = 0;
   double const* row_scale = nullptr;
   double const* depth_scale = nullptr;
+  double const* row_shift = nullptr;
 };
 
 /// Packs rows × depth elements as panels of 16 rows; rows past the end are zero. out: panel_round(rows) * depth floats.
