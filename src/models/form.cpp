@@ -10,6 +10,7 @@ namespace striate::detail {
 namespace {
 
 constexpr double f64_price = 2;  // a float64 flop costs about two float32 ones
+constexpr double cheap_gram = 4e9;  // rows² × features: about a second in float64
 
 double cube(double x) { return x * x * x; }
 
@@ -110,7 +111,9 @@ std::size_t most_components(Shape const& shape, std::size_t train) {
 }
 
 bool wide_gram(Shape const& shape, std::size_t rows) {
-  return shape.p <= 4 * rows || (shape.spectral && shape.pca == 0);
+  auto const n = static_cast<double>(rows);
+  bool const cheap = n * n * static_cast<double>(shape.p) <= cheap_gram;
+  return shape.p <= 4 * rows || cheap || (shape.spectral && shape.pca == 0);
 }
 
 Form choose_form(RowPlan const& rows, Shape const& shape) {

@@ -23,7 +23,7 @@ struct Shape {
 
 /// Components kept at most, for a set with `train` rows.
 [[nodiscard]] std::size_t most_components(Shape const& shape, std::size_t train);
-/// Whether the Gram of rows is summed in float64 products throughout (narrow features) or in float32 panels.
+/// Whether the Gram of rows is summed in float64 products throughout (narrow features, few rows) or in float32 panels.
 [[nodiscard]] bool wide_gram(Shape const& shape, std::size_t rows);
 [[nodiscard]] Form choose_form(RowPlan const& rows, Shape const& shape);
 /// Of one outer fold in a given form with q computed alphas.

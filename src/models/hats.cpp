@@ -16,7 +16,39 @@ void add_diagonal(double* g, std::size_t n, double value) {
   }
 }
 
+/// No eigenvalue of the symmetric matrix is larger. The lower triangle is read.
+double largest_row_sum(double const* g, std::size_t n) {
+  std::vector<double> sum(n, 0.0);
+  for (std::size_t c = 0; c < n; ++c) {
+    sum[c] += std::abs(g[c * (n + 1)]);
+    for (std::size_t r = c + 1; r < n; ++r) {
+      double const x = std::abs(g[r + c * n]);
+      sum[c] += x;
+      sum[r] += x;
+    }
+  }
+  return *std::max_element(sum.begin(), sum.end());
+}
+
 }  // namespace
+
+/// Factors a set's kernel + alpha. False where alpha is too small for the kernel's rounding: what rounding adds to the
+/// kernel is about `error`, and where nothing else stands under a pivot the weights are wrong by error / pivot. A kernel
+/// of full rank keeps its small alphas.
+bool Preparer::factor_dual(double* g, std::size_t n, double alpha) const {
+  constexpr double margin = 30;  // scores of what is kept are then right to about 1e-3 at worst
+  double const unit = exact() ? 0x1p-53 : 0x1p-24;
+  double const error = 2 * unit * largest_row_sum(g, n) / std::sqrt(static_cast<double>(n));
+  add_diagonal(g, n, alpha);
+  if (!blas::cholesky(n, g, n)) {
+    return false;
+  }
+  double least = g[0];
+  for (std::size_t i = 0; i < n; ++i) {
+    least = std::min(least, g[i * (n + 1)]);
+  }
+  return least * least > margin * error;
+}
 
 double const* Preparer::gram_of(std::size_t set) const {
   std::size_t const g = is_dual(s_.form) && grams_ > 1 ? set - group_first_ : 0;
@@ -167,8 +199,7 @@ bool Preparer::block_inverse_unit(std::size_t j, Scratch& scratch) {
   double* g = scratch.g.grow(n * n);
   double* test = scratch.test.grow(n * s_.rows.n_test);
   dual_matrices(s_.rows.inner(), g, test);
-  add_diagonal(g, n, s_.alphas[alpha]);
-  if (!blas::cholesky(n, g, n)) {
+  if (!factor_dual(g, n, s_.alphas[alpha])) {
     return false;
   }
   if (s_.rows.n_test > 0) {
@@ -246,14 +277,17 @@ bool Preparer::set_unit(std::size_t set, std::size_t j, Scratch& scratch) {
   double* g = scratch.g.grow(m * m);
   double* test = scratch.test.grow(m * e);
   std::vector<double> scale;
+  bool fine = false;
   if (dual) {
     dual_matrices(set, g, test);
+    fine = factor_dual(g, m, s_.alphas[alpha]);
   } else {
     primal_matrices(set, g, test);
     scale = scales(set);
+    add_diagonal(g, m, s_.alphas[alpha]);
+    fine = blas::cholesky(m, g, m);
   }
-  add_diagonal(g, m, s_.alphas[alpha]);
-  if (!blas::cholesky(m, g, m)) {
+  if (!fine) {
     return false;
   }
   if (e > 0) {

@@ -60,6 +60,7 @@ class Preparer {
   [[nodiscard]] double trace_per_row() const;
   // hats.cpp
   [[nodiscard]] bool factor(std::size_t first_set, std::size_t last_set);
+  [[nodiscard]] bool factor_dual(double* g, std::size_t n, double alpha) const;
   bool block_inverse_unit(std::size_t j, Scratch& scratch);
   [[nodiscard]] bool block_inverse_inner(std::size_t j, std::size_t set, double const* inverse, double const* ones,
                                          Scratch& scratch);

@@ -89,7 +89,8 @@ void Preparer::primal_basis(std::size_t set, double const* vectors, std::size_t 
   for (std::size_t first = 0; first < train.size(); first += step) {
     std::size_t const rows = std::min(step, train.size() - first);
     for (std::size_t j = 0; j < p; ++j) {
-      double const shift = stats[j * width], mean = stats[j * width + 1 + 2 * set], scale = stats[j * width + 2 + 2 * set];
+      double const* of = stats + j * width + 1 + 2 * set;
+      double const shift = stats[j * width], mean = of[0], scale = of[1];
       for (std::size_t i = 0; i < rows; ++i) {
         part[i + j * rows] = (static_cast<double>(x[train[first + i] + j * used]) - shift - mean) * scale;
       }

@@ -1,4 +1,6 @@
 // What must not change a bit, what must not leak, and what must be refused.
+#include <numeric>
+
 #include "models_common.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/ridge.hpp"
@@ -208,6 +210,16 @@ void mix_factors(Problem& d, std::size_t rank, float own) {
   }
 }
 
+double trace_per_row(Problem const& d) {
+  double trace = 0;
+  for (std::size_t j = 0; j < d.p; ++j) {
+    float const* x = d.x.data() + j * d.n;
+    double const mean = std::accumulate(x, x + d.n, 0.0) / static_cast<double>(d.n);
+    trace += std::accumulate(x, x + d.n, 0.0, [&](double sum, double v) { return sum + (v - mean) * (v - mean); });
+  }
+  return trace / static_cast<double>(d.n);
+}
+
 double worst_r2(Problem const& d, EncodingModel const& model, double alpha) {
   CvColumns columns;
   columns.rows = d.n;
@@ -239,6 +251,36 @@ TEST(Ols, SteepFeaturesAreLeastSquaresInFloat64) {
       }
     }
     EXPECT_LT(worst_r2(twins, *model, 0), 1e-5) << near;
+  }
+}
+
+TEST(Ridge, SteepKernelsAtSmallAlphasEqualFloat64) {
+  Problem data(120, 600, 10);
+  mix_factors(data, 30, 0);  // rank 30 but for the rounding of the features
+  double const unit = trace_per_row(data);
+  for (double relative : {1e-9, 1.6e-6, 1e-4, 1e-2}) {
+    ModelOptions o;
+    o.alphas = {relative * unit};
+    EXPECT_LT(worst_r2(data, *make_ridge(o), o.alphas[0]), 1e-5) << relative;
+  }
+}
+
+TEST(Ridge, AlphasBelowTheRoundingOfAWideKernelAreDropped) {
+  for (bool full : {false, true}) {  // 900² × 5000: products in float32
+    Problem data(900, 5000, 4);
+    mix_factors(data, full ? 1 : 30, full ? 1.0F : 0.0F);  // full: most of the variance in one factor
+    double const unit = trace_per_row(data);
+    ModelOptions o;
+    o.alphas = {1e-6 * unit, 1e-5 * unit, unit};
+    CvColumns columns;
+    columns.rows = data.n;
+    CvSpec two;
+    two.folds = 2;
+    auto const plan = fold_plans(two, two, columns)[0];
+    auto const team = serial_team();
+    auto const source = data.source();
+    auto const fitted = make_ridge(o)->prepare({source, false}, plan, *team, plenty);
+    EXPECT_EQ(fitted->report().dropped_alphas.size(), full ? 0U : 2U);
   }
 }
 

@@ -77,7 +77,7 @@ struct Workspace {
 struct FoldReport {
   std::string form;                    ///< "dual block-inverse", "dual", "primal", "spectral dual", "spectral primal"
   std::vector<double> alphas;          ///< absolute, ascending, after dropping
-  std::vector<double> dropped_alphas;  ///< absolute; Cholesky failed (too small for the features' rounding)
+  std::vector<double> dropped_alphas;  ///< absolute; too small for the features' rounding
   std::size_t skeleton = 0;            ///< alphas computed; the others are interpolated to 1e-6
   std::size_t constant_features = 0;   ///< in the outer training rows
   std::size_t rank = 0;                ///< ols, and models with pca: components kept in the outer fit; else 0
