@@ -28,8 +28,8 @@ class BadInput(unittest.TestCase):
                 self.assertIn(word, done.errors[0], f"{r} ranks")
             self.assertLess(done.seconds, 15, f"{r} ranks")
             self.assertNotIn("terminate called", done.err)
-            status = run("status", command, config, "--set", f"output={output}", *more, cwd=w.folder)
-            self.assertNotEqual(status.code, 0, f"a failed job counts as complete: {status}")
+        status = run("status", command, config, "--set", f"output={output}", *more, cwd=w.folder)
+        self.assertNotEqual(status.code, 0, f"a failed job counts as complete: {status}")
 
     def broken_picture(self, change):
         """A stimuli list whose picture 7 is broken by `change(path)`."""
@@ -187,6 +187,8 @@ class BadInput(unittest.TestCase):
     def test_full_disk(self):
         self.mounted("small", "size=600k")
         self.refused("extract", "extract.yaml", 74, "never.h5", output="small/never.h5")
+        status = run("status", "extract", "extract.yaml", "--set", "output=small/never.h5", cwd=self.world.folder)
+        self.assertEqual(status.code, 76, status)  # noted although the disk is full: a batch job must not be requeued
         self.mounted("tiny_disk", "size=16k")
         self.refused("encode", "encode.yaml", 74, "tiny_disk", output="tiny_disk/never")
 
