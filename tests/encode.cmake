@@ -1,5 +1,6 @@
 # The command's own sources, so that these tests need neither LibTorch nor the program.
 file(GLOB encode_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/commands/encode*.cpp)
+list(APPEND encode_sources ${PROJECT_SOURCE_DIR}/src/commands/fingerprint.cpp)
 add_library(encode_command STATIC EXCLUDE_FROM_ALL ${encode_sources})
 target_link_libraries(encode_command PUBLIC striate::models striate::brain striate::stimuli)
 target_compile_options(encode_command PRIVATE -Wall -Wextra)
