@@ -146,7 +146,7 @@ fi
 [ "$build" = yes ] || exit 0
 # A core needs about 1.5 GB while it compiles LibTorch's headers.
 if [ -z "$jobs" ]; then
-  jobs=$(nproc)
+  jobs=$(env -u OMP_NUM_THREADS nproc) # nproc heeds that variable
   by_memory=$(awk '/MemAvailable/{n = int($2 / 1.5e6); print n < 1 ? 1 : n}' /proc/meminfo)
   if ((by_memory < jobs)); then jobs=$by_memory; fi
 fi

@@ -20,7 +20,7 @@ if [ -z "${STRIATE_DATA:-}" ] && [ -d ../shared/data ]; then STRIATE_DATA=$(cd .
 built=$SECONDS
 
 failed=()
-ctest --test-dir build --output-on-failure -j "$(nproc)" "${labels[@]}" "$@" || failed+=(ctest)
+ctest --test-dir build --output-on-failure -j "$(env -u OMP_NUM_THREADS nproc)" "${labels[@]}" "$@" || failed+=(ctest)
 tested=$SECONDS
 
 slurm_log=$(mktemp)
