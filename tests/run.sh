@@ -32,7 +32,7 @@ fi
 # GoogleTest counts a skipped test as passed, and a passed one prints nothing: say here what was not looked at.
 skips=$({
   grep -h -A1 ': Skipped$' build/Testing/Temporary/LastTest.log | grep -v -e ': Skipped$' -e '^--$'
-  grep -h '^SKIP' "$slurm_log"
+  grep -h '^SKIP' build/Testing/Temporary/LastTest.log "$slurm_log"
 } 2>/dev/null | sed 's/^ *//' | sort | uniq -c)
 rm -f "$slurm_log"
 if [ -n "$skips" ]; then
