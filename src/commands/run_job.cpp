@@ -1,8 +1,10 @@
 /// A job's life: MPI, config, lock, plan, run, provenance, exit code.
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <regex>
 #include <set>
@@ -72,6 +74,16 @@ ReadyJob read_everywhere(Comm const& comm, Command const& command, CommandLine& 
   ReadyJob ready;
   together(comm, [&] { ready = read_job(command, line, text); });
   return ready;
+}
+
+/// What a dry run can know without writing: the folder that is there, or its nearest ancestor, takes new files.
+void check_place(fs::path const& output) {
+  std::error_code ignored;
+  fs::path folder = output.has_filename() ? output.parent_path() : output.parent_path().parent_path();
+  while (!folder.empty() && folder != folder.root_path() && !fs::exists(folder, ignored)) folder = folder.parent_path();
+  if (::access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) != 0)
+    fail(Exit::cant_create, "output: {} cannot be written ({}: {}); choose another output", output.string(),
+         folder.string(), std::strerror(errno));
 }
 
 OutputLock lock_output(Comm const& comm, fs::path const& output, std::string const& command) {
@@ -183,6 +195,9 @@ bool execute(Command const& command, CommandLine& line, Comm const& comm, StopFl
   Plan plan;
   ready.job->plan(context, plan);
   if (line.dry_run) {
+    together(comm, [&] {
+      if (comm.root()) check_place(output);
+    });
     print_plan(command, context, plan, output, std::cout);
     return true;
   }

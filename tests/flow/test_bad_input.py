@@ -197,6 +197,7 @@ class BadInput(unittest.TestCase):
         subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
         self.refused("extract", "extract.yaml", 73, "never.h5", "Read-only", output="fixed/never.h5")
         self.refused("encode", "encode.yaml", 73, "never", "Read-only", output="fixed/never")
+        self.refused("encode", "encode.yaml", 73, "never", "Read-only", output="fixed/a/never", more=("--dry-run",))
 
 
 if __name__ == "__main__":
