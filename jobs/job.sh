@@ -86,6 +86,8 @@ run_job() {
 
   # The output, not the launcher's exit code, says what is done: ranks killed while leaving can turn a 75 into a 137.
   local state=0
+  # An output of another config, or one that another job holds, may well be complete: this job is not.
+  if ((code == 73)); then exit 73; fi
   "$STRIATE" status "$@" || state=$?
   case $state in
     0) echo "$(date -u +%FT%TZ) $command: complete"; exit 0 ;;

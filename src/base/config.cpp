@@ -52,7 +52,7 @@ void need_required(Schema const& schema, ConfigPlace const& place) {
   for (auto const& s : schema.settings()) {
     ConfigPlace here = place;
     here.key = place.key.empty() ? s.name : place.key + "." + s.name;
-    if (s.meta.required) config_error(here, "is missing; it is the " + s.meta.doc);
+    if (s.meta.required) config_error(here, "is missing: " + s.meta.doc);
     if (s.nested && s.type == "mapping" && !s.keep_alive) need_required(*s.nested, here);
   }
 }
@@ -212,7 +212,7 @@ void read_mapping(Schema& schema, YAML::Node const& node, ConfigPlace const& pla
     if (given)
       s.read(value, here);
     else if (s.meta.required)
-      config_error(place, "`" + s.name + "` is missing; it is the " + s.meta.doc);
+      config_error(place, "`" + s.name + "` is missing: " + s.meta.doc);
     else if (s.nested && s.type == "mapping" && !s.keep_alive)
       need_required(*s.nested, here);
   }

@@ -37,6 +37,7 @@ class Extract final : public Job {
   void read_stimuli(Context const& context);
   void check_pictures(Context const& context) const;
   void load_network(Context const& context);
+  [[nodiscard]] std::string from_the_card(std::string const& message) const;
   void fix_batch();
   [[nodiscard]] ActSpec spec(Context const& context) const;
   [[nodiscard]] double bytes_in_flight() const;
@@ -110,7 +111,7 @@ void Extract::check_pictures(Context const& context) const {
     if (config_.on_bad_stimulus == "skip") return;
     fail(what.code(), "stimuli: row {} ({}): {}{}; mend it, or set on_bad_stimulus: skip", first + place + 1,
          ids_[first + place], what.what(),
-         problems.size() > 1 ? fmt::format(" (and {} more)", problems.size() - 1) : std::string());
+         problems.size() > 1 ? std::string(" (it is not the only one)") : std::string());
   });
 }
 
@@ -119,6 +120,17 @@ fs::path Extract::weights_file() const {
   if (card_.weights.empty())
     fail(Exit::config, "weights: {} names no TorchScript file; set weights:", card_.file.filename().string());
   return card_.weights;
+}
+
+/// The card's name that is nearest to a layer that the network does not have.
+std::string Extract::from_the_card(std::string const& message) const {
+  if (message.find("is no layer of") == std::string::npos) return "";
+  std::vector<std::string> names;
+  for (auto const& layer : card_.layers) names.push_back(layer.first);
+  for (auto const& asked : config_.layers)
+    if (std::string const near = nearest(asked, names); message.starts_with("layers: " + asked + " ") && !near.empty())
+      return fmt::format(" (the card has `{}`)", near);
+  return fmt::format(" (`striate info {}` lists the card's names)", card_.file.string());
 }
 
 void Extract::load_network(Context const& context) {
@@ -136,7 +148,11 @@ void Extract::load_network(Context const& context) {
     std::map<std::string, Pool> const pools{{"none", Pool::none},     {"max", Pool::max}, {"mean", Pool::mean},
                                             {"median", Pool::median}, {"l1", Pool::l1},   {"l2", Pool::l2}};
     options.pool = pools.at(config_.pool);
-    network_ = std::make_unique<Network>(weights, resolve_layers(config_.layers, card_), card_.preprocessing, options);
+    try {
+      network_ = std::make_unique<Network>(weights, resolve_layers(config_.layers, card_), card_.preprocessing, options);
+    } catch (Error const& error) {
+      throw Error(error.code(), error.what() + from_the_card(error.what()));
+    }
     if (context.comm.root()) weights_sha_ = sha256_file(weights);
   });
   context.comm.broadcast(weights_sha_, 0);

@@ -37,7 +37,8 @@ void describe(Schema& s, ExtractConfig& c) {
     {.doc = "where the network runs; auto: the GPU of this rank's place on its node, where there is one",
      .choices = {"auto", "cpu", "cuda"}});
   s("on_bad_stimulus", c.on_bad_stimulus,
-    {.doc = "a missing or corrupt picture: stop before computing, or skip (its row is NaN and it is listed)",
+    {.doc = "a missing or corrupt picture: stop before computing, or skip (its row is NaN, and a warning lists it; "
+            "encode and simulate then want it left out)",
      .choices = {"stop", "skip"}});
   s("on_duplicate", c.on_duplicate,
     {.doc = "a stimulus that stands twice in the list: stop, or keep it once, in order of first appearance",

@@ -6,7 +6,8 @@ namespace striate {
 namespace {
 
 char const* const options =
-    "  --set KEY=VALUE   override any key by its dotted path (value as YAML), as often as wanted\n"
+    "  --set KEY=VALUE   override any key by its dotted path (value as YAML), as often as wanted;\n"
+    "                    elements of lists by their number from 0: regions.0.snr=5; KEY= clears a key\n"
     "  --dry-run         check everything that can be checked without computing, print the plan, exit\n"
     "  --fresh           discard what is in the output place (default: resume it)\n"
     "  --threads N       threads of each rank (default: what SLURM or the CPU mask allows)\n"
@@ -78,7 +79,8 @@ void print_reference_markdown(std::ostream& out) {
 }
 
 void print_reference_yaml(std::ostream& out) {
-  out << "# Every key of every command with its default. Made by `striate help --yaml`; do not edit.\n";
+  out << "# Every key of every command with its default, to copy from: a section a command, so no config as it stands.\n"
+         "# Made by `striate help --yaml`; do not edit.\n";
   for (auto const& command : commands()) {
     std::unique_ptr<Job> job;
     auto const schema = schema_of(command, job);

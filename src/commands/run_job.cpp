@@ -145,8 +145,10 @@ void sum_up(Comm const& comm, bool finished, Clock::time_point start) {
   if (unsaid > 50) log::info("and {} more warnings of other ranks", unsaid - 50);
   if (total > 0) log::info("{} warnings in all", total);
   double const seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  log::info("{} after {}", finished ? "done" : "stopped by a signal; run the same command again to go on",
-            seconds_text(seconds));
+  if (finished)
+    log::info("done after {}", seconds_text(seconds));
+  else
+    log::info("stopped by a signal after {}; run the same command again to go on", seconds_text(seconds));
 }
 
 /// Mixed BLAS kernels among ranks make results depend on who computed what.

@@ -152,6 +152,8 @@ void Simulate::prepare() {
   for (std::size_t r = 0; r < config_.regions.size(); ++r) {
     Region const& region = config_.regions[r];
     (void)store_->layer(region.layer);  // says which layers there are
+    if (region.noise_ceiling && region.snr != Region{}.snr)
+      fail(Exit::config, "regions[{}]: both snr and noise_ceiling are given; keep one", r);
     Planted planted{region, region.label.value_or(static_cast<std::int64_t>(r) + 1), region.snr, {}};
     if (region.noise_ceiling)
       planted.snr = simulate::snr_of(*region.noise_ceiling, static_cast<std::size_t>(config_.repeats));

@@ -179,8 +179,11 @@ class Planner {
            request.asked, file_);
     known.push_back("output");
     std::string const near = nearest(request.asked, known);
+    std::string some;
+    for (std::size_t i = 0; i < std::min<std::size_t>(known.size(), 6); ++i) some += (i ? ", " : "") + known[i];
     fail(Exit::data, "layers: {} is no layer of {}{}", request.asked, file_,
-         near.empty() ? "; `striate info` on the file lists its modules" : "; did you mean `" + near + "`?");
+         near.empty() ? fmt::format("; some of its {} modules: {}", known.size(), some)
+                      : "; did you mean `" + near + "`?");
   }
 
   torch::jit::Module const& module_;

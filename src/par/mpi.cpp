@@ -40,11 +40,21 @@ std::function<void(Error const&)>& last_words() {
   return say;
 }
 
+/// Of this process alone or of a launcher's; MPI_Init sets the same variables, so ask before.
+bool launched = true;
+
+bool was_launched() {
+  for (char const* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE"})
+    if (std::getenv(name) != nullptr) return true;
+  return false;
+}
+
 }  // namespace
 
 Mpi::Mpi(int& argc, char**& argv) : uncaught_(std::uncaught_exceptions()) {
   choose_io();
   choose_single_copy();
+  launched = was_launched();
   int provided = 0;
   check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
@@ -80,7 +90,6 @@ void abort_all(Exit code) {
   // Alone and without a launcher there is nobody else to end, and MPI_Abort would add its own eight lines.
   int ranks = 2;
   if (Mpi::active()) MPI_Comm_size(MPI_COMM_WORLD, &ranks);
-  bool const launched = std::getenv("OMPI_COMM_WORLD_SIZE") || std::getenv("PMIX_RANK") || std::getenv("PMI_RANK");
   if (Mpi::active() && (ranks > 1 || launched)) MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
   std::_Exit(static_cast<int>(code));
 }

@@ -8,7 +8,7 @@ namespace striate {
 namespace {
 
 std::atomic<StopFlag*> listener{nullptr};
-struct sigaction old_term, old_usr1;
+struct sigaction old_term, old_usr1, old_int;
 
 extern "C" void striate_on_stop(int) {
   if (StopFlag* flag = listener.load()) flag->request();
@@ -26,12 +26,15 @@ StopFlag::StopFlag(bool listen) : listens_(listen) {
   sigemptyset(&action.sa_mask);
   sigaction(SIGTERM, &action, &old_term);
   sigaction(SIGUSR1, &action, &old_usr1);
+  action.sa_flags |= SA_RESETHAND;  // Ctrl-C stops tidily; a second one kills
+  sigaction(SIGINT, &action, &old_int);
 }
 
 StopFlag::~StopFlag() {
   if (!listens_) return;
   sigaction(SIGTERM, &old_term, nullptr);
   sigaction(SIGUSR1, &old_usr1, nullptr);
+  sigaction(SIGINT, &old_int, nullptr);
   listener = nullptr;
 }
 

@@ -201,8 +201,8 @@ std::vector<std::string> const& StimTable::column(std::string const& name) const
   auto const found = std::ranges::find(columns, name);
   if (found != columns.end()) return values[static_cast<std::size_t>(found - columns.begin())];
   std::string const near = nearest(name, columns);
-  fail(Exit::data, "{} has no column `{}`; {}(its columns: {})", file.filename().string(), name,
-       near.empty() ? "" : "did you mean `" + near + "`? ", joined(columns));
+  fail(Exit::data, "{} has no column `{}`{} (its columns: {})", file.filename().string(), name,
+       near.empty() ? "" : "; did you mean `" + near + "`?", joined(columns));
 }
 
 StimTable read_stim_table(fs::path const& path) { return Reader(path).read(); }

@@ -205,7 +205,9 @@ class Pipeline(unittest.TestCase):
                 done = run(word, cwd=w.folder, ranks=ranks)
                 self.assertEqual(done.code, 64, done)
                 self.assertEqual(len(done.errors), 1, done)
-        self.assertNotIn("MPI_ABORT", run("extract", "nowhere.yaml", cwd=w.folder).err)
+        alone = run("extract", "nowhere.yaml", cwd=w.folder)
+        self.assertEqual((alone.code, alone.out), (66, ""), alone)
+        self.assertEqual(len(alone.err.splitlines()), 1, alone)
 
 
 if __name__ == "__main__":

@@ -106,8 +106,8 @@ TEST(Config, MessagesNameFileLineAndKey) {
   EXPECT_EQ(error_of("output: o\ncv: {folds: 3.5}\n"), "job.yaml: line 2: cv.folds: needs a whole number, not `3.5`");
   EXPECT_EQ(error_of("output: o\ncv: {folds: -1}\n"), "job.yaml: line 2: cv.folds: is -1, below the least allowed, 0");
   EXPECT_EQ(error_of("output: o\nitems: [{name: a}, {weight: 2}]\n"),
-            "job.yaml: line 2: items[1]: `name` is missing; it is the name of the item");
-  EXPECT_EQ(error_of("cv: {folds: 2}\n"), "job.yaml: `output` is missing; it is the directory of results");
+            "job.yaml: line 2: items[1]: `name` is missing: name of the item");
+  EXPECT_EQ(error_of("cv: {folds: 2}\n"), "job.yaml: `output` is missing: directory of results");
   EXPECT_EQ(error_of("output: o\nmode: fats\n"),
             "job.yaml: line 2: mode: `fats` is not one of fast, slow; did you mean `fast`?");
   EXPECT_EQ(error_of("output: o\nscores: [r2, perason]\n"),

@@ -4,7 +4,7 @@
 
 namespace striate {
 
-/// Set by SIGTERM or SIGUSR1 on this rank; run_tiles spreads it to the others. One listening flag a process.
+/// Set by SIGTERM, SIGUSR1 or a first SIGINT on this rank; run_tiles spreads it to the others. One listening flag a process.
 class StopFlag {
  public:
   /// `listen`: install the signal handlers (the old ones come back with the destructor). False is for tests.
