@@ -36,8 +36,9 @@ std::string on_ranks(int ranks, std::string const& arguments) {
   return std::string(MPIEXEC) + " --oversubscribe -n " + std::to_string(ranks) + " " + child + " " + arguments;
 }
 
-/// Starts the job in a session of its own and kills one rank, or everything, after a while.
-void run_and_kill(std::string const& command, int milliseconds, bool everything) {
+/// Starts the job in a session of its own and kills one rank, or everything, after a while: counted from its start, or
+/// from when `file` is there, which a busy machine may take seconds for.
+void run_and_kill(std::string const& command, int milliseconds, bool everything, std::string const& file = "") {
   pid_t const leader = fork();
   if (leader == 0) {
     setsid();
@@ -46,6 +47,8 @@ void run_and_kill(std::string const& command, int milliseconds, bool everything)
     execl("/bin/sh", "sh", "-c", ("exec " + command).c_str(), nullptr);
     _exit(127);
   }
+  for (int waited = 0; !file.empty() && !std::filesystem::exists(file) && waited < 30000; waited += 5)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
   // The ranks are children of mpiexec, each with its own process group: found by their parent.
   Outcome const ranks = run("pgrep -P " + std::to_string(leader));
@@ -70,7 +73,8 @@ void chaos(std::string const& mode, std::string const& file, std::string const& 
   int resumed = 0;
   for (int turn = 0; turn < 8; ++turn) {
     int const ranks = 1 + turn % 3;
-    run_and_kill(on_ranks(ranks, mode + " " + file + " 60 " + tail), 150 + int(random() % 900), turn % 2 == 0);
+    run_and_kill(on_ranks(ranks, mode + " " + file + " 60 " + tail), 150 + int(random() % 900), turn % 2 == 0,
+                 turn % 3 == 0 ? "" : file);
     if (check.empty() || !std::filesystem::exists(file)) continue;
     Outcome const o = run(check);
     ASSERT_EQ(o.code, 0) << "after kill " << turn << ": " << o.text;
