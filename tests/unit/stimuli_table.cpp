@@ -138,7 +138,7 @@ TEST_F(StimuliTable, MissingColumns) {
   expect_error([&] { (void)table.column("sesion"); }, Exit::data,
                "a.stim.csv has no column `sesion`; did you mean `session`? (its columns: stimID, session)");
   expect_error([&] { (void)table.column("zzzzzzzzzzz"); }, Exit::data,
-               "a.stim.csv has no column `zzzzzzzzzzz`; (its columns: stimID, session)");
+               "a.stim.csv has no column `zzzzzzzzzzz` (its columns: stimID, session)");
 }
 
 TEST_F(StimuliTable, WritesWhatItReads) {
