@@ -91,7 +91,6 @@ void abort_all(Exit code) {
   int ranks = 2;
   if (Mpi::active()) MPI_Comm_size(MPI_COMM_WORLD, &ranks);
   if (Mpi::active() && (ranks > 1 || launched)) MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
-  if (Mpi::active()) MPI_Finalize();  // takes away what MPI keeps in the temporary folder
   std::_Exit(static_cast<int>(code));
 }
 
