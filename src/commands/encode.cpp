@@ -6,9 +6,9 @@
 #include "encode_finish.hpp"
 #include "encode_layout.hpp"
 #include "encode_run.hpp"
+#include "fingerprint.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/fsio.hpp"
-#include "striate/base/hash.hpp"
 #include "striate/base/log.hpp"
 #include "striate/math/blas.hpp"
 #include "striate/math/panel_product.hpp"
@@ -67,7 +67,7 @@ std::string Encode::cv_text() const {
 void Encode::plan(Context& context, Plan& plan) {
   Comm const& comm = context.comm;
   inputs_ = encode::load_inputs(config_, comm);
-  double const mine = config_.memory ? *config_.memory * gib : context.memory_budget;
+  double const mine = context.budget(config_.memory);
   double const budget = static_cast<double>(comm.min(static_cast<std::int64_t>(mine)));
   int const ranks = static_cast<int>(comm.max(std::int64_t{comm.node().size()}));
   int const threads = static_cast<int>(comm.max(std::int64_t{context.threads}));
@@ -125,16 +125,11 @@ void Encode::note(Context& context) const {
     if (!f.stimuli.empty() && !f.stimuli.is_folder) context.inputs.push_back(f.stimuli.path);
     std::string path = f.store.string();
     if (!fs::exists(path)) path = path.substr(0, path.rfind(":/"));
-    auto const file = h5::File::open(path);
     // A store of ours carries the checksums of all its values: hashing those says as much, at once.
-    if (file.is_dataset(".striate/crc32c")) {
-      auto const sums = file.dataset(".striate/crc32c").read<std::uint32_t>();
-      Sha256 sum;
-      sum.update(sums.data(), sums.size() * sizeof(std::uint32_t));
-      d["store_checksums_sha256"][path] = sum.hex();
-    } else if (static_cast<double>(fs::file_size(path)) <= hashed_bytes) {
+    if (auto const checksums = checksums_sha256(path))
+      d["store_checksums_sha256"][path] = *checksums;
+    else if (static_cast<double>(fs::file_size(path)) <= hashed_bytes)
       context.inputs.emplace_back(path);
-    }
   }
 }
 

@@ -11,6 +11,15 @@ std::string fingerprint(std::filesystem::path const& file) {
   return in_h5 ? sha256_file(in_h5->first) + ":" + in_h5->second : sha256_file(file);
 }
 
+std::optional<std::string> checksums_sha256(std::filesystem::path const& store) {
+  auto const file = h5::File::open(store);
+  if (!file.is_dataset(".striate/crc32c")) return std::nullopt;
+  auto const checksums = file.dataset(".striate/crc32c").read<std::uint32_t>();
+  Sha256 sum;
+  sum.update(checksums.data(), checksums.size() * sizeof(std::uint32_t));
+  return sum.hex();
+}
+
 std::string fingerprint(ActReader const& store) {
   if (!store.ours()) return fingerprint(std::filesystem::path(store.path()));
   Sha256 sum;
@@ -18,8 +27,7 @@ std::string fingerprint(ActReader const& store) {
   for (auto const* name : {"network", "weights_sha256", "preprocessing", "stimuli_sha256", "pool"})
     add(store.attribute(name));
   for (auto const& layer : store.layers()) add(layer.name + " " + layer.dtype);
-  auto const checksums = h5::File::open(store.path()).dataset(".striate/crc32c").read<std::uint32_t>();
-  sum.update(checksums.data(), checksums.size() * sizeof(std::uint32_t));
+  add(checksums_sha256(store.path()).value_or(""));
   return sum.hex();
 }
 

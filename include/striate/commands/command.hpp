@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,9 @@ struct Context {
   /// Collective: writes provenance.json of a directory output. A job calls it when all else is on disk, just before it
   /// marks its output complete.
   std::function<void()> write_provenance = [] {};
+
+  /// Bytes that this rank may use: what the config says in GiB, else its share of what the job was given.
+  [[nodiscard]] double budget(std::optional<double> const& gib) const { return gib ? *gib * (1 << 30) : memory_budget; }
 };
 
 /// How much of an output is there, for `striate status`.
