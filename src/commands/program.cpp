@@ -3,8 +3,10 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <iostream>
+#include <thread>
 
 #include "frame.hpp"
 #include "striate/base/error.hpp"
@@ -106,7 +108,11 @@ int run_program(int argc, char** argv) noexcept {
     return dispatch(argc, argv);
   } catch (...) {  // run_job ends its own errors
     Error const error = as_error(std::current_exception());
-    if (!is_a_further_rank()) log::error(error.what());
+    if (is_a_further_rank())
+      // A launcher kills all ranks once one has failed; the first must have spoken by then.
+      std::this_thread::sleep_for(std::chrono::seconds(5));
+    else
+      log::error(error.what());
     return static_cast<int>(error.code());
   }
 }
