@@ -9,6 +9,7 @@
 #include "striate/base/fsio.hpp"
 #include "striate/base/log.hpp"
 #include "striate/brain/maps.hpp"
+#include "striate/models/table.hpp"
 
 namespace striate::encode {
 namespace {
@@ -65,9 +66,12 @@ double mean(std::vector<double> const& values) {
   return count == 0 ? nan : sum / static_cast<double>(count);
 }
 
+/// What the model chose per fold and target: alpha, components …
+char const* chooses(Finish const& f) { return find_model(f.config.model.type)->chooses; }
+
 /// Over folds, per target.
-std::vector<double> median_alpha(Finish const& f, std::string const& layer) {
-  auto const all = f.result.read<double>("/" + layer + "/alpha");
+std::vector<double> median_choice(Finish const& f, std::string const& layer) {
+  auto const all = f.result.read<double>("/" + layer + "/" + chooses(f));
   std::size_t const t = f.layout.t, k = all.size() / t;
   std::vector<double> out(t), one(k);
   for (std::size_t j = 0; j < t; ++j) {
@@ -101,7 +105,7 @@ class Summary {
     for (auto const& roi : f.inputs.root.rois) regions_.push_back(roi);
     text_ = "layer\troi\ttargets\tvalid";
     for (auto const& s : f.config.scores) text_ += fmt::format("\t{}_mean\t{}_median", s, s);
-    text_ += "\talpha_median";
+    text_ += fmt::format("\t{}_median", chooses(f));
     if (!ceiling_.empty()) text_ += "\tnoise_ceiling_median";
     text_ += "\tbest\n";
   }
@@ -199,8 +203,8 @@ void write_outputs(Finish const& f) {
       values.scores.push_back(f.result.read<double>("/" + name + "/score/" + s));
       map(f, values.scores.back(), map_stem(f.config.output, safe[l], s));
     }
-    values.alpha = median_alpha(f, name);
-    map(f, values.alpha, map_stem(f.config.output, safe[l], "alpha"));
+    values.alpha = median_choice(f, name);
+    map(f, values.alpha, map_stem(f.config.output, safe[l], chooses(f)));
     summary.add(l, values);
   }
   write_best(f);
@@ -217,7 +221,7 @@ std::vector<fs::path> output_files(Finish const& f) {
   std::vector<fs::path> stems{maps / "best-layer", maps / "best-score"};
   for (auto const& name : safe_names(f)) {
     for (auto const& s : f.config.scores) stems.push_back(map_stem(f.config.output, name, s));
-    stems.push_back(map_stem(f.config.output, name, "alpha"));
+    stems.push_back(map_stem(f.config.output, name, chooses(f)));
   }
   for (char const* name : ceiling_names)
     if (f.layout.noise_tiles > 0) stems.push_back(maps / (std::string("noise-ceiling_stat-") + name));

@@ -41,6 +41,8 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
   auto& d = spec.datasets;
   std::size_t const t = layout.t, k = score_rows(config, in), w = layout.tile;
   std::vector<std::string> names;
+  ModelRow const& model = *find_model(config.model.type);
+  auto const extras = model.make(model_options(config))->extras();
   for (LayerInput const& l : in.layers) {
     std::string const root = "/" + l.name;
     names.push_back(l.name);
@@ -48,11 +50,12 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
       d.push_back({root + "/score/" + s, Dtype::f64, {t}, 0});
       d.push_back({root + "/score/" + s + "_fold", Dtype::f64, {k, t}, w});
     }
-    d.push_back({root + "/alpha", Dtype::f64, {in.folds, t}, w});
+    d.push_back({fmt::format("{}/{}", root, model.chooses), Dtype::f64, {in.folds, t}, w});
+    for (auto const& extra : extras) d.push_back({fmt::format("{}/{}", root, extra), Dtype::f64, {in.folds, t}, w});
     if (config.saves("coefficients")) {
       d.push_back({root + "/coef", Dtype::f32, {l.units, t}, w});
       d.push_back({root + "/intercept", Dtype::f64, {t}, w});
-      if (in.refits()) d.push_back({root + "/coef_alpha", Dtype::f64, {t}, w});
+      if (in.refits()) d.push_back({fmt::format("{}/coef_{}", root, model.chooses), Dtype::f64, {t}, w});
     }
     if (config.saves("predictions")) d.push_back({root + "/prediction", Dtype::f32, {in.n(), t}, w});
     if (config.aggregate == "concat") d.push_back({moments_name(l.name), Dtype::f64, {moment_rows * in.folds, t}, w});

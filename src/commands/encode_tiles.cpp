@@ -5,6 +5,8 @@
 #include <limits>
 #include <numeric>
 
+#include "striate/models/table.hpp"
+
 namespace striate::encode {
 namespace {
 
@@ -51,6 +53,9 @@ FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold cons
       plan_(shared.inputs.passes[pass]),
       refit_(pass >= shared.inputs.folds),
       coefficients_(shared.config.saves("coefficients") && (refit_ || !shared.config.outer())) {
+  ModelRow const& model = *find_model(shared.config.model.type);
+  chooses_ = model.chooses;
+  extras_ = model.make(model_options(shared.config))->extras();
   auto const fold_of_row = shared.inputs.fold_of_row();
   for (auto row : plan_.outer.test)
     if (fold_of_row[row] == static_cast<std::int32_t>(pass)) scored_rows_.push_back(row);
@@ -110,7 +115,9 @@ void FoldTiles::write_scores(Ready const& ready) {
           out.write_slice(name, f, ready.first, part(r.inner_score, f * scores + s));
       }
     }
-    out.write_slice(root_ + "/alpha", pass_, ready.first, part(r.alpha, 0));
+    out.write_slice(fmt::format("{}/{}", root_, chooses_), pass_, ready.first, part(r.alpha, 0));
+    for (std::size_t e = 0; e < extras_.size(); ++e)
+      out.write_slice(root_ + "/" + extras_[e], pass_, ready.first, part(r.extra, e));
     if (s_.config.aggregate == "concat")
       for (std::size_t k = 0; k < moment_rows; ++k)
         out.write_slice(moments_name(root_.substr(1)), pass_ * moment_rows + k, ready.first,
@@ -175,7 +182,7 @@ void FoldTiles::write_coefficients(std::vector<Ready> const& tiles) {
   for (Ready const& ready : tiles) {
     TileResult const& r = ready.made->result;
     s_.result.write_slice(root_ + "/intercept", 0, ready.first, std::span<double const>(r.intercept));
-    if (refit_) s_.result.write_slice(root_ + "/coef_alpha", 0, ready.first, std::span<double const>(r.alpha));
+    if (refit_) s_.result.write_slice(fmt::format("{}/coef_{}", root_, chooses_), 0, ready.first, std::span<double const>(r.alpha));
   }
 }
 

@@ -103,7 +103,8 @@ class FoldTiles final : public Tiles {
   FittedFold const& fold_;
   LayerSource const& source_;
   std::size_t pass_;
-  std::string root_;
+  std::string root_, chooses_;
+  std::vector<std::string> extras_;
   FoldPlan const& plan_;
   bool refit_, coefficients_;
   std::vector<std::uint32_t> scored_rows_;  ///< test rows whose prediction this fold writes

@@ -34,6 +34,8 @@ class Linear final : public EncodingModel {
     return detail::cost_of(rows, shape, detail::choose_form(rows, shape), shape.alphas, memory_budget);
   }
 
+  [[nodiscard]] std::size_t candidates() const override { return ols_ ? 1 : options_.alphas.size(); }
+
  private:
   static void check_pca(double pca) {
     if (!(pca >= 0) || (pca > 1 && pca != std::floor(pca))) {

@@ -6,8 +6,8 @@ namespace striate {
 
 std::vector<ModelRow> const& models() {
   static std::vector<ModelRow> const rows{
-      {"ridge", "ridge regression, alpha chosen per target by inner cross-validation", true, make_ridge},
-      {"ols", "ordinary least squares; of minimum norm where features outnumber stimuli", false, make_ols},
+      {"ridge", "ridge regression, alpha chosen per target by inner cross-validation", "alpha", make_ridge},
+      {"ols", "ordinary least squares; of minimum norm where features outnumber stimuli", "alpha", make_ols},
   };
   return rows;
 }

@@ -58,7 +58,9 @@ struct TileResult {
   std::vector<double> score;        ///< [score s of options][T] at s*T+t: outer test rows, or the mean over inner
                                     ///< folds where the plan has no outer test
   std::vector<double> inner_score;  ///< [inner fold f][score s][T] at (f*S+s)*T+t; only without an outer test
-  std::vector<double> alpha;        ///< [T], absolute; NaN where there is none
+  std::vector<double> alpha;        ///< [T], what was chosen (ModelRow::chooses): the absolute alpha, a number of
+                                    ///< components …; NaN where there is no score
+  std::vector<double> extra;        ///< [extra e of EncodingModel::extras()][T] at e*T+t
   std::vector<TargetFlag> flag;     ///< [T]
   std::vector<float> prediction;    ///< n_test × T, rows as outer.test
   std::vector<float> weights;       ///< FittedFold::weight_rows() × T, for FittedFold::coefficients (opaque otherwise)
@@ -122,6 +124,10 @@ class EncodingModel {
   /// For one outer fold of the given shape. Pure arithmetic.
   [[nodiscard]] virtual ModelCost cost(std::size_t n, std::size_t p, std::size_t t, FoldPlan const& plan,
                                        bool standardize, double pca, double memory_budget) const = 0;
+  /// Settings among which inner folds choose (alphas, component counts); with 1 no inner folds are needed.
+  [[nodiscard]] virtual std::size_t candidates() const = 0;
+  /// Names of further values per fold and target, TileResult::extra; saved as /L/NAME (k, t).
+  [[nodiscard]] virtual std::vector<std::string> extras() const { return {}; }
 };
 
 }  // namespace striate

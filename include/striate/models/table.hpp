@@ -11,7 +11,7 @@ namespace striate {
 struct ModelRow {
   char const* name;
   char const* doc;  ///< one line
-  bool has_alpha;
+  char const* chooses;  ///< name of TileResult::alpha in results: "alpha", "components" …
   std::unique_ptr<EncodingModel> (*make)(ModelOptions const&);
 };
 
