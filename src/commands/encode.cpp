@@ -5,6 +5,7 @@
 
 #include "encode_finish.hpp"
 #include "encode_layout.hpp"
+#include "encode_permute.hpp"
 #include "encode_run.hpp"
 #include "fingerprint.hpp"
 #include "striate/base/error.hpp"
@@ -72,6 +73,7 @@ void Encode::plan(Context& context, Plan& plan) {
   int const ranks = static_cast<int>(comm.max(std::int64_t{comm.node().size()}));
   int const threads = static_cast<int>(comm.max(std::int64_t{context.threads}));
   together(comm, [&] {
+    encode::check_permutation(config_, inputs_);
     layout_ = encode::make_layout(config_, inputs_);
     costs_ = encode::cost_of(config_, inputs_, 1e15);
     auto const least = encode::cost_of(config_, inputs_, 0);

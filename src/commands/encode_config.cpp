@@ -8,6 +8,7 @@
 
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
+#include "striate/stats/permute.hpp"
 #include "striate/stats/scores.hpp"
 
 namespace striate {
@@ -64,6 +65,8 @@ std::vector<std::string> model_names() {
 
 Alphas::Alphas() : values(spaced(logspace)) {}
 
+bool Permutation::corrects(std::string const& how) const { return std::ranges::find(correct, how) != correct.end(); }
+
 bool Config::saves(std::string const& what) const { return std::ranges::find(save, what) != save.end(); }
 
 void describe(Schema& s, Transform& t) {
@@ -109,6 +112,30 @@ void describe(Schema& s, Cv& c) {
   s("leave_one_out", c.leave_one_out, {.doc = "the same as folds: leave_one_out"});
 }
 
+void describe(Schema& s, Permutation& p) {
+  s("n", p.n, {.doc = "permutations; 0: no test", .min = 0, .max = 1e8});
+  s("scheme", p.scheme,
+    {.doc = "what is repeated: refit (everything, selection included), fixed_alpha (fits at the observed alphas), "
+            "fixed_model (only held-out responses are permuted against the predictions)",
+     .choices = {"refit", "fixed_alpha", "fixed_model"}});
+  s("shuffle", p.shuffle,
+    {.doc = "how responses are rearranged: rows, whole blocks, circular shifts inside blocks, sign flips",
+     .choices = shuffle_names()});
+  s("exchange", p.exchange,
+    {.doc = "column of the stimuli file that names exchangeability blocks (rows: within these; blocks: these)",
+     .example = "run"});
+  s("block", p.block, {.doc = "with shuffle: blocks, neighbouring rows that make a block", .unit = "rows", .min = 0});
+  s("tail", p.tail,
+    {.doc = "right: as good as observed or better; left: as bad or worse; two: as far from 0",
+     .choices = {"right", "left", "two"}});
+  s("correct", p.correct,
+    {.doc = "for many targets: max (family-wise by the maximum), fdr (Benjamini-Hochberg), fdr_by "
+            "(Benjamini-Yekutieli)",
+     .choices = {"max", "fdr", "fdr_by"}});
+  s("best_layer", p.best_layer,
+    {.doc = "with several layers, also test each target's best layer, the choice included (holds all layers' fits)"});
+}
+
 void declare(Schema& s, Config& c) {
   s("features", c.features, {.doc = "what predicts: an activation store, or a list of them", .required = true});
   s("responses", c.responses, {.doc = "what is to be predicted"});
@@ -116,6 +143,7 @@ void declare(Schema& s, Config& c) {
   s("model", c.model, {.doc = "how one is predicted from the other"});
   s("cv", c.cv, {.doc = "cross-validation"});
   s("scores", c.scores, {.doc = "scores of held-out rows; the first one ranks layers", .choices = score_names()});
+  s("permutation", c.permutation, {.doc = "permutation test of every score"});
   s("aggregate", c.aggregate,
     {.doc = "over folds: unweighted mean, mean weighted by test rows, or one score of the concatenated predictions",
      .choices = {"mean", "weighted", "concat"}});
@@ -184,11 +212,26 @@ void check_cv(Config const& c) {
     fail(Exit::config, "cv.inner.folds: is {}; 2 or more are needed to choose among alphas", *cv.inner.folds.number);
 }
 
+void check_permutation(Config const& c) {
+  Permutation const& p = c.permutation;
+  if (p.n == 0) return;
+  bool const blocks = p.shuffle == "blocks";
+  if (p.block > 0 && !blocks)
+    fail(Exit::config, "permutation.block: is {} but shuffle is {}; use shuffle: blocks, or remove it", p.block,
+         p.shuffle);
+  if (blocks && p.block == 0 && !p.exchange)
+    fail(Exit::config, "permutation.shuffle: blocks needs to know them; give exchange: COLUMN or block: ROWS");
+  if (p.scheme != "refit" && !c.outer())
+    fail(Exit::config, "permutation.scheme: {} needs held-out rows, which cv.folds: 0 does not have; use refit",
+         p.scheme);
+}
+
 }  // namespace
 
 void check(Config const& c) {
   check_features(c);
   check_cv(c);
+  check_permutation(c);
   ModelRow const* const row = find_model(c.model.type);
   if (row == nullptr) {
     std::string const near = nearest(c.model.type, model_names());
@@ -204,7 +247,10 @@ void check(Config const& c) {
   if (!c.outer() && c.aggregate != "mean")
     fail(Exit::config, "aggregate: cv.folds: 0 gives the mean over inner folds; use aggregate: mean");
   (void)scores_of(c);
-  (void)row->make(model_options(c));  // says what is wrong with the alphas
+  auto const model = row->make(model_options(c));  // says what is wrong with the alphas
+  if (c.permutation.n > 0 && c.permutation.scheme == "fixed_alpha" && !model->fixes_choice())
+    fail(Exit::config, "permutation.scheme: fixed_alpha is not there for model.type: {}; use refit or fixed_model",
+         c.model.type);
 }
 
 std::vector<Score> scores_of(Config const& config) {
@@ -228,7 +274,8 @@ ModelOptions model_options(Config const& config) {
   o.inner_score = score_of(config.cv.inner.score).value_or(Score::r2);
   o.scores = scores_of(config);
   o.standardize_responses = config.responses.standardize;
-  o.predictions = config.outer() && (config.saves("predictions") || config.aggregate == "concat");
+  o.predictions = config.outer() && (config.saves("predictions") || config.aggregate == "concat" ||
+                   (config.permutation.n > 0 && config.permutation.scheme == "fixed_model"));
   o.coefficients = !config.outer() && config.saves("coefficients");
   return o;
 }

@@ -62,12 +62,24 @@ struct Cv {
   std::optional<std::string> group, split;
 };
 
+/// The permutation test; n = 0: none.
+struct Permutation {
+  std::int64_t n = 0;
+  std::string scheme = "refit", shuffle = "rows", tail = "right";
+  std::optional<std::string> exchange;  ///< column of exchangeability blocks
+  std::int64_t block = 0;               ///< rows of a block, for shuffle: blocks
+  std::vector<std::string> correct{"max", "fdr"};
+  bool best_layer = true;
+  [[nodiscard]] bool corrects(std::string const& how) const;
+};
+
 struct Config {
   std::vector<FeatureSet> features;
   ResponsesConfig responses;
   RoisConfig rois;
   Model model;
   Cv cv;
+  Permutation permutation;
   std::string aggregate = "mean", noise_ceiling = "auto";
   std::vector<std::string> scores{"pearson", "r2"}, save;
   std::optional<std::int64_t> target_tile;  ///< nothing: chosen from shapes
@@ -85,6 +97,7 @@ void describe(Schema& s, FeatureSet& f);
 void describe(Schema& s, Model& m);
 void describe(Schema& s, InnerCv& c);
 void describe(Schema& s, Cv& c);
+void describe(Schema& s, Permutation& p);
 void declare(Schema& s, Config& c);
 
 /// What the settings ask for together. Throws Error(Exit::config).

@@ -5,6 +5,8 @@
 #include <limits>
 #include <numeric>
 
+#include "encode_permute.hpp"
+#include "encode_scores.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/fsio.hpp"
 #include "striate/base/log.hpp"
@@ -17,37 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr char const* ceiling_names[] = {"reliability", "pearson", "ncsnr"};
-
-/// Over folds, rows of `fold` (k × t): the mean, weighted by test rows or not. NaN where a fold is NaN.
-std::vector<double> averaged(Finish const& f, std::vector<double> const& fold) {
-  std::size_t const t = f.layout.t, k = fold.size() / t;
-  std::vector<double> out(t, 0), weight(k, 1);
-  for (std::size_t i = 0; i < k && f.config.aggregate == "weighted"; ++i)
-    weight[i] = static_cast<double>(f.inputs.passes[i].outer.test.size());
-  double const total = std::accumulate(weight.begin(), weight.end(), 0.0);
-  for (std::size_t i = 0; i < k; ++i)
-    for (std::size_t j = 0; j < t; ++j) out[j] += weight[i] * fold[i * t + j];
-  for (double& value : out) value /= total;
-  return out;
-}
-
-/// One score of the predictions of all folds.
-std::vector<double> concatenated(Finish const& f, Score which, std::vector<double> const& moments) {
-  std::size_t const t = f.layout.t;
-  std::vector<double> out(t, nan);
-  for (std::size_t j = 0; j < t; ++j) {
-    Moments sum;
-    for (std::size_t i = 0; i < f.inputs.folds; ++i) {
-      auto const at = [&](std::size_t k) { return moments[(i * moment_rows + k) * t + j]; };
-      Moments m;
-      m.n = static_cast<double>(f.inputs.passes[i].outer.test.size());
-      m.y = at(0), m.yy = at(1), m.f = at(2), m.ff = at(3), m.yf = at(4);
-      sum.add(m);
-    }
-    if (std::isfinite(sum.yy)) out[j] = score(which, sum);
-  }
-  return out;
-}
 
 double median(std::vector<double> values) {
   std::erase_if(values, [](double v) { return std::isnan(v); });
@@ -93,6 +64,7 @@ std::string without_tabs(std::string text) {
 struct LayerValues {
   std::vector<std::vector<double>> scores;  ///< of each score, (t)
   std::vector<double> alpha;
+  std::vector<std::vector<double>> p;  ///< of the first score, as permutation_stats; each (t)
 };
 
 class Summary {
@@ -107,6 +79,7 @@ class Summary {
     for (auto const& s : f.config.scores) text_ += fmt::format("\t{}_mean\t{}_median", s, s);
     text_ += fmt::format("\t{}_median", chooses(f));
     if (!ceiling_.empty()) text_ += "\tnoise_ceiling_median";
+    for (auto const& stat : permutation_stats(f.config)) text_ += fmt::format("\t{}_below_0.05", stat);
     text_ += "\tbest\n";
   }
 
@@ -124,6 +97,8 @@ class Summary {
       for (auto const& s : values.scores) text_ += fmt::format("\t{}\t{}", cell(mean(of(s))), cell(median(of(s))));
       text_ += "\t" + cell(median(of(values.alpha)));
       if (!ceiling_.empty()) text_ += "\t" + cell(median(of(ceiling_)));
+      for (auto const& p : values.p)
+        text_ += fmt::format("\t{}", std::ranges::count_if(of(p), [](double v) { return v <= 0.05; }));
       auto const best = std::ranges::count_if(
           region.targets, [&](std::size_t j) { return best_[j] == static_cast<std::int32_t>(layer); });
       text_ += fmt::format("\t{}\n", best);
@@ -160,6 +135,8 @@ void write_best(Finish const& f) {
   for (auto b : best) number.push_back(b < 0 ? nan : b + 1);
   map(f, number, maps / "best-layer");
   map(f, f.result.read<double>("/best/score"), maps / "best-score");
+  for (auto const& stat : best_permutation_stats(f.config, f.layout))
+    map(f, f.result.read<double>(permutation_name("best", f.config.scores[0], stat)), maps / ("best-score_" + stat));
   std::string names = "index\tname\n";
   for (std::size_t l = 0; l < f.inputs.layers.size(); ++l)
     names += fmt::format("{}\t{}\n", l + 1, without_tabs(f.inputs.layers[l].name));
@@ -172,15 +149,12 @@ void derive(Finish const& f) {
   auto const scores = scores_of(f.config);
   std::vector<double> best_score(f.layout.t, nan);
   std::vector<std::int32_t> best(f.layout.t, -1);
-  double const sign = scores[0] == Score::mse ? -1 : 1;
+  double const sign = better(scores[0]);
   for (std::size_t l = 0; l < f.inputs.layers.size(); ++l) {
     std::string const& name = f.inputs.layers[l].name;
-    bool const concat = f.config.aggregate == "concat";
-    auto const moments = concat ? f.result.read<double>(moments_name(name)) : std::vector<double>();
     for (std::size_t s = 0; s < scores.size(); ++s) {
       std::string const dataset = "/" + name + "/score/" + f.config.scores[s];
-      auto const values =
-          concat ? concatenated(f, scores[s], moments) : averaged(f, f.result.read<double>(dataset + "_fold"));
+      auto const values = layer_scores(f.config, f.inputs, f.result, l, s);
       f.result.write(dataset, std::span<double const>(values));
       for (std::size_t j = 0; s == 0 && j < values.size(); ++j)
         if (!std::isnan(values[j]) && (best[j] < 0 || sign * values[j] > sign * best_score[j]))
@@ -189,6 +163,7 @@ void derive(Finish const& f) {
   }
   f.result.write("/best/layer", std::span<std::int32_t const>(best));
   f.result.write("/best/score", std::span<double const>(best_score));
+  derive_permutation(f.config, f.inputs, f.layout, f.result);
 }
 
 void write_outputs(Finish const& f) {
@@ -202,6 +177,11 @@ void write_outputs(Finish const& f) {
     for (auto const& s : f.config.scores) {
       values.scores.push_back(f.result.read<double>("/" + name + "/score/" + s));
       map(f, values.scores.back(), map_stem(f.config.output, safe[l], s));
+      for (auto const& stat : permutation_stats(f.config)) {
+        auto const p = f.result.read<double>(permutation_name(name, s, stat));
+        map(f, p, map_stem(f.config.output, safe[l], s + "_" + stat));
+        if (s == f.config.scores[0]) values.p.push_back(p);
+      }
     }
     values.alpha = median_choice(f, name);
     map(f, values.alpha, map_stem(f.config.output, safe[l], chooses(f)));
@@ -220,9 +200,14 @@ std::vector<fs::path> output_files(Finish const& f) {
   fs::path const maps = f.config.output / "maps";
   std::vector<fs::path> stems{maps / "best-layer", maps / "best-score"};
   for (auto const& name : safe_names(f)) {
-    for (auto const& s : f.config.scores) stems.push_back(map_stem(f.config.output, name, s));
+    for (auto const& s : f.config.scores) {
+      stems.push_back(map_stem(f.config.output, name, s));
+      for (auto const& stat : permutation_stats(f.config))
+        stems.push_back(map_stem(f.config.output, name, s + "_" + stat));
+    }
     stems.push_back(map_stem(f.config.output, name, chooses(f)));
   }
+  for (auto const& stat : best_permutation_stats(f.config, f.layout)) stems.push_back(maps / ("best-score_" + stat));
   for (char const* name : ceiling_names)
     if (f.layout.noise_tiles > 0) stems.push_back(maps / (std::string("noise-ceiling_stat-") + name));
   for (auto& stem : stems) stem += extension;
@@ -237,7 +222,7 @@ void remove_outputs(fs::path const& output) {
   for (auto const& entry : fs::directory_iterator(output / "maps", ignored)) {
     std::string const name = entry.path().filename().string();
     bool const ours = (name.starts_with("layer-") && name.find("_stat-") != std::string::npos) ||
-                      name.starts_with("best-layer.") || name.starts_with("best-score.") ||
+                      name.starts_with("best-layer.") || name.starts_with("best-score.") || name.starts_with("best-score_") ||
                       name.starts_with("noise-ceiling_stat-");
     std::error_code trouble;
     if (ours) fs::remove(entry.path(), trouble);

@@ -111,6 +111,7 @@ class Loader {
   void find_columns() {
     if (config_.cv.group) in_.columns.group = column(*config_.cv.group, "cv.group");
     if (config_.cv.split) in_.columns.split = column(*config_.cv.split, "cv.split");
+    if (config_.permutation.exchange) in_.exchange = column(*config_.permutation.exchange, "permutation.exchange");
   }
 
   /// A column of the ruling list, for the rows of Y.
@@ -243,7 +244,8 @@ class Loader {
       j["rois_sha256"] = joined(contents);
     }
     j["stimuli_sha256"] = joined(list_.ids);
-    for (auto const& c : {std::pair{"group_sha256", &in_.columns.group}, std::pair{"split_sha256", &in_.columns.split}})
+    for (auto const& c : {std::pair{"group_sha256", &in_.columns.group}, std::pair{"split_sha256", &in_.columns.split},
+                          std::pair{"exchange_sha256", &in_.exchange}})
       if (!c.second->empty()) j[c.first] = joined(*c.second);
     for (std::size_t s = 0; s < stores_.size(); ++s) {
       j["features"][fmt::format("store {}", s)] = {
@@ -277,6 +279,7 @@ void share(Comm const& comm, Inputs& in) {
   share(comm, in.columns.id);
   share(comm, in.columns.group);
   share(comm, in.columns.split);
+  share(comm, in.exchange);
   in.columns.rows = in.columns.id.size();
   std::uint64_t count = in.store_rows.size();
   comm.broadcast(count, 0);

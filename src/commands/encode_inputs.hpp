@@ -32,6 +32,7 @@ struct RootInputs {
 /// Equal on all ranks, but for `root`.
 struct Inputs {
   CvColumns columns;                                 ///< ids, group and split of the rows of Y
+  std::vector<std::string> exchange;                 ///< permutation.exchange of the rows of Y; empty where not given
   std::vector<std::vector<std::size_t>> store_rows;  ///< per store: the row that each row of Y has there
   std::vector<LayerInput> layers;
   std::vector<std::uint64_t> index;               ///< (t) flat indices of the targets

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "encode_permute.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
 
@@ -12,6 +13,31 @@ namespace {
 constexpr double gib = 1024.0 * 1024 * 1024;
 /// A unit is to take 30 s at most on a slow core (20 Gflop/s), so that a signal is answered in time.
 constexpr double unit_flops = 6e11;
+
+/// A unit takes `unit_flops`. Tile × block of that work is cut so that what units leave (4 bytes a target and block, 8 a
+/// permutation and tile) is least.
+PermutationLayout permutation_layout(Config const& config, Inputs const& in, Layout const& l) {
+  PermutationLayout p;
+  p.n = static_cast<std::size_t>(config.permutation.n);
+  if (p.n == 0) return p;
+  double const one = static_cast<double>(in.n());
+  Costs const costs = cost_of(config, in, 1e15);
+  double flops = 0;
+  for (ModelCost const& c : costs.layer)
+    flops += config.permutation.scheme == "fixed_model" ? 32 * one
+                                                        : static_cast<double>(in.folds) * c.flops_per_target + 32 * one;
+  bool const joint = in.layers.size() == 1 || config.permutation.best_layer;
+  p.groups = joint ? 1 : in.layers.size();
+  flops /= static_cast<double>(p.groups);
+  double const work = std::max(1.0, unit_flops / flops);  // targets × permutations of a unit
+  p.tile = l.tile;
+  while (p.tile % 2 == 0 && p.tile > 32 && static_cast<double>(p.tile * p.tile) > 2 * work) p.tile /= 2;
+  p.tiles = (l.t + p.tile - 1) / p.tile;
+  auto const block = std::clamp(work / static_cast<double>(p.tile), 1.0, static_cast<double>(p.n));
+  p.block = static_cast<std::size_t>(block);
+  p.blocks = (p.n + p.block - 1) / p.block;
+  return p;
+}
 
 }  // namespace
 
@@ -31,6 +57,7 @@ Layout make_layout(Config const& config, Inputs const& in) {
   l.layers = in.layers.size();
   l.passes = in.passes.size();
   l.noise_tiles = in.stimulus_of_volume.empty() ? 0 : l.tiles;
+  l.permutation = permutation_layout(config, in, l);
   return l;
 }
 
@@ -66,6 +93,7 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
   for (char const* name : {"reliability", "pearson", "ncsnr"})
     if (layout.noise_tiles > 0) d.push_back({std::string("/noise_ceiling/") + name, Dtype::f64, {t}, w});
   d.push_back({"/.striate/fold", Dtype::i32, {in.n()}, 0});
+  for (ResultDataset& dataset : permutation_datasets(config, in, layout)) d.push_back(std::move(dataset));
   d.push_back({counts_name, Dtype::u64, {layout.units(), counts}, 0});
   d.push_back({report_name, Dtype::u64, {layout.layers * layout.passes, founds}, 0});
   spec.texts = {{"/layers", names}, {"/.striate/stimulus_id", in.columns.id}};

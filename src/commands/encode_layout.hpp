@@ -9,10 +9,20 @@
 
 namespace striate::encode {
 
-/// Unit u: first the tiles of the noise ceiling, then layer × pass × tile. A pass is an outer fold or the refit.
+/// Units of the permutation test: group of layers × tile of targets × block of permutations.
+struct PermutationLayout {
+  std::size_t n = 0;                                            ///< permutations; 0: no test
+  std::size_t tile = 0, tiles = 0, block = 0, blocks = 0, groups = 0;  ///< groups: 1 (all layers at once) or layers
+  [[nodiscard]] std::size_t units() const { return groups * tiles * blocks; }
+};
+
+/// Unit u: first the tiles of the noise ceiling, then layer × pass × tile, then the permutation test. A pass is an outer
+/// fold or the refit.
 struct Layout {
   std::size_t t = 0, tile = 0, tiles = 0, layers = 0, passes = 0, noise_tiles = 0;
-  [[nodiscard]] std::size_t units() const { return noise_tiles + layers * passes * tiles; }
+  PermutationLayout permutation;
+  [[nodiscard]] std::size_t fits() const { return noise_tiles + layers * passes * tiles; }
+  [[nodiscard]] std::size_t units() const { return fits() + permutation.units(); }
   [[nodiscard]] std::size_t unit(std::size_t layer, std::size_t pass, std::size_t i) const {
     return noise_tiles + (layer * passes + pass) * tiles + i;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "encode_permute.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/log.hpp"
 #include "striate/models/table.hpp"
@@ -37,7 +38,7 @@ class Engine {
     open_stores();
     for (std::size_t l = 0; l < layout_.layers; ++l)
       if (pending(layout_.unit(l, 0, 0), layout_.unit(l + 1, 0, 0)) && !layer(l, y)) return false;
-    return true;
+    return !pending(layout_.fits(), layout_.units()) || permute(y);
   }
 
  private:
@@ -57,13 +58,15 @@ class Engine {
     });
   }
 
-  /// Runs the pending tiles whose units begin at `base`, block of targets by block.
-  bool tiles(std::size_t base, TargetBlock& y, Tiles& work) {
+  /// Runs the pending tiles whose units begin at `base`, block of targets by block. A tile of `width` targets is cut
+  /// into `parts` units, numbered one after the other.
+  bool tiles(std::size_t base, TargetBlock& y, TileWork& work, std::size_t width, std::size_t parts) {
+    std::size_t const all = (in_.t() + width - 1) / width;
     for (std::size_t b = 0; b < y.blocks(); ++b) {
-      std::size_t const from = b * y.width() / layout_.tile,
-                        to = std::min(layout_.tiles, ((b + 1) * y.width() + layout_.tile - 1) / layout_.tile);
+      std::size_t const from = b * y.width() / width * parts,
+                        to = std::min(all, ((b + 1) * y.width() + width - 1) / width) * parts;
       if (!pending(base + from, base + to)) continue;
-      std::vector<std::uint8_t> others(layout_.tiles, 1);
+      std::vector<std::uint8_t> others(all * parts, 1);
       std::copy_n(done_.begin() + static_cast<std::ptrdiff_t>(base + from), to - from,
                   others.begin() + static_cast<std::ptrdiff_t>(from));
       y.load(b);
@@ -87,7 +90,7 @@ class Engine {
     TargetBlock y(context_.comm, in_.root.responses.get(), &in_.root.volumes, volumes, in_.t(),
                   std::max(layout_.tile, wide));
     NoiseTiles work(shared_, y, saying());
-    return tiles(0, y, work);
+    return tiles(0, y, work, layout_.tile, 1);
   }
 
   bool layer(std::size_t l, TargetBlock& y) {
@@ -97,21 +100,47 @@ class Engine {
       std::size_t const base = layout_.unit(l, p, 0);
       if (!pending(base, base + layout_.tiles)) continue;
       if (stopping()) return false;
-      auto const fold = prepare(l, p, source);
+      auto const fold = prepare(l, p, source, memory_.model);
       FoldTiles work(shared_, y, *fold, source, l, p, saying());
-      if (!tiles(base, y, work)) return false;
+      if (!tiles(base, y, work, layout_.tile, 1)) return false;
     }
     return true;
   }
 
-  std::unique_ptr<FittedFold> prepare(std::size_t l, std::size_t p, LayerSource const& source) {
+  /// All folds of a group of layers at once: a trial needs every fold of a target.
+  bool permute(TargetBlock& y) {
+    Observed const observed = read_observed(context_.comm, config_, in_, shared_.result);
+    PermutationLayout const& p = layout_.permutation;
+    for (std::size_t g = 0; g < p.groups; ++g) {
+      std::size_t const base = layout_.fits() + g * p.tiles * p.blocks;
+      if (!pending(base, base + p.tiles * p.blocks)) continue;
+      std::vector<std::vector<std::unique_ptr<FittedFold>>> folds;
+      double held = 0;
+      std::size_t const first = p.groups == 1 ? 0 : g, last = p.groups == 1 ? layout_.layers : g + 1;
+      for (std::size_t l = first; l < last; ++l) {
+        LayerInput const& input = in_.layers[l];
+        LayerSource const source(context_.comm, *stores_[input.store], input, in_.store_rows[input.store], memory_.layer);
+        folds.emplace_back();
+        for (std::size_t f = 0; f < in_.folds; ++f) {
+          if (stopping()) return false;
+          folds.back().push_back(prepare(l, f, source, memory_.model - held));
+          held += folds.back().back()->report().shared_bytes;
+        }
+      }
+      PermutationTiles work(shared_, y, observed, g, folds, saying());
+      if (!tiles(base, y, work, p.tile, p.blocks)) return false;
+    }
+    return true;
+  }
+
+  std::unique_ptr<FittedFold> prepare(std::size_t l, std::size_t p, LayerSource const& source, double memory) {
     LayerInput const& input = in_.layers[l];
     Transform const& transform = config_.features[input.store].transform;
     Design const design{source, transform.standardize, transform.pca, in_.t()};
     std::string const what = p < in_.folds ? fmt::format("fold {} of {}", p + 1, in_.folds) : "refit on all rows";
     std::unique_ptr<FittedFold> fold;
     try {
-      fold = (p < in_.folds ? scoring_ : refitting_)->prepare(design, in_.passes[p], context_.team, memory_.model);
+      fold = (p < in_.folds ? scoring_ : refitting_)->prepare(design, in_.passes[p], context_.team, memory);
     } catch (Error const& error) {
       throw Error(error.code(), fmt::format("layer {}, {}: {}", input.name, what, error.what()));
     }

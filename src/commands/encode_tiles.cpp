@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "encode_scores.hpp"
 #include "striate/models/table.hpp"
 
 namespace striate::encode {
@@ -63,33 +64,7 @@ FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold cons
 
 void FoldTiles::compute(std::size_t, MatrixView<float const> y, Made& made, Workspace& work) {
   fold_.tile(y, made.result, work);
-  if (s_.config.aggregate == "concat" && !refit_) add_moments(y, made);
-}
-
-/// Sums of responses and predictions of the test rows, both in the units in which the model predicts: deviations from
-/// the training mean in training deviations where responses are standardised.
-void FoldTiles::add_moments(MatrixView<float const> y, Made& made) const {
-  auto const& test = plan_.outer.test;
-  auto const& train = plan_.outer.train;
-  made.moments.assign(moment_rows * y.cols, nan);
-  for (std::size_t c = 0; c < y.cols; ++c) {
-    if (made.result.flag[c] != TargetFlag::ok) continue;
-    double mean = 0, square = 0;
-    for (auto r : train) mean += y(r, c);
-    mean /= static_cast<double>(train.size());
-    for (auto r : train) square += (y(r, c) - mean) * (y(r, c) - mean);
-    bool const scaled = s_.config.responses.standardize;
-    double const sd = scaled ? std::sqrt(square / static_cast<double>(train.size())) : 1;
-    double shift = scaled ? mean : y(0, c);  // one constant for all folds, or what each fold predicts from
-    if (!std::isfinite(shift)) shift = 0;    // row 0 may be in no fold
-    Moments m;
-    for (std::size_t i = 0; i < test.size(); ++i) {
-      double const predicted = made.result.prediction[c * test.size() + i];
-      m.add((y(test[i], c) - shift) / sd, scaled ? predicted : predicted - shift);
-    }
-    double const sums[moment_rows] = {m.y, m.yy, m.f, m.ff, m.yf};
-    for (std::size_t k = 0; k < moment_rows; ++k) made.moments[k * y.cols + c] = sums[k];
-  }
+  if (s_.config.aggregate == "concat" && !refit_) fold_moments(s_.config, plan_, y, made.result, made.moments);
 }
 
 void FoldTiles::write(std::vector<Ready> const& tiles) {

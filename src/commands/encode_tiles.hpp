@@ -98,7 +98,6 @@ class FoldTiles final : public Tiles {
   void write_scores(Ready const& ready);
   void write_predictions(Ready const& ready);
   void write_coefficients(std::vector<Ready> const& tiles);
-  void add_moments(MatrixView<float const> y, Made& made) const;
 
   FittedFold const& fold_;
   LayerSource const& source_;

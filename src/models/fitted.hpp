@@ -20,17 +20,23 @@ class Fitted final : public FittedFold {
  public:
   explicit Fitted(std::unique_ptr<FoldState> state) : state_(std::move(state)), s_(*state_) {}
   void tile(MatrixView<float const> Y, TileResult& out, Workspace& work) const override;
+  void tile_at(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out,
+               Workspace& work) const override;
   [[nodiscard]] FoldReport const& report() const override { return s_.report; }
   [[nodiscard]] std::size_t weight_rows() const override { return is_dual(s_.form) ? s_.rows.n_train : s_.p; }
   void coefficients(MatrixView<float const> x, std::size_t first, MatrixView<float const> weights,
                     float* out) const override;
 
  private:
-  void block(MatrixView<float const> Y, std::size_t first, TileResult& out, Workspace& work) const;
+  void run(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out, Workspace& work) const;
+  void block(MatrixView<float const> Y, std::span<double const> alpha, std::size_t first, TileResult& out,
+             Workspace& work) const;
+  void take(std::span<double const> alpha, std::size_t first, TileResult& out, std::vector<std::size_t>& chosen) const;
   void load(MatrixView<float const> Y, std::size_t first, TileResult& out, Responses& r, Workspace& work) const;
   [[nodiscard]] TargetFlag load_target(float const* y, std::size_t t, Responses& r) const;
   [[nodiscard]] double training_mean(Responses const& r, std::size_t t, std::size_t set) const;
   float const* project(Responses const& r, std::size_t set, std::size_t& ld, Workspace& work) const;
+  void block_products(Responses const& r, Workspace& work) const;
   float const* feature_products(Responses const& r, std::size_t set, Workspace& work) const;
   void inner(Responses const& r, std::size_t first, TileResult& out, std::vector<double>& mean_scores,
              std::vector<double>& all, Workspace& work) const;

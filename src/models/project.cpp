@@ -122,24 +122,28 @@ float const* Fitted::project(Responses const& r, std::size_t set, std::size_t& l
   return z;
 }
 
-/// Xᵀ(y − ȳ) over the training rows of a set: sums of per-block products, which all sets share.
+/// Primal: Xᵀ(y − ȳ) of each block of rows, which all sets share, and (slot 0) the sum over all blocks.
+void Fitted::block_products(Responses const& r, Workspace& work) const {
+  std::size_t const size = padded_rows(s_.p) * r.width;
+  auto const& blocks = s_.rows.blocks;
+  float* c = work.products.grow(size * (r.blocks + 1));
+  for (std::size_t b = 0; b < r.blocks; ++b) {
+    panel_product(s_.x[b], s_.p, blocks.begin[b + 1] - blocks.begin[b], r.y + blocks.begin[b], r.used, r.width,
+                  c + (b + 1) * size, work.slivers);
+  }
+  std::copy_n(c + size, size, c);
+  for (std::size_t b = 1; b < r.blocks; ++b) {
+    float const* part = c + (b + 1) * size;
+    for (std::size_t i = 0; i < size; ++i) {
+      c[i] += part[i];
+    }
+  }
+}
+
+/// The same over the training rows of a set, from block_products.
 float const* Fitted::feature_products(Responses const& r, std::size_t set, Workspace& work) const {
   std::size_t const ld = padded_rows(s_.p), size = ld * r.width, width = stats_size(s_.rows.sets.size());
   auto const& blocks = s_.rows.blocks;
-  if (set == 0) {
-    float* c = work.products.grow(size * (r.blocks + 1));
-    for (std::size_t b = 0; b < r.blocks; ++b) {
-      panel_product(s_.x[b], s_.p, blocks.begin[b + 1] - blocks.begin[b], r.y + blocks.begin[b], r.used, r.width,
-                    c + (b + 1) * size, work.slivers);
-    }
-    std::copy_n(c + size, size, c);  // slot 0: the sum of all blocks
-    for (std::size_t b = 1; b < r.blocks; ++b) {
-      float const* part = c + (b + 1) * size;
-      for (std::size_t i = 0; i < size; ++i) {
-        c[i] += part[i];
-      }
-    }
-  }
   float const* all = work.products.data();
   auto const& mine = blocks.sets[set];
   if (mine.size() == r.blocks) {

@@ -34,6 +34,7 @@ class Linear final : public EncodingModel {
     return detail::cost_of(rows, shape, detail::choose_form(rows, shape), shape.alphas, memory_budget);
   }
 
+  [[nodiscard]] bool fixes_choice() const override { return true; }
   [[nodiscard]] std::size_t candidates() const override { return ols_ ? 1 : options_.alphas.size(); }
 
  private:

@@ -1,5 +1,6 @@
 #include "striate/models/table.hpp"
 
+#include "striate/base/error.hpp"
 #include "striate/models/ridge.hpp"
 
 namespace striate {
@@ -10,6 +11,10 @@ std::vector<ModelRow> const& models() {
       {"ols", "ordinary least squares; of minimum norm where features outnumber stimuli", "alpha", make_ols},
   };
   return rows;
+}
+
+void FittedFold::tile_at(MatrixView<float const>, std::span<double const>, TileResult&, Workspace&) const {
+  fail(Exit::config, "this model cannot be fitted with a choice made before; use permutation.scheme: refit");
 }
 
 ModelRow const* find_model(std::string_view name) {

@@ -17,7 +17,17 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
 
-void Fitted::tile(MatrixView<float const> Y, TileResult& out, Workspace& work) const {
+void Fitted::tile(MatrixView<float const> Y, TileResult& out, Workspace& work) const { run(Y, {}, out, work); }
+
+void Fitted::tile_at(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out, Workspace& work) const {
+  if (alpha.size() != Y.cols || !tests()) {
+    fail(Exit::internal, "tile_at: {} alphas for {} targets, {} test rows", alpha.size(), Y.cols, s_.rows.n_test);
+  }
+  run(Y, alpha, out, work);
+}
+
+/// `alpha` empty: to be chosen.
+void Fitted::run(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out, Workspace& work) const {
   if (Y.rows != s_.rows.n) {
     fail(Exit::internal, "a tile of {} rows met a fold of {} rows", Y.rows, s_.rows.n);
   }
@@ -32,15 +42,21 @@ void Fitted::tile(MatrixView<float const> Y, TileResult& out, Workspace& work) c
   out.intercept.assign(s_.options.coefficients ? t : 0, nan);
   out.degenerate = out.edge_low = out.edge_high = 0;
   for (std::size_t first = 0; first < t; first += target_tile) {
-    block(Y.columns(first, std::min(target_tile, t - first)), first, out, work);
+    block(Y.columns(first, std::min(target_tile, t - first)), alpha, first, out, work);
   }
 }
 
-void Fitted::block(MatrixView<float const> Y, std::size_t first, TileResult& out, Workspace& work) const {
+void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std::size_t first, TileResult& out,
+                   Workspace& work) const {
   Responses r;
   load(Y, first, out, r, work);
   std::vector<std::size_t> chosen(r.targets, 0);
-  if (selects()) {
+  if (s_.form == Form::primal) {
+    block_products(r, work);
+  }
+  if (!alpha.empty()) {
+    take(alpha, first, out, chosen);
+  } else if (selects()) {
     std::vector<double> mean_scores, all;
     inner(r, first, out, mean_scores, all, work);
     choose(first, r, mean_scores, all, out, chosen);
@@ -51,6 +67,27 @@ void Fitted::block(MatrixView<float const> Y, std::size_t first, TileResult& out
   }
   if (tests() || s_.options.coefficients) {
     outer(r, first, chosen, out, work);
+  }
+}
+
+/// Alphas that were chosen before: the nearest of the grid, which is the same number but for what a file does to it.
+void Fitted::take(std::span<double const> alpha, std::size_t first, TileResult& out,
+                  std::vector<std::size_t>& chosen) const {
+  for (std::size_t t = 0; t < chosen.size(); ++t) {
+    double const wanted = alpha[first + t];
+    if (std::isnan(wanted)) {
+      out.flag[first + t] = TargetFlag::constant;
+    }
+    if (out.flag[first + t] != TargetFlag::ok) {
+      continue;
+    }
+    auto const at = std::ranges::lower_bound(s_.alphas, wanted) - s_.alphas.begin();
+    auto best = std::min(static_cast<std::size_t>(at), s_.alphas.size() - 1);
+    if (best > 0 && wanted - s_.alphas[best - 1] < s_.alphas[best] - wanted) {
+      --best;
+    }
+    chosen[t] = best;
+    out.alpha[first + t] = s_.alphas[best];
   }
 }
 

@@ -25,7 +25,7 @@ class Crash(unittest.TestCase):
         cls.world = World(stimuli=240, width=24)
         cls.world.config("extract.yaml", "extract.yaml", "batch: 4", "batch: 2")
         cls.world.config("simulate.yaml", "simulate.yaml", "voxels: 40", "voxels: 1500")
-        cls.world.config("encode.yaml", "encode.yaml", "folds: 4", "folds: 6")
+        cls.world.config("encode.yaml", "encode.yaml", "cv: {folds: 4", "permutation: {n: 6}\ncv: {folds: 6")
         cls.world.until_encode(ranks=2)
 
     def kill_and_rerun(self, command, reference, output, start_of_work):

@@ -29,7 +29,9 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
   Comm const world = Comm::world();
   Place const place("encode_bits");
   for (auto const& extra : std::vector<std::vector<std::string>>{
-           everything, {"responses.repeats=keep", "aggregate=concat"}, {"cv.folds=0", "save=coefficients"}}) {
+           everything, {"responses.repeats=keep", "aggregate=concat"}, {"cv.folds=0", "save=coefficients"},
+           {"permutation={n: 23, exchange: session}", "aggregate=weighted"},
+           {"permutation={n: 23, scheme: fixed_model, tail: two, best_layer: false}", "responses.repeats=keep"}}) {
     auto const many =
         run_encode(world, place.folder.path, World::yaml(), {.sets = with_output(extra, "many"), .fresh = true});
     EXPECT_EQ(many.code, Exit::ok) << many.message;

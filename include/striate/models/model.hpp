@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -92,6 +93,10 @@ class FittedFold {
   virtual ~FittedFold() = default;
   /// Y: n × T raw responses of all rows (NaN allowed). Thread-safe; one BLAS thread.
   virtual void tile(MatrixView<float const> Y, TileResult& out, Workspace& work) const = 0;
+  /// The same with the choice already made: alpha[t] is one of report().alphas (NaN: the target is left out), and the
+  /// inner folds are not looked at. Only of plans with outer test rows. Throws Error(Exit::config) where the model
+  /// cannot do that (EncodingModel::fixes_choice).
+  virtual void tile_at(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out, Workspace& work) const;
   [[nodiscard]] virtual FoldReport const& report() const = 0;
   /// Rows of TileResult::weights: p in primal forms, the outer training rows in dual forms.
   [[nodiscard]] virtual std::size_t weight_rows() const = 0;
@@ -126,6 +131,8 @@ class EncodingModel {
                                        bool standardize, double pca, double memory_budget) const = 0;
   /// Settings among which inner folds choose (alphas, component counts); with 1 no inner folds are needed.
   [[nodiscard]] virtual std::size_t candidates() const = 0;
+  /// Whether fitted folds know tile_at.
+  [[nodiscard]] virtual bool fixes_choice() const { return false; }
   /// Names of further values per fold and target, TileResult::extra; saved as /L/NAME (k, t).
   [[nodiscard]] virtual std::vector<std::string> extras() const { return {}; }
 };

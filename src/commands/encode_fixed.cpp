@@ -1,0 +1,170 @@
+// Held-out responses permuted against the predictions of the fitted models: of a score's moments only Σ y f changes.
+#include <cmath>
+#include <limits>
+
+#include "encode_rescore.hpp"
+#include "encode_scores.hpp"
+#include "striate/math/panel_product.hpp"
+#include "striate/stats/cross.hpp"
+
+namespace striate::encode {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+/// Rows × width, row-major, and the moments of each column.
+struct Side {
+  Buffer<float> values;
+  std::vector<double> sum, square;
+
+  void make(std::size_t rows, std::size_t width) {
+    std::fill_n(values.grow(rows * width), rows * width, 0.0F);
+    sum.assign(width, 0);
+    square.assign(width, 0);
+  }
+  void set(std::size_t row, std::size_t width, std::size_t t, double value) {
+    auto const v = static_cast<float>(value);
+    values.data()[row * width + t] = v;
+    sum[t] += v;
+    square[t] += static_cast<double>(v) * v;
+  }
+};
+
+class FixedModel final : public Rescorer {
+ public:
+  FixedModel(Shared const& shared, Folds const& folds)
+      : s_(shared),
+        folds_(folds),
+        weights_(fold_weights(shared.config, shared.inputs)),
+        scores_(scores_of(shared.config)),
+        y_(shared.inputs.folds) {
+    for (std::size_t f = 0; f < shared.inputs.folds; ++f)
+      permuters_.push_back(make_permuter(shared.config, shared.inputs, test(f), f + 1));
+    for (std::size_t l = 0; l < folds.size(); ++l) predicted_.emplace_back(shared.inputs.folds);
+  }
+
+  void begin(TrialTile const& tile) override {
+    targets_ = tile.y.cols;
+    width_ = round_up(targets_, cross_lanes);
+    flag_.assign(folds_.size() * s_.inputs.folds * targets_, TargetFlag::ok);
+    for (std::size_t f = 0; f < s_.inputs.folds; ++f) load_responses(f, tile.y);
+    for (std::size_t l = 0; l < folds_.size(); ++l)
+      for (std::size_t f = 0; f < s_.inputs.folds; ++f) {
+        folds_[l][f]->tile(tile.y, result_, work_);
+        load_predictions(l, f, tile.y);
+      }
+  }
+
+  std::vector<double> identity() override {
+    std::vector<double> scores;
+    sources_.assign(s_.inputs.folds, {});
+    signs_.assign(s_.inputs.folds, {});
+    for (std::size_t f = 0; f < s_.inputs.folds; ++f)
+      for (std::uint32_t i = 0; i < test(f).size(); ++i) sources_[f].push_back(i);
+    all_scores(scores);
+    return scores;
+  }
+
+  void trial(std::uint64_t index, std::vector<double>& scores) override {
+    sources_.resize(s_.inputs.folds);
+    signs_.resize(s_.inputs.folds);
+    for (std::size_t f = 0; f < s_.inputs.folds; ++f) {
+      permuters_[f].make(index, sources_[f], signs_[f]);
+      if (!permuters_[f].flips()) signs_[f].clear();
+    }
+    all_scores(scores);
+  }
+
+ private:
+  [[nodiscard]] std::vector<std::uint32_t> const& test(std::size_t f) const { return s_.inputs.passes[f].outer.test; }
+
+  /// In the units of the model's predictions: see fold_moments.
+  void load_responses(std::size_t f, MatrixView<float const> y) {
+    auto const& train = s_.inputs.passes[f].outer.train;
+    bool const scaled = s_.config.responses.standardize;
+    y_[f].make(test(f).size(), width_);
+    for (std::size_t t = 0; t < targets_; ++t) {
+      double mean = 0, square = 0;
+      for (auto r : train) mean += y(r, t);
+      mean /= static_cast<double>(train.size());
+      for (auto r : train) square += (y(r, t) - mean) * (y(r, t) - mean);
+      double const sd = scaled ? std::sqrt(square / static_cast<double>(train.size())) : 1;
+      if (!scaled) mean = std::isfinite(y(0, t)) ? y(0, t) : 0;  // one constant for all folds
+      for (std::size_t i = 0; i < test(f).size(); ++i) y_[f].set(i, width_, t, (y(test(f)[i], t) - mean) / sd);
+    }
+  }
+
+  void load_predictions(std::size_t l, std::size_t f, MatrixView<float const> y) {
+    std::size_t const e = test(f).size();
+    Side& side = predicted_[l][f];
+    side.make(e, width_);
+    bool const scaled = s_.config.responses.standardize;
+    for (std::size_t t = 0; t < targets_; ++t) {
+      flag_[(l * s_.inputs.folds + f) * targets_ + t] = result_.flag[t];
+      if (result_.flag[t] != TargetFlag::ok) continue;
+      double const shift = scaled ? 0 : std::isfinite(y(0, t)) ? y(0, t) : 0;
+      for (std::size_t i = 0; i < e; ++i) side.set(i, width_, t, result_.prediction[t * e + i] - shift);
+    }
+  }
+
+  void all_scores(std::vector<double>& out) {
+    std::size_t const S = scores_.size(), T = targets_;
+    out.resize(folds_.size() * S * T);
+    for (std::size_t l = 0; l < folds_.size(); ++l) layer(l, std::span(out).subspan(l * S * T, S * T));
+  }
+
+  void layer(std::size_t l, std::span<double> out) {
+    bool const concat = s_.config.aggregate == "concat";
+    std::size_t const S = scores_.size(), T = targets_, k = s_.inputs.folds;
+    by_fold_.assign(S, std::vector<double>(concat ? 0 : k * T, nan));
+    moments_.assign(concat ? k * moment_rows * T : 0, nan);
+    for (std::size_t f = 0; f < k; ++f) {
+      Side const& a = y_[f];
+      Side const& b = predicted_[l][f];
+      std::size_t const e = test(f).size();
+      cross_.resize(width_);
+      float const* const sign = signs_[f].empty() ? nullptr : signs_[f].data();
+      permuted_cross(a.values.data(), b.values.data(), sources_[f].data(), sign, e, width_, cross_.data());
+      for (std::size_t t = 0; t < T; ++t) {
+        if (flag_[(l * k + f) * T + t] != TargetFlag::ok) continue;
+        double sum = a.sum[t];
+        if (sign != nullptr) {
+          sum = 0;
+          for (std::size_t i = 0; i < e; ++i) sum += static_cast<double>(sign[i]) * a.values.data()[sources_[f][i] * width_ + t];
+        }
+        Moments const m{static_cast<double>(e), sum, a.square[t], b.sum[t], b.square[t], cross_[t]};
+        double const all[moment_rows] = {m.y, m.yy, m.f, m.ff, m.yf};
+        for (std::size_t r = 0; concat && r < moment_rows; ++r) moments_[(f * moment_rows + r) * T + t] = all[r];
+        for (std::size_t s = 0; !concat && s < S; ++s) by_fold_[s][f * T + t] = score(scores_[s], m);
+      }
+    }
+    for (std::size_t s = 0; s < S; ++s) {
+      auto const values = concat ? concatenated(s_.inputs, scores_[s], moments_, T) : averaged(weights_, by_fold_[s]);
+      std::copy(values.begin(), values.end(), out.begin() + static_cast<std::ptrdiff_t>(s * T));
+    }
+  }
+
+  Shared const& s_;
+  Folds const& folds_;
+  std::vector<double> weights_;
+  std::vector<Score> scores_;
+  std::vector<Permuter> permuters_;           ///< per fold, of its test rows
+  std::size_t targets_ = 0, width_ = 0;
+  std::vector<Side> y_;                       ///< per fold
+  std::vector<std::vector<Side>> predicted_;  ///< per layer and fold
+  std::vector<TargetFlag> flag_;              ///< [layer][fold][target]
+  std::vector<std::vector<std::uint32_t>> sources_;
+  std::vector<std::vector<float>> signs_;
+  std::vector<double> cross_, moments_;
+  std::vector<std::vector<double>> by_fold_;
+  TileResult result_;
+  Workspace work_;
+};
+
+}  // namespace
+
+std::unique_ptr<Rescorer> make_fixed_model(Shared const& shared, Folds const& folds) {
+  return std::make_unique<FixedModel>(shared, folds);
+}
+
+}  // namespace striate::encode

@@ -1,0 +1,401 @@
+#include "encode_permute.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "encode_rescore.hpp"
+#include "encode_scores.hpp"
+#include "striate/base/error.hpp"
+#include "striate/base/log.hpp"
+#include "striate/par/together.hpp"
+#include "striate/stats/multiple.hpp"
+
+namespace striate::encode {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double least = -std::numeric_limits<double>::infinity();
+
+/// Greater is more extreme, as the tail says.
+double extreme(std::string const& tail, Score score, double value) {
+  double const good = better(score) * value;
+  return tail == "right" ? good : tail == "left" ? -good : std::abs(value);
+}
+
+/// Where units leave their counts (tile after tile, in it block after block) and maxima (tile after tile).
+std::string working_name(std::string const& layer, std::string const& score, char const* what) {
+  return fmt::format("/.striate/permutation/{}/{}/{}", what, layer, score);
+}
+constexpr char const* best_working = "/.striate/permutation_best/exceed";
+
+bool tests_best(Layout const& l) { return l.permutation.n > 0 && l.permutation.groups == 1 && l.layers > 1; }
+
+/// For each target the greatest of its layers; NaN where none has a score.
+std::vector<double> best_of(std::vector<std::vector<double>> const& layers) {
+  std::vector<double> best = layers[0];
+  for (auto const& one : layers)
+    for (std::size_t j = 0; j < best.size(); ++j)
+      if (!std::isnan(one[j]) && !(best[j] >= one[j])) best[j] = one[j];
+  return best;
+}
+
+}  // namespace
+
+std::string permutation_name(std::string const& layer, std::string const& score, std::string const& what) {
+  return fmt::format("/{}/permutation/{}/{}", layer, score, what);
+}
+
+std::vector<ResultDataset> permutation_datasets(Config const& config, Inputs const& in, Layout const& layout) {
+  using h5::Dtype;
+  PermutationLayout const& p = layout.permutation;
+  std::vector<ResultDataset> d;
+  if (p.n == 0) return d;
+  std::size_t const t = layout.t;
+  Permutation const& c = config.permutation;
+  auto const family = [&](std::string const& layer, std::string const& score, bool values) {
+    auto const name = [&](char const* what) { return permutation_name(layer, score, what); };
+    if (values) {
+      d.push_back({name("exceed"), Dtype::u64, {t}, 0});
+      d.push_back({name("p"), Dtype::f64, {t}, 0});
+      if (c.corrects("fdr")) d.push_back({name("q_fdr"), Dtype::f64, {t}, 0});
+      if (c.corrects("fdr_by")) d.push_back({name("q_fdr_by"), Dtype::f64, {t}, 0});
+    }
+    if (c.corrects("max")) {
+      d.push_back({name("p_max"), Dtype::f64, {t}, 0});
+      d.push_back({name("null_max"), Dtype::f64, {p.n}, 0});
+    }
+  };
+  for (LayerInput const& l : in.layers)
+    for (auto const& s : config.scores) {
+      family(l.name, s, true);
+      d.push_back({working_name(l.name, s, "exceed"), Dtype::u32, {p.blocks * t}, 0});
+      d.push_back({working_name(l.name, s, "max"), Dtype::f64, {p.tiles * p.n}, 0});
+    }
+  if (in.layers.size() > 1) family("best", config.scores[0], tests_best(layout));
+  if (tests_best(layout)) d.push_back({best_working, Dtype::u32, {p.blocks * t}, 0});
+  return d;
+}
+
+std::vector<std::string> permutation_stats(Config const& config) {
+  if (config.permutation.n == 0) return {};
+  std::vector<std::string> stats{"p"};
+  if (config.permutation.corrects("fdr")) stats.emplace_back("q_fdr");
+  if (config.permutation.corrects("fdr_by")) stats.emplace_back("q_fdr_by");
+  if (config.permutation.corrects("max")) stats.emplace_back("p_max");
+  return stats;
+}
+
+std::vector<std::string> best_permutation_stats(Config const& config, Layout const& layout) {
+  auto stats = layout.layers > 1 ? permutation_stats(config) : std::vector<std::string>();
+  if (!tests_best(layout)) std::erase_if(stats, [](auto const& s) { return s != "p_max"; });
+  return stats;
+}
+
+std::vector<std::uint32_t> used_rows(Inputs const& in) {
+  std::vector<std::uint8_t> used(in.n(), 0);
+  for (std::size_t f = 0; f < in.folds; ++f) {
+    for (auto r : in.passes[f].outer.train) used[r] = 1;
+    for (auto r : in.passes[f].outer.test) used[r] = 1;
+  }
+  std::vector<std::uint32_t> rows;
+  for (std::uint32_t r = 0; r < used.size(); ++r)
+    if (used[r] != 0) rows.push_back(r);
+  return rows;
+}
+
+Permuter make_permuter(Config const& config, Inputs const& in, std::vector<std::uint32_t> const& rows,
+                       std::size_t stream) {
+  Permutation const& c = config.permutation;
+  PermutationSpec spec;
+  spec.shuffle = shuffle_of(c.shuffle).value_or(Shuffle::rows);
+  spec.length = static_cast<std::size_t>(c.block);
+  spec.seed = static_cast<std::uint64_t>(config.seed);
+  spec.stream = stream;
+  auto const unit = number_labels(in.columns.id);
+  auto const block = number_labels(in.exchange);
+  for (auto r : rows) {
+    spec.unit.push_back(unit[r]);
+    if (!block.empty()) spec.block.push_back(block[r]);
+  }
+  try {
+    return Permuter(spec, rows.size());
+  } catch (Error const& error) {
+    std::string const where = stream == 0 ? "" : fmt::format("among the test rows of fold {} ", stream - 1);
+    throw Error(error.code(), fmt::format("permutation.{}: {}{}; choose another shuffle, exchange or scheme",
+                                          c.exchange ? "exchange" : "shuffle", where, error.what()));
+  }
+}
+
+void check_permutation(Config const& config, Inputs const& in) {
+  Permutation const& c = config.permutation;
+  if (c.n == 0) return;
+  double arrangements = 0;
+  if (c.scheme == "fixed_model") {
+    for (std::size_t f = 0; f < in.folds; ++f)
+      arrangements += make_permuter(config, in, in.passes[f].outer.test, f + 1).log10_arrangements();
+  } else {
+    auto const rows = used_rows(in);
+    Permuter const permuter = make_permuter(config, in, rows, 0);
+    arrangements = permuter.log10_arrangements();
+    if (permuter.fixed_rows() > 0)
+      log::warn("permutation: {} of {} rows have no equal to change places with and stay where they are",
+                permuter.fixed_rows(), rows.size());
+  }
+  if (arrangements < std::log10(static_cast<double>(c.n)))
+    log::warn("permutation: only {:.0f} arrangements exist for {} permutations; no p can be below {:.2g}",
+              std::pow(10.0, arrangements), c.n, std::pow(10.0, -arrangements));
+}
+
+Observed read_observed(Comm const& comm, Config const& config, Inputs const& in, ResultFile& result) {
+  Observed o;
+  o.score.assign(in.layers.size(), std::vector<std::vector<double>>(config.scores.size()));
+  o.alpha.assign(in.layers.size(), {});
+  bool const alphas = config.permutation.scheme == "fixed_alpha";
+  result.flush();  // what other ranks wrote
+  together(comm, [&] {
+    for (std::size_t l = 0; comm.root() && l < in.layers.size(); ++l) {
+      for (std::size_t s = 0; s < config.scores.size(); ++s) o.score[l][s] = layer_scores(config, in, result, l, s);
+      if (alphas) o.alpha[l] = result.read<double>("/" + in.layers[l].name + "/alpha");
+    }
+  });
+  for (std::size_t l = 0; l < in.layers.size(); ++l) {
+    for (auto& values : o.score[l]) comm.broadcast(values, 0);
+    if (alphas) comm.broadcast(o.alpha[l], 0);
+  }
+  return o;
+}
+
+/// What a unit leaves until it is written.
+struct Left {
+  std::size_t tile = 0, block = 0;
+  std::vector<std::uint32_t> exceed;       ///< [layer][score][T]
+  std::vector<double> max;                 ///< [layer][score][permutations of the block]
+  std::vector<std::uint32_t> best_exceed;  ///< [T]
+};
+
+struct PermutationTiles::Impl {
+  Shared const& shared;
+  TargetBlock const& y;
+  Observed const& observed;
+  Folds const& folds;
+  std::size_t group, first_layer;
+  std::function<void(std::size_t)> said;
+  PermutationLayout const& p;
+  std::vector<Score> scores;
+  bool fixed;
+  Pool<std::unique_ptr<Rescorer>> rescorers;
+  std::mutex lock;
+  std::map<std::size_t, Left> ready;
+
+  [[nodiscard]] std::size_t first(std::size_t tile) const { return tile * p.tile; }
+  [[nodiscard]] std::size_t width(std::size_t tile) const { return std::min(p.tile, shared.layout.t - tile * p.tile); }
+  [[nodiscard]] std::size_t from(std::size_t block) const { return block * p.block; }
+  [[nodiscard]] std::size_t count(std::size_t block) const { return std::min(p.block, p.n - block * p.block); }
+  [[nodiscard]] double extremity(std::size_t s, double value) const {
+    return extreme(shared.config.permutation.tail, scores[s], value);
+  }
+
+  /// [layer][score][T], as extreme() sees them; those of the rescorer where its numbers are its own.
+  std::vector<double> observed_of(std::size_t tile, std::vector<double> const& own) const {
+    std::size_t const T = width(tile), S = scores.size();
+    std::vector<double> out(folds.size() * S * T);
+    for (std::size_t l = 0; l < folds.size(); ++l)
+      for (std::size_t s = 0; s < S; ++s)
+        for (std::size_t t = 0; t < T; ++t) {
+          double const value = own.empty() ? observed.score[first_layer + l][s][first(tile) + t] : own[(l * S + s) * T + t];
+          out[(l * S + s) * T + t] = extremity(s, value);
+        }
+    return out;
+  }
+  [[nodiscard]] std::vector<double> best(std::vector<double> const& all, std::size_t T) const {
+    std::vector<std::vector<double>> layers;
+    for (std::size_t l = 0; l < folds.size(); ++l) {
+      auto const at = all.begin() + static_cast<std::ptrdiff_t>(l * scores.size() * T);
+      layers.emplace_back(at, at + static_cast<std::ptrdiff_t>(T));
+    }
+    return best_of(layers);
+  }
+
+  Left unit(std::size_t tile, std::size_t block, Rescorer& rescorer) const {
+    std::size_t const T = width(tile), S = scores.size(), L = folds.size(), P = count(block);
+    bool const with_best = tests_best(shared.layout);
+    Left left{tile, block, std::vector<std::uint32_t>(L * S * T, 0), std::vector<double>(L * S * P, least), {}};
+    rescorer.begin({first(tile), y.columns(first(tile), T)});
+    auto const seen = observed_of(tile, rescorer.identity());
+    auto const best_seen = best(seen, T);
+    left.best_exceed.assign(with_best ? T : 0, 0);
+    std::vector<double> values;
+    for (std::size_t i = 0; i < P; ++i) {
+      rescorer.trial(from(block) + i, values);
+      for (std::size_t k = 0; k < L * S; ++k)
+        for (std::size_t t = 0; t < T; ++t) {
+          double& value = values[k * T + t];
+          if (std::isnan(seen[k * T + t])) continue;
+          value = extremity(k % S, value);
+          // A score that a rearrangement does not have (a constant fold) counts against the observed one.
+          left.exceed[k * T + t] += std::isnan(value) || reaches(value, seen[k * T + t]) ? 1 : 0;
+          left.max[k * P + i] = value > left.max[k * P + i] ? value : left.max[k * P + i];
+        }
+      if (!with_best) continue;
+      auto const greatest = best(values, T);
+      for (std::size_t t = 0; t < T; ++t)
+        left.best_exceed[t] +=
+            !std::isnan(best_seen[t]) && (std::isnan(greatest[t]) || reaches(greatest[t], best_seen[t])) ? 1 : 0;
+    }
+    return left;
+  }
+
+  void write(Left const& left) const {
+    std::size_t const T = width(left.tile), S = scores.size(), P = count(left.block);
+    std::size_t const counts_at = first(left.tile) * p.blocks + left.block * T;
+    ResultFile& out = shared.result;
+    for (std::size_t k = 0; k < folds.size() * S; ++k) {
+      std::string const& layer = shared.inputs.layers[first_layer + k / S].name;
+      std::string const& score = shared.config.scores[k % S];
+      out.write_slice(working_name(layer, score, "exceed"), 0, counts_at, std::span(left.exceed).subspan(k * T, T));
+      out.write_slice(working_name(layer, score, "max"), 0, left.tile * p.n + from(left.block),
+                      std::span(left.max).subspan(k * P, P));
+    }
+    if (!left.best_exceed.empty())
+      out.write_slice(best_working, 0, counts_at, std::span<std::uint32_t const>(left.best_exceed));
+  }
+};
+
+PermutationTiles::PermutationTiles(Shared const& shared, TargetBlock const& y, Observed const& observed,
+                                   std::size_t group, std::vector<std::vector<std::unique_ptr<FittedFold>>> const& folds,
+                                   std::function<void(std::size_t)> said)
+    : impl_(new Impl{shared,
+                     y,
+                     observed,
+                     folds,
+                     group,
+                     shared.layout.permutation.groups == 1 ? 0 : group,
+                     std::move(said),
+                     shared.layout.permutation,
+                     scores_of(shared.config),
+                     shared.config.permutation.scheme == "fixed_model",
+                     {},
+                     {},
+                     {}}) {}
+PermutationTiles::~PermutationTiles() = default;
+
+void PermutationTiles::compute(std::size_t tile) {
+  Impl& m = *impl_;
+  auto rescorer = m.rescorers.take();
+  if (*rescorer == nullptr)
+    *rescorer = m.fixed ? make_fixed_model(m.shared, m.folds) : make_refitting(m.shared, m.observed, m.folds, m.first_layer);
+  Left left = m.unit(tile / m.p.blocks, tile % m.p.blocks, **rescorer);
+  m.rescorers.give(std::move(rescorer));
+  std::lock_guard const held(m.lock);
+  m.ready.emplace(tile, std::move(left));
+}
+
+void PermutationTiles::write(std::span<std::size_t const> mine) {
+  for (std::size_t tile : mine) {
+    Left left;
+    {
+      std::lock_guard const held(impl_->lock);
+      auto const at = impl_->ready.find(tile);
+      left = std::move(at->second);
+      impl_->ready.erase(at);
+    }
+    impl_->write(left);
+  }
+}
+
+void PermutationTiles::mark(std::span<std::size_t const> mine) {
+  std::vector<std::size_t> units;
+  std::size_t const base = impl_->shared.layout.fits() + impl_->group * impl_->p.tiles * impl_->p.blocks;
+  for (std::size_t tile : mine) units.push_back(base + tile);
+  impl_->shared.result.mark(units);
+}
+
+void PermutationTiles::flush() { impl_->shared.result.flush(); }
+void PermutationTiles::progress(std::size_t done) { impl_->said(done); }
+
+namespace {
+
+std::vector<std::uint64_t> summed(Layout const& layout, std::vector<std::uint32_t> const& counts) {
+  PermutationLayout const& p = layout.permutation;
+  std::vector<std::uint64_t> sum(layout.t, 0);
+  for (std::size_t first = 0; first < layout.t; first += p.tile) {
+    std::size_t const T = std::min(p.tile, layout.t - first);
+    for (std::size_t b = 0; b < p.blocks; ++b)
+      for (std::size_t t = 0; t < T; ++t) sum[first + t] += counts[first * p.blocks + b * T + t];
+  }
+  return sum;
+}
+
+std::vector<double> greatest(PermutationLayout const& p, std::vector<double> const& tiles) {
+  std::vector<double> max(p.n, least);
+  for (std::size_t i = 0; i < tiles.size(); ++i) max[i % p.n] = std::max(max[i % p.n], tiles[i]);
+  return max;
+}
+
+/// Maxima as scores, not as extremities.
+std::vector<double> as_scores(std::string const& tail, Score score, std::vector<double> values) {
+  double const sign = tail == "two" ? 1 : better(score) * (tail == "left" ? -1 : 1);
+  for (double& v : values) v *= sign;
+  return values;
+}
+
+class Deriver {
+ public:
+  Deriver(Config const& config, Inputs const& in, Layout const& layout, ResultFile& result)
+      : c_(config), in_(in), l_(layout), out_(result), scores_(scores_of(config)) {}
+
+  void run() {
+    std::vector<std::vector<double>> first_scores;
+    std::vector<double> over_layers(l_.permutation.n, least);
+    for (std::size_t l = 0; l < in_.layers.size(); ++l)
+      for (std::size_t s = 0; s < scores_.size(); ++s) {
+        std::string const& name = in_.layers[l].name;
+        auto observed = layer_scores(c_, in_, out_, l, s);
+        for (double& v : observed) v = extreme(c_.permutation.tail, scores_[s], v);
+        each(name, s, observed, summed(l_, out_.read<std::uint32_t>(working_name(name, c_.scores[s], "exceed"))));
+        auto const max = greatest(l_.permutation, out_.read<double>(working_name(name, c_.scores[s], "max")));
+        family(name, s, observed, max);
+        if (s > 0) continue;
+        first_scores.push_back(observed);
+        for (std::size_t i = 0; i < max.size(); ++i) over_layers[i] = std::max(over_layers[i], max[i]);
+      }
+    if (in_.layers.size() < 2) return;
+    auto const best = best_of(first_scores);
+    if (tests_best(l_)) each("best", 0, best, summed(l_, out_.read<std::uint32_t>(best_working)));
+    family("best", 0, best, over_layers);
+  }
+
+ private:
+  void write(std::string const& layer, std::size_t s, char const* what, std::vector<double> const& values) {
+    out_.write(permutation_name(layer, c_.scores[s], what), std::span<double const>(values));
+  }
+  void each(std::string const& layer, std::size_t s, std::vector<double> const& observed,
+            std::vector<std::uint64_t> const& exceed) {
+    out_.write(permutation_name(layer, c_.scores[s], "exceed"), std::span<std::uint64_t const>(exceed));
+    auto const p = permutation_p(observed, exceed, l_.permutation.n);
+    write(layer, s, "p", p);
+    if (c_.permutation.corrects("fdr")) write(layer, s, "q_fdr", fdr_bh(p));
+    if (c_.permutation.corrects("fdr_by")) write(layer, s, "q_fdr_by", fdr_by(p));
+  }
+  void family(std::string const& layer, std::size_t s, std::vector<double> const& observed,
+              std::vector<double> const& max) {
+    if (!c_.permutation.corrects("max")) return;
+    write(layer, s, "p_max", maximum_p(observed, max));
+    write(layer, s, "null_max", as_scores(c_.permutation.tail, scores_[s], max));
+  }
+
+  Config const& c_;
+  Inputs const& in_;
+  Layout const& l_;
+  ResultFile& out_;
+  std::vector<Score> scores_;
+};
+
+}  // namespace
+
+void derive_permutation(Config const& config, Inputs const& inputs, Layout const& layout, ResultFile& result) {
+  if (layout.permutation.n > 0) Deriver(config, inputs, layout, result).run();
+}
+
+}  // namespace striate::encode

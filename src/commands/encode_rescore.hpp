@@ -1,0 +1,35 @@
+#pragma once
+/// Scores of one tile of targets under one rearrangement of its responses.
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "encode_permute.hpp"
+
+namespace striate::encode {
+
+/// What a tile's trials share, once per unit.
+struct TrialTile {
+  std::size_t first = 0;        ///< target of the tile's first column
+  MatrixView<float const> y;    ///< n × T, as measured
+};
+
+/// One thread's. Scores of a trial: [layer of the group][score][T], before any tail is considered.
+class Rescorer {
+ public:
+  virtual ~Rescorer() = default;
+  virtual void begin(TrialTile const& tile) = 0;
+  virtual void trial(std::uint64_t index, std::vector<double>& scores) = 0;
+  /// The observed scores as this rescorer computes them, or none where those of the fits are the same numbers.
+  [[nodiscard]] virtual std::vector<double> identity() = 0;
+};
+
+using Folds = std::vector<std::vector<std::unique_ptr<FittedFold>>>;  ///< [layer of the group][fold]
+
+/// scheme: refit and fixed_alpha. `first_layer`: of the group.
+[[nodiscard]] std::unique_ptr<Rescorer> make_refitting(Shared const& shared, Observed const& observed, Folds const& folds,
+                                                       std::size_t first_layer);
+/// scheme: fixed_model.
+[[nodiscard]] std::unique_ptr<Rescorer> make_fixed_model(Shared const& shared, Folds const& folds);
+
+}  // namespace striate::encode

@@ -1,0 +1,31 @@
+#pragma once
+/// Scores of single folds → one score per target.
+#include <span>
+#include <vector>
+
+#include "encode_inputs.hpp"
+#include "encode_layout.hpp"
+
+namespace striate::encode {
+
+/// +1 where more is better, -1 where less is.
+[[nodiscard]] double better(Score score);
+
+/// What each row of S_fold weighs in S.
+[[nodiscard]] std::vector<double> fold_weights(Config const& config, Inputs const& inputs);
+/// Rows of `fold` (weights.size() × t): their weighted mean. NaN where a fold is NaN.
+[[nodiscard]] std::vector<double> averaged(std::span<double const> weights, std::span<double const> fold);
+
+/// Sums of responses and predictions of the test rows of a fold (moment_rows × T), in the units in which the model
+/// predicts: deviations from the training mean in training deviations where responses are standardised. y: n × T.
+void fold_moments(Config const& config, FoldPlan const& plan, MatrixView<float const> y, TileResult const& result,
+                  std::vector<double>& out);
+/// One score of the predictions of all folds; moments: (folds × moment_rows, t).
+[[nodiscard]] std::vector<double> concatenated(Inputs const& inputs, Score which, std::span<double const> moments,
+                                               std::size_t t);
+
+/// /L/score/S of every target, from what the folds left in the file. Not collective.
+[[nodiscard]] std::vector<double> layer_scores(Config const& config, Inputs const& inputs, ResultFile const& result,
+                                               std::size_t layer, std::size_t score);
+
+}  // namespace striate::encode
