@@ -132,6 +132,10 @@ void check_permutation(Config const& config, Inputs const& in) {
   if (c.n == 0) return;
   double arrangements = 0;
   if (c.scheme == "fixed_model") {
+    if (in.folds > 1)
+      log::warn("permutation.scheme: fixed_model over {} folds gives p-values that are too small (held-out responses also "
+                "trained the other folds' models); trust it with one test set (cv.split), else use refit or fixed_alpha",
+                in.folds);
     for (std::size_t f = 0; f < in.folds; ++f)
       arrangements += make_permuter(config, in, in.passes[f].outer.test, f + 1).log10_arrangements();
   } else {

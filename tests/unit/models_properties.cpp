@@ -61,6 +61,24 @@ TEST_P(Property, TeamPanelsAndBudgetDoNotChangeBits) {
   EXPECT_TRUE(same_bits(ra.intercept, rb.intercept));
 }
 
+/// A choice made before gives what choosing gave.
+TEST_P(Property, ChosenBeforeOrNowGivesTheSameBits) {
+  Setting const& s = GetParam();
+  Problem const data(s.n, s.p, 40);
+  auto const team = serial_team();
+  auto const fitted = fit(s, data, *team);
+  TileResult chosen, given;
+  Workspace work;
+  fitted->tile(data.responses(), chosen, work);
+  auto alpha = chosen.alpha;
+  alpha[3] = std::nan("");
+  Workspace fresh;  // nothing may be left over from the choosing
+  fitted->tile_at(data.responses(), alpha, given, fresh);
+  EXPECT_TRUE(std::isnan(given.score[3]));
+  given.score[3] = chosen.score[3], given.score[43] = chosen.score[43];
+  EXPECT_TRUE(same_bits(chosen.score, given.score));
+}
+
 TEST_P(Property, TilesDoNotChangeBits) {
   Setting const& s = GetParam();
   Problem const data(s.n, s.p, 700);
