@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Submits one striate command with the site's account, partition, geometry and time; prints the job id.
-#   usage: jobs/submit.sh [--dry-run] [SBATCH OPTION]... extract|encode CONFIG [--set KEY=VALUE]...
+#   usage: jobs/submit.sh [--dry-run] [SBATCH OPTION]... extract|encode|permute CONFIG [--set KEY=VALUE]...
 #   e.g.   jobs/submit.sh --time=01:00:00 encode configs/encode.yaml --set cv.folds=10
 set -euo pipefail
 STRIATE_HOME=${STRIATE_HOME:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)}

@@ -1,6 +1,7 @@
 # The command's own sources, so that these tests need neither LibTorch nor the program.
 file(GLOB encode_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/commands/encode*.cpp)
-list(APPEND encode_sources ${PROJECT_SOURCE_DIR}/src/commands/fingerprint.cpp)
+file(GLOB permute_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/commands/permute*.cpp)
+list(APPEND encode_sources ${permute_sources} ${PROJECT_SOURCE_DIR}/src/commands/fingerprint.cpp)
 add_library(encode_command STATIC EXCLUDE_FROM_ALL ${encode_sources})
 target_link_libraries(encode_command PUBLIC striate::models striate::brain striate::stimuli)
 target_compile_options(encode_command PRIVATE -Wall -Wextra)
@@ -16,3 +17,4 @@ get_test_property(test_encode_ranks.np3 ENVIRONMENT encode_environment)
 set_tests_properties(test_encode_ranks.nodes PROPERTIES TIMEOUT 300 LABELS ranks ENVIRONMENT "${encode_environment};STRIATE_FAKE_NODES=2")
 encode_test(test_encode_job FILES unit/encode_job.cpp TIMEOUT 300)
 encode_test(test_encode_permute FILES unit/encode_permute.cpp TIMEOUT 300)
+encode_test(test_permute_ranks FILES ranks/permute_ranks.cpp RANKS 1 2 3 TIMEOUT 300)

@@ -37,6 +37,11 @@ class Encode final : public Job {
  private:
   [[nodiscard]] fs::path result_file() const { return config_.output / "result.h5"; }
   [[nodiscard]] std::string cv_text() const;
+  struct Permuting {
+    std::string text;
+    double flops = 0;
+  };
+  [[nodiscard]] Permuting permuting() const;
   void say_plan(Context const& context, Plan& plan) const;
   void note(Context& context) const;
   void begin(Context const& context, ResultFile& result) const;
@@ -82,6 +87,17 @@ void Encode::plan(Context& context, Plan& plan) {
   say_plan(context, plan);
 }
 
+Encode::Permuting Encode::permuting() const {
+  encode::Permutation const& p = config_.permutation;
+  auto const& l = layout_.permutation;
+  Permuting out;
+  out.text = fmt::format("{} of {} ({}), {} units of {} targets × {} permutations", p.n, p.shuffle, p.scheme, l.units(),
+                         l.tile, l.block);
+  out.flops = encode::permutation_flops(config_, inputs_, costs_) * static_cast<double>(l.n) *
+              static_cast<double>(layout_.t);
+  return out;
+}
+
 void Encode::say_plan(Context const& context, Plan& plan) const {
   std::size_t const n = inputs_.n(), t = inputs_.t();
   auto const nodes = static_cast<double>(context.comm.nodes());
@@ -105,6 +121,11 @@ void Encode::say_plan(Context const& context, Plan& plan) const {
     plan.lines.emplace_back("targets", fmt::format("{} at a time, for the memory of a node", memory_.target_block));
   double const y = 4.0 * static_cast<double>(n) * static_cast<double>(t);
   plan.flops = costs_.flops;
+  if (config_.permutation.n > 0) {
+    Permuting const p = permuting();
+    plan.lines.emplace_back("permutation", p.text);
+    plan.flops += p.flops;
+  }
   plan.bytes_read += y;
   plan.bytes_written = encode::bytes_of(encode::result_spec(config_, inputs_, layout_, {}));
   plan.memory_per_rank = memory_.per_rank;

@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "encode_permute.hpp"
+#include "encode_null.hpp"
 #include "encode_scores.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/fsio.hpp"

@@ -14,18 +14,27 @@ constexpr double gib = 1024.0 * 1024 * 1024;
 /// A unit is to take 30 s at most on a slow core (20 Gflop/s), so that a signal is answered in time.
 constexpr double unit_flops = 6e11;
 
+}  // namespace
+
+double permutation_flops(Config const& config, Inputs const& in, Costs const& costs) {
+  double flops = 0;
+  double const rows = 32 * static_cast<double>(in.n());  // to move responses about, and to score
+  for (ModelCost const& c : costs.layer)
+    flops += rows + (config.permutation.scheme == "fixed_model" ? 0 : static_cast<double>(in.folds) * c.flops_per_target);
+  return flops;
+}
+
+namespace {
+
 /// A unit takes `unit_flops`. Tile × block of that work is cut so that what units leave (4 bytes a target and block, 8 a
 /// permutation and tile) is least.
-PermutationLayout permutation_layout(Config const& config, Inputs const& in, Layout const& l) {
+PermutationLayout permutation_layout(Config const& config, Inputs const& in, Layout const& l, std::size_t first,
+                                     std::size_t count) {
   PermutationLayout p;
-  p.n = static_cast<std::size_t>(config.permutation.n);
+  p.first = first;
+  p.n = count;
   if (p.n == 0) return p;
-  double const one = static_cast<double>(in.n());
-  Costs const costs = cost_of(config, in, 1e15);
-  double flops = 0;
-  for (ModelCost const& c : costs.layer)
-    flops += config.permutation.scheme == "fixed_model" ? 32 * one
-                                                        : static_cast<double>(in.folds) * c.flops_per_target + 32 * one;
+  double flops = permutation_flops(config, in, cost_of(config, in, 1e15));
   bool const joint = in.layers.size() == 1 || config.permutation.best_layer;
   p.groups = joint ? 1 : in.layers.size();
   flops /= static_cast<double>(p.groups);
@@ -57,7 +66,14 @@ Layout make_layout(Config const& config, Inputs const& in) {
   l.layers = in.layers.size();
   l.passes = in.passes.size();
   l.noise_tiles = in.stimulus_of_volume.empty() ? 0 : l.tiles;
-  l.permutation = permutation_layout(config, in, l);
+  l.permutation = permutation_layout(config, in, l, 0, static_cast<std::size_t>(config.permutation.n));
+  return l;
+}
+
+Layout permutations_alone(Config const& config, Inputs const& in, std::size_t first, std::size_t count) {
+  Layout l = make_layout(config, in);
+  l.passes = l.noise_tiles = 0;
+  l.permutation = permutation_layout(config, in, l, first, count);
   return l;
 }
 
@@ -93,7 +109,9 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
   for (char const* name : {"reliability", "pearson", "ncsnr"})
     if (layout.noise_tiles > 0) d.push_back({std::string("/noise_ceiling/") + name, Dtype::f64, {t}, w});
   d.push_back({"/.striate/fold", Dtype::i32, {in.n()}, 0});
-  for (ResultDataset& dataset : permutation_datasets(config, in, layout)) d.push_back(std::move(dataset));
+  for (auto const& of : {permutation_results(config, in, layout, layout.permutation.n),
+                         permutation_working(config, in, layout)})
+    d.insert(d.end(), of.begin(), of.end());
   d.push_back({counts_name, Dtype::u64, {layout.units(), counts}, 0});
   d.push_back({report_name, Dtype::u64, {layout.layers * layout.passes, founds}, 0});
   spec.texts = {{"/layers", names}, {"/.striate/stimulus_id", in.columns.id}};

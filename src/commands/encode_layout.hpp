@@ -11,7 +11,7 @@ namespace striate::encode {
 
 /// Units of the permutation test: group of layers × tile of targets × block of permutations.
 struct PermutationLayout {
-  std::size_t n = 0;                                            ///< permutations; 0: no test
+  std::size_t first = 0, n = 0;                                 ///< permutation indices [first, first + n); 0: no test
   std::size_t tile = 0, tiles = 0, block = 0, blocks = 0, groups = 0;  ///< groups: 1 (all layers at once) or layers
   [[nodiscard]] std::size_t units() const { return groups * tiles * blocks; }
 };
@@ -42,6 +42,8 @@ inline constexpr char const* report_name = "/.striate/report";
 inline constexpr std::size_t moment_rows = 5;
 
 [[nodiscard]] Layout make_layout(Config const& config, Inputs const& inputs);
+/// Of permutations [first, first + count) alone.
+[[nodiscard]] Layout permutations_alone(Config const& config, Inputs const& inputs, std::size_t first, std::size_t count);
 /// Datasets of result.h5.
 [[nodiscard]] ResultSpec result_spec(Config const& config, Inputs const& inputs, Layout const& layout,
                                      nlohmann::ordered_json const& identity);
@@ -66,6 +68,9 @@ struct Costs {
 };
 /// Pure arithmetic. Throws Error where folds cannot work.
 [[nodiscard]] Costs cost_of(Config const& config, Inputs const& inputs, double budget);
+
+/// Of one permutation of one target, all layers and folds.
+[[nodiscard]] double permutation_flops(Config const& config, Inputs const& inputs, Costs const& costs);
 
 /// `least`, `most`: costs at the smallest and at an unlimited budget. `budget`: bytes of a rank; `ranks`, `threads`: of
 /// the fullest node, of a rank. Throws Error(Exit::limit).

@@ -14,24 +14,21 @@
 namespace striate::encode {
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double least = -std::numeric_limits<double>::infinity();
 
-/// Greater is more extreme, as the tail says.
+}  // namespace
+
 double extreme(std::string const& tail, Score score, double value) {
   double const good = better(score) * value;
   return tail == "right" ? good : tail == "left" ? -good : std::abs(value);
 }
 
-/// Where units leave their counts (tile after tile, in it block after block) and maxima (tile after tile).
 std::string working_name(std::string const& layer, std::string const& score, char const* what) {
   return fmt::format("/.striate/permutation/{}/{}/{}", what, layer, score);
 }
-constexpr char const* best_working = "/.striate/permutation_best/exceed";
 
 bool tests_best(Layout const& l) { return l.permutation.n > 0 && l.permutation.groups == 1 && l.layers > 1; }
 
-/// For each target the greatest of its layers; NaN where none has a score.
 std::vector<double> best_of(std::vector<std::vector<double>> const& layers) {
   std::vector<double> best = layers[0];
   for (auto const& one : layers)
@@ -40,17 +37,15 @@ std::vector<double> best_of(std::vector<std::vector<double>> const& layers) {
   return best;
 }
 
-}  // namespace
-
 std::string permutation_name(std::string const& layer, std::string const& score, std::string const& what) {
   return fmt::format("/{}/permutation/{}/{}", layer, score, what);
 }
 
-std::vector<ResultDataset> permutation_datasets(Config const& config, Inputs const& in, Layout const& layout) {
+std::vector<ResultDataset> permutation_results(Config const& config, Inputs const& in, Layout const& layout,
+                                               std::size_t permutations) {
   using h5::Dtype;
-  PermutationLayout const& p = layout.permutation;
   std::vector<ResultDataset> d;
-  if (p.n == 0) return d;
+  if (permutations == 0) return d;
   std::size_t const t = layout.t;
   Permutation const& c = config.permutation;
   auto const family = [&](std::string const& layer, std::string const& score, bool values) {
@@ -63,17 +58,26 @@ std::vector<ResultDataset> permutation_datasets(Config const& config, Inputs con
     }
     if (c.corrects("max")) {
       d.push_back({name("p_max"), Dtype::f64, {t}, 0});
-      d.push_back({name("null_max"), Dtype::f64, {p.n}, 0});
+      d.push_back({name("null_max"), Dtype::f64, {permutations}, 0});
     }
   };
   for (LayerInput const& l : in.layers)
+    for (auto const& s : config.scores) family(l.name, s, true);
+  if (in.layers.size() > 1) family("best", config.scores[0], tests_best(layout));
+  return d;
+}
+
+std::vector<ResultDataset> permutation_working(Config const& config, Inputs const& in, Layout const& layout) {
+  using h5::Dtype;
+  PermutationLayout const& p = layout.permutation;
+  std::vector<ResultDataset> d;
+  if (p.n == 0) return d;
+  for (LayerInput const& l : in.layers)
     for (auto const& s : config.scores) {
-      family(l.name, s, true);
-      d.push_back({working_name(l.name, s, "exceed"), Dtype::u32, {p.blocks * t}, 0});
+      d.push_back({working_name(l.name, s, "exceed"), Dtype::u32, {p.blocks * layout.t}, 0});
       d.push_back({working_name(l.name, s, "max"), Dtype::f64, {p.tiles * p.n}, 0});
     }
-  if (in.layers.size() > 1) family("best", config.scores[0], tests_best(layout));
-  if (tests_best(layout)) d.push_back({best_working, Dtype::u32, {p.blocks * t}, 0});
+  if (tests_best(layout)) d.push_back({best_working, Dtype::u32, {p.blocks * layout.t}, 0});
   return d;
 }
 
@@ -151,12 +155,11 @@ void check_permutation(Config const& config, Inputs const& in) {
               std::pow(10.0, arrangements), c.n, std::pow(10.0, -arrangements));
 }
 
-Observed read_observed(Comm const& comm, Config const& config, Inputs const& in, ResultFile& result) {
+Observed read_observed(Comm const& comm, Config const& config, Inputs const& in, ResultFile const& result) {
   Observed o;
   o.score.assign(in.layers.size(), std::vector<std::vector<double>>(config.scores.size()));
   o.alpha.assign(in.layers.size(), {});
   bool const alphas = config.permutation.scheme == "fixed_alpha";
-  result.flush();  // what other ranks wrote
   together(comm, [&] {
     for (std::size_t l = 0; comm.root() && l < in.layers.size(); ++l) {
       for (std::size_t s = 0; s < config.scores.size(); ++s) o.score[l][s] = layer_scores(config, in, result, l, s);
@@ -231,7 +234,7 @@ struct PermutationTiles::Impl {
     left.best_exceed.assign(with_best ? T : 0, 0);
     std::vector<double> values;
     for (std::size_t i = 0; i < P; ++i) {
-      rescorer.trial(from(block) + i, values);
+      rescorer.trial(p.first + from(block) + i, values);
       for (std::size_t k = 0; k < L * S; ++k)
         for (std::size_t t = 0; t < T; ++t) {
           double& value = values[k * T + t];
@@ -317,89 +320,5 @@ void PermutationTiles::mark(std::span<std::size_t const> mine) {
 
 void PermutationTiles::flush() { impl_->shared.result.flush(); }
 void PermutationTiles::progress(std::size_t done) { impl_->said(done); }
-
-namespace {
-
-std::vector<std::uint64_t> summed(Layout const& layout, std::vector<std::uint32_t> const& counts) {
-  PermutationLayout const& p = layout.permutation;
-  std::vector<std::uint64_t> sum(layout.t, 0);
-  for (std::size_t first = 0; first < layout.t; first += p.tile) {
-    std::size_t const T = std::min(p.tile, layout.t - first);
-    for (std::size_t b = 0; b < p.blocks; ++b)
-      for (std::size_t t = 0; t < T; ++t) sum[first + t] += counts[first * p.blocks + b * T + t];
-  }
-  return sum;
-}
-
-std::vector<double> greatest(PermutationLayout const& p, std::vector<double> const& tiles) {
-  std::vector<double> max(p.n, least);
-  for (std::size_t i = 0; i < tiles.size(); ++i) max[i % p.n] = std::max(max[i % p.n], tiles[i]);
-  return max;
-}
-
-/// Maxima as scores, not as extremities.
-std::vector<double> as_scores(std::string const& tail, Score score, std::vector<double> values) {
-  double const sign = tail == "two" ? 1 : better(score) * (tail == "left" ? -1 : 1);
-  for (double& v : values) v *= sign;
-  return values;
-}
-
-class Deriver {
- public:
-  Deriver(Config const& config, Inputs const& in, Layout const& layout, ResultFile& result)
-      : c_(config), in_(in), l_(layout), out_(result), scores_(scores_of(config)) {}
-
-  void run() {
-    std::vector<std::vector<double>> first_scores;
-    std::vector<double> over_layers(l_.permutation.n, least);
-    for (std::size_t l = 0; l < in_.layers.size(); ++l)
-      for (std::size_t s = 0; s < scores_.size(); ++s) {
-        std::string const& name = in_.layers[l].name;
-        auto observed = layer_scores(c_, in_, out_, l, s);
-        for (double& v : observed) v = extreme(c_.permutation.tail, scores_[s], v);
-        each(name, s, observed, summed(l_, out_.read<std::uint32_t>(working_name(name, c_.scores[s], "exceed"))));
-        auto const max = greatest(l_.permutation, out_.read<double>(working_name(name, c_.scores[s], "max")));
-        family(name, s, observed, max);
-        if (s > 0) continue;
-        first_scores.push_back(observed);
-        for (std::size_t i = 0; i < max.size(); ++i) over_layers[i] = std::max(over_layers[i], max[i]);
-      }
-    if (in_.layers.size() < 2) return;
-    auto const best = best_of(first_scores);
-    if (tests_best(l_)) each("best", 0, best, summed(l_, out_.read<std::uint32_t>(best_working)));
-    family("best", 0, best, over_layers);
-  }
-
- private:
-  void write(std::string const& layer, std::size_t s, char const* what, std::vector<double> const& values) {
-    out_.write(permutation_name(layer, c_.scores[s], what), std::span<double const>(values));
-  }
-  void each(std::string const& layer, std::size_t s, std::vector<double> const& observed,
-            std::vector<std::uint64_t> const& exceed) {
-    out_.write(permutation_name(layer, c_.scores[s], "exceed"), std::span<std::uint64_t const>(exceed));
-    auto const p = permutation_p(observed, exceed, l_.permutation.n);
-    write(layer, s, "p", p);
-    if (c_.permutation.corrects("fdr")) write(layer, s, "q_fdr", fdr_bh(p));
-    if (c_.permutation.corrects("fdr_by")) write(layer, s, "q_fdr_by", fdr_by(p));
-  }
-  void family(std::string const& layer, std::size_t s, std::vector<double> const& observed,
-              std::vector<double> const& max) {
-    if (!c_.permutation.corrects("max")) return;
-    write(layer, s, "p_max", maximum_p(observed, max));
-    write(layer, s, "null_max", as_scores(c_.permutation.tail, scores_[s], max));
-  }
-
-  Config const& c_;
-  Inputs const& in_;
-  Layout const& l_;
-  ResultFile& out_;
-  std::vector<Score> scores_;
-};
-
-}  // namespace
-
-void derive_permutation(Config const& config, Inputs const& inputs, Layout const& layout, ResultFile& result) {
-  if (layout.permutation.n > 0) Deriver(config, inputs, layout, result).run();
-}
 
 }  // namespace striate::encode

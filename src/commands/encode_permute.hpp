@@ -19,9 +19,20 @@ namespace striate::encode {
 
 /// "/L/permutation/S/what".
 [[nodiscard]] std::string permutation_name(std::string const& layer, std::string const& score, std::string const& what);
-/// Datasets of the test, the working ones included.
-[[nodiscard]] std::vector<ResultDataset> permutation_datasets(Config const& config, Inputs const& inputs,
-                                                              Layout const& layout);
+/// Datasets that hold the test's results, of so many permutations in all.
+[[nodiscard]] std::vector<ResultDataset> permutation_results(Config const& config, Inputs const& inputs,
+                                                             Layout const& layout, std::size_t permutations);
+/// Where units leave their counts (tile after tile, in it block after block) and maxima (tile after tile).
+[[nodiscard]] std::vector<ResultDataset> permutation_working(Config const& config, Inputs const& inputs,
+                                                             Layout const& layout);
+[[nodiscard]] std::string working_name(std::string const& layer, std::string const& score, char const* what);
+inline constexpr char const* best_working = "/.striate/permutation_best/exceed";
+/// Whether each target's best layer is tested with its choice.
+[[nodiscard]] bool tests_best(Layout const& layout);
+/// A score so that greater is more extreme, as the tail says.
+[[nodiscard]] double extreme(std::string const& tail, Score score, double value);
+/// For each target the greatest of its layers; NaN where none has a score.
+[[nodiscard]] std::vector<double> best_of(std::vector<std::vector<double>> const& layers);
 /// Which of the test's (t) datasets become maps, for a layer or for the best layer: "p", "q_fdr", "p_max" …
 [[nodiscard]] std::vector<std::string> permutation_stats(Config const& config);
 [[nodiscard]] std::vector<std::string> best_permutation_stats(Config const& config, Layout const& layout);
@@ -39,11 +50,9 @@ struct Observed {
   std::vector<std::vector<std::vector<double>>> score;  ///< [layer][score] → (t)
   std::vector<std::vector<double>> alpha;               ///< [layer] → (folds × t); for scheme: fixed_alpha
 };
-/// Read by the first rank, told to the others. Collective.
-[[nodiscard]] Observed read_observed(Comm const& comm, Config const& config, Inputs const& inputs, ResultFile& result);
-
-/// Writes p, corrected p, exceed, null_max from the units. First rank alone.
-void derive_permutation(Config const& config, Inputs const& inputs, Layout const& layout, ResultFile& result);
+/// Read from a flushed file by the first rank, told to the others. Collective.
+[[nodiscard]] Observed read_observed(Comm const& comm, Config const& config, Inputs const& inputs,
+                                     ResultFile const& result);
 
 /// Units of the test that belong to one group of layers.
 class PermutationTiles final : public TileWork {

@@ -38,7 +38,17 @@ class Engine {
     open_stores();
     for (std::size_t l = 0; l < layout_.layers; ++l)
       if (pending(layout_.unit(l, 0, 0), layout_.unit(l + 1, 0, 0)) && !layer(l, y)) return false;
-    return !pending(layout_.fits(), layout_.units()) || permute(y);
+    if (!pending(layout_.fits(), layout_.units())) return true;
+    shared_.result.flush();  // scores that other ranks wrote
+    return permute(y, read_observed(context_.comm, config_, in_, shared_.result));
+  }
+
+  /// The test of scores that are known.
+  bool go(Observed const& observed) {
+    if (!pending(0, layout_.units())) return true;
+    TargetBlock y(context_.comm, in_.root.responses.get(), &in_.root.rows, in_.n(), in_.t(), memory_.target_block);
+    open_stores();
+    return permute(y, observed);
   }
 
  private:
@@ -108,8 +118,7 @@ class Engine {
   }
 
   /// All folds of a group of layers at once: a trial needs every fold of a target.
-  bool permute(TargetBlock& y) {
-    Observed const observed = read_observed(context_.comm, config_, in_, shared_.result);
+  bool permute(TargetBlock& y, Observed const& observed) {
     PermutationLayout const& p = layout_.permutation;
     for (std::size_t g = 0; g < p.groups; ++g) {
       std::size_t const base = layout_.fits() + g * p.tiles * p.blocks;
@@ -146,6 +155,7 @@ class Engine {
     }
     FoldReport const& r = fold->report();
     log::detail("{}, {}: {} form, {} of {} alphas computed", input.name, what, r.form, r.skeleton, r.alphas.size());
+    if (layout_.passes == 0) return fold;  // a test alone: the fits have been reported
     together(context_.comm, [&] {
       std::uint64_t const found[founds] = {r.constant_features, r.dropped_alphas.size(), r.skeleton, r.rank};
       if (context_.comm.root())
@@ -173,6 +183,11 @@ class Engine {
 bool compute(Context& context, Config const& config, Inputs const& inputs, Layout const& layout, Memory const& memory,
              ResultFile& result) {
   return Engine(context, config, inputs, layout, memory, result).go();
+}
+
+bool compute_permutations(Context& context, Config const& config, Inputs const& inputs, Layout const& layout,
+                          Memory const& memory, Observed const& observed, ResultFile& result) {
+  return Engine(context, config, inputs, layout, memory, result).go(observed);
 }
 
 }  // namespace striate::encode

@@ -7,6 +7,7 @@ namespace striate {
 
 std::unique_ptr<Job> make_extract();
 std::unique_ptr<Job> make_encode();
+std::unique_ptr<Job> make_permute();
 std::unique_ptr<Job> make_simulate();
 
 namespace {
@@ -23,6 +24,11 @@ char const* const encode_example =
     "model: {type: ridge}\n"
     "cv: {folds: 5}\n"
     "output: out/encode\n";
+char const* const permute_example =
+    "encode: encode.yaml\n"
+    "permutation: {n: 10000, scheme: refit}\n"
+    "part: 1/10\n"
+    "output: out/permute\n";
 char const* const simulate_example =
     "features: {store: act.h5}\n"
     "regions:\n"
@@ -36,6 +42,7 @@ std::vector<Command> const& commands() {
   static std::vector<Command> const table{
       {"extract", "stimuli × network × layers → activation store", extract_example, make_extract},
       {"encode", "features → brain: cross-validated fits per target, scores, maps", encode_example, make_encode},
+      {"permute", "more permutations for a finished encode; a share a job, merged exactly", permute_example, make_permute},
       {"simulate", "responses with a known answer: planted layers at a given signal-to-noise ratio", simulate_example,
        make_simulate},
   };

@@ -182,9 +182,26 @@ class Pipeline(unittest.TestCase):
             self.assertEqual((SOURCE / file).read_text(), self.world.do("help", option).out,
                              f"{file} is out of date: striate help {option} > {file}")
 
+    def test_permutations_in_parts(self):
+        """Shares of different jobs, at different rank counts, give what one run gives; a second run has nothing to do."""
+        w = self.world
+        w.write("permute.yaml", "encode: encode.yaml\npermutation: {n: 20}\noutput: permuted\n")
+        w.do("permute", "permute.yaml", "--set", "part=2/2", ranks=2)
+        self.assertFalse((w.folder / "permuted/result.h5").exists())
+        status = run("status", "permute", "permute.yaml", "--set", "part=1/2", cwd=w.folder)
+        self.assertEqual(status.code, 75, status)
+        w.do("permute", "permute.yaml", "--set", "part=1/2", ranks=3)
+        w.do("permute", "permute.yaml", "--set", "output=at-once")
+        w.same("permuted/result.h5", "at-once/result.h5")
+        before = (w.folder / "permuted/part-1-of-2.h5").stat().st_mtime_ns
+        w.do("permute", "permute.yaml", "--set", "part=1/2")
+        self.assertEqual((w.folder / "permuted/part-1-of-2.h5").stat().st_mtime_ns, before)
+        plan = w.do("permute", "permute.yaml", "--set", "part=1/2", "--dry-run").out
+        self.assertIn("0 to 9 of 20", plan)
+
     def test_shipped_configs_are_valid(self):
         """Every key of them is known: what is refused is that the files they name are not there."""
-        for command in ("extract", "encode", "simulate"):
+        for command in ("extract", "encode", "permute", "simulate"):
             done = run(command, SOURCE / "configs" / f"{command}.yaml", "--dry-run", "--set",
                        f"output={self.world.folder / 'none'}", env={"SUBJECT": "1"}, cwd=self.world.folder)
             self.assertEqual(done.code, 66, done)
@@ -192,7 +209,7 @@ class Pipeline(unittest.TestCase):
     def test_help_version_info_doctor(self):
         w = self.world
         self.assertIn("extract", w.do("--help").out)
-        for command in ("extract", "encode", "simulate"):
+        for command in ("extract", "encode", "permute", "simulate"):
             self.assertIn("output", w.do(command, "--help").out)
         version = w.do("--version").out
         for word in ("striate 0.", "LibTorch", "HDF5", "parallel", "MPI"):

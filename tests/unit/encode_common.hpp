@@ -72,15 +72,15 @@ struct Options {
   double memory = 4e9;
 };
 
-/// One run of the config in `folder`/encode.yaml over the ranks of `comm`. Collective.
-inline Outcome run_encode(Comm const& comm, fs::path const& folder, std::string const& yaml, Options const& o = {}) {
+/// One run of a job with the config `yaml`, as if it stood in `file`, over the ranks of `comm`. Collective.
+inline Outcome run_job(std::unique_ptr<Job> const& job, Comm const& comm, fs::path const& file, std::string const& yaml,
+                       Options const& o = {}) {
   Outcome out;
   log::set_up(std::getenv("ENCODE_TALK") != nullptr ? log::Level::verbose : log::Level::quiet, comm.root());
   try {
-    auto job = make_encode();
     Schema schema;
     job->describe(schema);
-    read_config(schema, {(folder / "encode.yaml").string(), yaml, o.sets});
+    read_config(schema, {file.string(), yaml, o.sets});
     auto const plain = mpi_team(comm, o.threads);
     TickingTeam team(*plain, o.when, o.at);
     StopFlag none(false);
@@ -90,7 +90,7 @@ inline Outcome run_encode(Comm const& comm, fs::path const& folder, std::string 
                     o.threads,
                     o.memory,
                     o.fresh,
-                    folder / "encode.yaml",
+                    file,
                     resolved(schema),
                     resolved(schema, true)};
     context.write_provenance = o.provenance;
@@ -103,6 +103,10 @@ inline Outcome run_encode(Comm const& comm, fs::path const& folder, std::string 
     out.code = error.code(), out.message = error.what();
   }
   return out;
+}
+
+inline Outcome run_encode(Comm const& comm, fs::path const& folder, std::string const& yaml, Options const& o = {}) {
+  return run_job(make_encode(), comm, folder / "encode.yaml", yaml, o);
 }
 
 /// A name that all ranks of this run share.

@@ -1,0 +1,137 @@
+#include "encode_null.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "encode_scores.hpp"
+#include "striate/stats/multiple.hpp"
+
+namespace striate::encode {
+namespace {
+
+constexpr double least = -std::numeric_limits<double>::infinity();
+
+std::vector<std::uint64_t> summed(Layout const& layout, std::vector<std::uint32_t> const& counts) {
+  PermutationLayout const& p = layout.permutation;
+  std::vector<std::uint64_t> sum(layout.t, 0);
+  for (std::size_t first = 0; first < layout.t; first += p.tile) {
+    std::size_t const T = std::min(p.tile, layout.t - first);
+    for (std::size_t b = 0; b < p.blocks; ++b)
+      for (std::size_t t = 0; t < T; ++t) sum[first + t] += counts[first * p.blocks + b * T + t];
+  }
+  return sum;
+}
+
+std::vector<double> greatest(PermutationLayout const& p, std::vector<double> const& tiles) {
+  std::vector<double> max(p.n, least);
+  for (std::size_t i = 0; i < tiles.size(); ++i) max[i % p.n] = std::max(max[i % p.n], tiles[i]);
+  return max;
+}
+
+/// Maxima as scores, not as extremities.
+std::vector<double> as_scores(std::string const& tail, Score score, std::vector<double> values) {
+  double const sign = tail == "two" ? 1 : better(score) * (tail == "left" ? -1 : 1);
+  for (double& v : values) v *= sign;
+  return values;
+}
+
+void add(std::vector<std::uint64_t>& to, std::vector<std::uint64_t> const& more) {
+  for (std::size_t i = 0; i < to.size(); ++i) to[i] += more[i];
+}
+
+class Writer {
+ public:
+  Writer(Config const& config, Null const& null, ResultFile& out)
+      : c_(config), null_(null), out_(out), scores_(scores_of(config)) {}
+
+  void run(Inputs const& in, std::vector<std::vector<std::vector<double>>> const& score) {
+    std::vector<std::vector<double>> first_scores;
+    std::vector<double> over_layers(null_.n, least);
+    for (std::size_t l = 0; l < in.layers.size(); ++l)
+      for (std::size_t s = 0; s < scores_.size(); ++s) {
+        auto observed = score[l][s];
+        for (double& v : observed) v = extreme(c_.permutation.tail, scores_[s], v);
+        auto const& max = null_.max[l][s];
+        each(in.layers[l].name, s, observed, null_.exceed[l][s]);
+        family(in.layers[l].name, s, observed, max);
+        if (s > 0) continue;
+        first_scores.push_back(observed);
+        for (std::size_t i = 0; i < max.size(); ++i) over_layers[i] = std::max(over_layers[i], max[i]);
+      }
+    if (in.layers.size() < 2) return;
+    auto const best = best_of(first_scores);
+    if (!null_.best_exceed.empty()) each("best", 0, best, null_.best_exceed);
+    family("best", 0, best, over_layers);
+  }
+
+ private:
+  void write(std::string const& layer, std::size_t s, char const* what, std::vector<double> const& values) {
+    out_.write(permutation_name(layer, c_.scores[s], what), std::span<double const>(values));
+  }
+  void each(std::string const& layer, std::size_t s, std::vector<double> const& observed,
+            std::vector<std::uint64_t> const& exceed) {
+    out_.write(permutation_name(layer, c_.scores[s], "exceed"), std::span<std::uint64_t const>(exceed));
+    auto const p = permutation_p(observed, exceed, null_.n);
+    write(layer, s, "p", p);
+    if (c_.permutation.corrects("fdr")) write(layer, s, "q_fdr", fdr_bh(p));
+    if (c_.permutation.corrects("fdr_by")) write(layer, s, "q_fdr_by", fdr_by(p));
+  }
+  void family(std::string const& layer, std::size_t s, std::vector<double> const& observed,
+              std::vector<double> const& max) {
+    if (!c_.permutation.corrects("max")) return;
+    write(layer, s, "p_max", maximum_p(observed, max));
+    write(layer, s, "null_max", as_scores(c_.permutation.tail, scores_[s], max));
+  }
+
+  Config const& c_;
+  Null const& null_;
+  ResultFile& out_;
+  std::vector<Score> scores_;
+};
+
+}  // namespace
+
+void Null::append(Null const& more) {
+  if (n == 0) {
+    *this = more;
+    return;
+  }
+  n += more.n;
+  for (std::size_t l = 0; l < exceed.size(); ++l)
+    for (std::size_t s = 0; s < exceed[l].size(); ++s) {
+      add(exceed[l][s], more.exceed[l][s]);
+      max[l][s].insert(max[l][s].end(), more.max[l][s].begin(), more.max[l][s].end());
+    }
+  add(best_exceed, more.best_exceed);
+}
+
+Null read_null(Config const& config, Inputs const& in, Layout const& layout, ResultFile const& result) {
+  Null null;
+  null.n = layout.permutation.n;
+  null.exceed.resize(in.layers.size());
+  null.max.resize(in.layers.size());
+  for (std::size_t l = 0; l < in.layers.size(); ++l)
+    for (auto const& s : config.scores) {
+      auto const name = [&](char const* what) { return working_name(in.layers[l].name, s, what); };
+      null.exceed[l].push_back(summed(layout, result.read<std::uint32_t>(name("exceed"))));
+      null.max[l].push_back(greatest(layout.permutation, result.read<double>(name("max"))));
+    }
+  if (tests_best(layout)) null.best_exceed = summed(layout, result.read<std::uint32_t>(best_working));
+  return null;
+}
+
+void write_permutation(Config const& config, Inputs const& in, Null const& null,
+                       std::vector<std::vector<std::vector<double>>> const& score, ResultFile& out) {
+  Writer(config, null, out).run(in, score);
+}
+
+void derive_permutation(Config const& config, Inputs const& in, Layout const& layout, ResultFile& result) {
+  if (layout.permutation.n == 0) return;
+  std::vector<std::vector<std::vector<double>>> score(in.layers.size());
+  for (std::size_t l = 0; l < in.layers.size(); ++l)
+    for (std::size_t s = 0; s < config.scores.size(); ++s)
+      score[l].push_back(layer_scores(config, in, result, l, s));
+  write_permutation(config, in, read_null(config, in, layout, result), score, result);
+}
+
+}  // namespace striate::encode

@@ -1,0 +1,27 @@
+#pragma once
+/// What permutations left, merged: null distributions and p-values.
+#include <cstdint>
+#include <vector>
+
+#include "encode_permute.hpp"
+
+namespace striate::encode {
+
+/// Of some permutations. Two of them add up exactly, whatever ran where.
+struct Null {
+  std::size_t n = 0;
+  std::vector<std::vector<std::vector<std::uint64_t>>> exceed;  ///< [layer][score] → (t)
+  std::vector<std::vector<std::vector<double>>> max;            ///< [layer][score] → (n), as extreme()
+  std::vector<std::uint64_t> best_exceed;                       ///< (t); empty where the best layer is not tested
+  void append(Null const& more);
+};
+/// From the units in a file. Not collective.
+[[nodiscard]] Null read_null(Config const& config, Inputs const& inputs, Layout const& layout, ResultFile const& result);
+
+/// Writes exceed, p, corrected p, null_max of every layer and score, and of the best layer. `score`: as observed.
+void write_permutation(Config const& config, Inputs const& inputs, Null const& null,
+                       std::vector<std::vector<std::vector<double>>> const& score, ResultFile& out);
+/// The same for an encode result whose units are done. First rank alone.
+void derive_permutation(Config const& config, Inputs const& inputs, Layout const& layout, ResultFile& result);
+
+}  // namespace striate::encode

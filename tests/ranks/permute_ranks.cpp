@@ -1,0 +1,119 @@
+// The permute Job: parts in any order, on any ranks, add up to what one run of everything says.
+#include <bit>
+
+#include "../unit/encode_common.hpp"
+
+namespace striate {
+std::unique_ptr<Job> make_permute();
+}
+
+using namespace encode_test;
+
+namespace {
+
+struct Place {
+  TempFolder folder;
+  explicit Place(std::string const& name) : folder(shared_name(name), Comm::world().root()) {
+    if (Comm::world().root()) World(folder.path);
+    Comm::world().barrier();
+  }
+  ~Place() { Comm::world().barrier(); }
+  /// Writes the config and runs it on all ranks.
+  [[nodiscard]] Outcome encode(std::string const& name, std::vector<std::string> const& lines) const {
+    std::string text = World::yaml();
+    text.replace(text.find("output: out\n"), 12, "output: " + name + "\n");
+    for (auto const& line : lines) text += line + "\n";
+    if (Comm::world().root()) write_atomically(folder / (name + ".yaml"), text);
+    Comm::world().barrier();
+    return run_encode(Comm::world(), folder.path, text);
+  }
+  [[nodiscard]] Outcome permute(std::string const& text, std::vector<std::string> const& sets,
+                                Comm const& comm = Comm::world()) const {
+    return run_job(make_permute(), comm, folder / "permute.yaml", text, {.sets = sets});
+  }
+  /// Every result of the test, name by name, as bits.
+  [[nodiscard]] std::map<std::string, std::vector<std::uint64_t>> results(std::string const& name) const {
+    auto all = content(folder / name / "result.h5");
+    std::erase_if(all, [](auto const& d) {
+      return d.first.find("/permutation/") == std::string::npos || d.first.starts_with(".striate");
+    });
+    std::map<std::string, std::vector<std::uint64_t>> bits;
+    for (auto const& [dataset, values] : all)
+      for (double v : values) bits[dataset].push_back(std::bit_cast<std::uint64_t>(v));
+    return bits;
+  }
+};
+
+TEST(PermuteRanks, PartsAddUpToTheWhole) {
+  Comm const world = Comm::world();
+  Place const place("permute_parts");
+  std::string const block = "permutation: {n: 11, tail: two, correct: [max, fdr, fdr_by]}";
+  EXPECT_EQ(place.encode("whole", {block}).code, Exit::ok);
+  EXPECT_EQ(place.encode("some", {"permutation: {n: 4, tail: two, correct: [max, fdr, fdr_by]}"}).code, Exit::ok);
+  std::string const more =
+      "encode: some.yaml\npermutation: {n: 7, tail: two, correct: [max, fdr, fdr_by]}\noutput: more\n";
+  for (char const* part : {"3/3", "1/3", "2/3"}) {
+    EXPECT_FALSE(fs::exists(place.folder / "more/result.h5"));
+    auto const done = place.permute(more, {std::string("part=") + part});
+    EXPECT_EQ(done.code, Exit::ok) << done.message;
+    world.barrier();
+  }
+  EXPECT_EQ(place.results("whole"), place.results("more"));
+  EXPECT_GT(place.results("whole").size(), 20U);
+  EXPECT_TRUE(fs::exists(place.folder / "more/maps/layer-b_stat-pearson_p_max.nii.gz"));
+  EXPECT_NE(read_text(place.folder / "more/summary.tsv").find("early"), std::string::npos);
+  // Everything anew, by the encode's scores alone.
+  std::string const anew =
+      "encode: some.yaml\npermutation: {n: 11, tail: two, correct: [max, fdr, fdr_by]}\nfrom: 0\noutput: anew\n";
+  auto const done = place.permute(anew, {});
+  EXPECT_EQ(done.code, Exit::ok) << done.message;
+  EXPECT_EQ(place.results("whole"), place.results("anew"));
+  // On one rank, on top of what is there.
+  if (world.root()) {
+    auto const again = place.permute(anew, {"output=alone"}, Comm());
+    EXPECT_EQ(again.code, Exit::ok) << again.message;
+    EXPECT_EQ(place.results("whole"), place.results("alone"));
+  }
+  world.barrier();
+}
+
+TEST(PermuteRanks, OtherSchemesOfAFinishedEncode) {
+  Place const place("permute_schemes");
+  EXPECT_EQ(place.encode("plain", {"cv: {split: part, inner: {folds: 3}}"}).code, Exit::config);  // cv stands twice
+  EXPECT_EQ(place.encode("fits", {}).code, Exit::ok);
+  for (char const* scheme : {"fixed_model", "fixed_alpha"}) {
+    auto const sets = std::vector<std::string>{std::string("permutation.scheme=") + scheme, std::string("output=") + scheme};
+    auto const done = place.permute("encode: fits.yaml\npermutation: {n: 9}\noutput: x\n", sets);
+    EXPECT_EQ(done.code, Exit::ok) << done.message;
+    EXPECT_EQ(place.encode(std::string("direct_") + scheme,
+                           {std::string("permutation: {n: 9, scheme: ") + scheme + "}"})
+                  .code,
+              Exit::ok);
+    EXPECT_EQ(place.results(scheme), place.results(std::string("direct_") + scheme));
+  }
+}
+
+TEST(PermuteRanks, Refusals) {
+  Place const place("permute_refusals");
+  auto const refused = [&](std::string const& text, Exit code, std::string const& word) {
+    auto const out = place.permute(text, {});
+    EXPECT_EQ(static_cast<int>(out.code), static_cast<int>(code)) << out.message;
+    EXPECT_NE(out.message.find(word), std::string::npos) << out.message;
+  };
+  refused("encode: none.yaml\noutput: x\n", Exit::no_input, "none.yaml");
+  if (Comm::world().root()) write_atomically(place.folder / "unrun.yaml", World::yaml());
+  Comm::world().barrier();
+  refused("encode: unrun.yaml\noutput: x\n", Exit::no_input, "run striate encode");
+  EXPECT_EQ(place.encode("fits", {}).code, Exit::ok);
+  refused("encode: fits.yaml\npart: 5/4\noutput: x\n", Exit::config, "part: is `5/4`");
+  refused("encode: fits.yaml\npart: 3\noutput: x\n", Exit::config, "3/10");
+  refused("encode: fits.yaml\npermutation: {n: 2}\npart: 1/4\noutput: x\n", Exit::config, "holds none");
+  // The same output, another config than was run.
+  std::string text = World::yaml();
+  text.replace(text.find("output: out\n"), 12, "seed: 3\noutput: fits\n");
+  if (Comm::world().root()) write_atomically(place.folder / "other.yaml", text);
+  Comm::world().barrier();
+  refused("encode: other.yaml\noutput: x\n", Exit::cant_create, "another config");
+}
+
+}  // namespace
