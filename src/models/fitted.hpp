@@ -5,16 +5,9 @@
 #include <vector>
 
 #include "fold.hpp"
+#include "responses.hpp"
 
 namespace striate::detail {
-
-/// What is known of the responses of a tile. Columns are padded with zeros.
-struct Responses {
-  std::size_t targets = 0, width = 0, used = 0, blocks = 0;
-  float* y = nullptr;             ///< used × width, less the outer training mean
-  std::vector<double> mean, sd;   ///< per target, of the outer training rows
-  std::vector<double> block_sum;  ///< [target][block], of y
-};
 
 class Fitted final : public FittedFold {
  public:
@@ -33,7 +26,6 @@ class Fitted final : public FittedFold {
              Workspace& work) const;
   void take(std::span<double const> alpha, std::size_t first, TileResult& out, std::vector<std::size_t>& chosen) const;
   void load(MatrixView<float const> Y, std::size_t first, TileResult& out, Responses& r, Workspace& work) const;
-  [[nodiscard]] TargetFlag load_target(float const* y, std::size_t t, Responses& r) const;
   [[nodiscard]] double training_mean(Responses const& r, std::size_t t, std::size_t set) const;
   float const* project(Responses const& r, std::size_t set, std::size_t& ld, Workspace& work) const;
   void block_products(Responses const& r, Workspace& work) const;

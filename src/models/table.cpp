@@ -1,6 +1,7 @@
 #include "striate/models/table.hpp"
 
 #include "striate/base/error.hpp"
+#include "striate/models/lasso.hpp"
 #include "striate/models/ridge.hpp"
 
 namespace striate {
@@ -9,6 +10,8 @@ std::vector<ModelRow> const& models() {
   static std::vector<ModelRow> const rows{
       {"ridge", "ridge regression, alpha chosen per target by inner cross-validation", "alpha", make_ridge},
       {"ols", "ordinary least squares; of minimum norm where features outnumber stimuli", "alpha", make_ols},
+      {"lasso", "linear regression with an L1 penalty: few coefficients that are not zero", "alpha", make_lasso},
+      {"elastic_net", "linear regression with an L1 and an L2 penalty, mixed by l1_ratio", "alpha", make_elastic_net},
   };
   return rows;
 }

@@ -42,7 +42,9 @@ struct Design {
 
 struct ModelOptions {
   std::vector<double> alphas;     ///< ridge; any order, positive
-  bool relative_alphas = false;   ///< multiples of trace(K)/n of the outer training rows
+  bool relative_alphas = false;   ///< multiples of trace(K)/n of the outer training rows; lasso, elastic_net: of the
+                                  ///< target's smallest alpha without coefficients, in the training rows of each fit
+  double l1_ratio = 0.5;          ///< elastic_net
   Score inner_score = Score::r2;  ///< r2 or pearson
   std::vector<Score> scores{Score::pearson, Score::r2};
   bool standardize_responses = true;  ///< by the training rows: MSE, predictions and coefficients in units of sd
