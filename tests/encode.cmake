@@ -15,3 +15,4 @@ add_test(NAME test_encode_ranks.nodes COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NU
 get_test_property(test_encode_ranks.np3 ENVIRONMENT encode_environment)
 set_tests_properties(test_encode_ranks.nodes PROPERTIES TIMEOUT 300 LABELS ranks ENVIRONMENT "${encode_environment};STRIATE_FAKE_NODES=2")
 encode_test(test_encode_job FILES unit/encode_job.cpp TIMEOUT 300)
+encode_test(test_encode_cv FILES unit/encode_cv.cpp TIMEOUT 300)

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "striate/models/table.hpp"
+#include "striate/stats/ranks.hpp"
 
 namespace striate::encode {
 namespace {
@@ -64,6 +65,28 @@ FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold cons
 void FoldTiles::compute(std::size_t, MatrixView<float const> y, Made& made, Workspace& work) {
   fold_.tile(y, made.result, work);
   if (s_.config.aggregate == "concat" && !refit_) add_moments(y, made);
+  if (!refit_) add_spearman(y, made.result);
+}
+
+/// Rank correlations go where config.scores names them: models know scores of moments alone.
+void FoldTiles::add_spearman(MatrixView<float const> y, TileResult& r) const {
+  auto const& names = s_.config.scores;
+  auto const place = std::ranges::find(names, "spearman") - names.begin();
+  if (place == static_cast<std::ptrdiff_t>(names.size())) return;
+  auto const& test = plan_.outer.test;
+  std::vector<double> truth(test.size()), predicted(test.size()), values(y.cols, nan);
+  for (std::size_t c = 0; c < y.cols; ++c) {
+    if (r.flag[c] != TargetFlag::ok) continue;
+    double mean = 0;  // from which predictions deviate
+    for (std::size_t i = 0; !s_.config.responses.standardize && i < plan_.outer.train.size(); ++i)
+      mean += y(plan_.outer.train[i], c) / static_cast<double>(plan_.outer.train.size());
+    for (std::size_t i = 0; i < test.size(); ++i) {
+      truth[i] = y(test[i], c);
+      predicted[i] = r.prediction[c * test.size() + i] - mean;
+    }
+    values[c] = spearman(truth, predicted);
+  }
+  r.score.insert(r.score.begin() + place * static_cast<std::ptrdiff_t>(y.cols), values.begin(), values.end());
 }
 
 /// Sums of responses and predictions of the test rows, both in the units in which the model predicts: deviations from
@@ -183,29 +206,6 @@ void FoldTiles::write_coefficients(std::vector<Ready> const& tiles) {
     TileResult const& r = ready.made->result;
     s_.result.write_slice(root_ + "/intercept", 0, ready.first, std::span<double const>(r.intercept));
     if (refit_) s_.result.write_slice(fmt::format("{}/coef_{}", root_, chooses_), 0, ready.first, std::span<double const>(r.alpha));
-  }
-}
-
-NoiseTiles::NoiseTiles(Shared const& shared, TargetBlock const& y, std::function<void(std::size_t)> said)
-    : Tiles(shared, y, 0, std::move(said)),
-      halves_(half_splits(shared.inputs.stimulus_of_volume, static_cast<std::uint64_t>(shared.config.seed))) {}
-
-void NoiseTiles::compute(std::size_t, MatrixView<float const> y, Made& made, Workspace&) {
-  for (auto& values : made.noise) values.assign(y.cols, nan);
-  split_half_reliability(halves_, y, made.noise[0]);
-  for (std::size_t c = 0; c < y.cols; ++c)
-    if (!std::isnan(made.noise[0][c])) made.noise[1][c] = std::sqrt(std::max(0.0, made.noise[0][c]));
-  ncsnr(s_.inputs.stimulus_of_volume, y, made.noise[2]);
-}
-
-void NoiseTiles::write(std::vector<Ready> const& tiles) {
-  char const* const names[] = {"reliability", "pearson", "ncsnr"};
-  for (Ready const& ready : tiles) {
-    for (std::size_t k = 0; k < 3; ++k)
-      s_.result.write_slice(std::string("/noise_ceiling/") + names[k], 0, ready.first,
-                            std::span<double const>(ready.made->noise[k]));
-    std::uint64_t const nothing[counts] = {};
-    s_.result.write_slice(counts_name, base_ + ready.tile, 0, std::span<std::uint64_t const>(nothing));
   }
 }
 
