@@ -18,3 +18,4 @@ set_tests_properties(test_encode_ranks.nodes PROPERTIES TIMEOUT 300 LABELS ranks
 encode_test(test_encode_job FILES unit/encode_job.cpp TIMEOUT 300)
 encode_test(test_encode_permute FILES unit/encode_permute.cpp TIMEOUT 300)
 encode_test(test_permute_ranks FILES ranks/permute_ranks.cpp RANKS 1 2 3 TIMEOUT 300)
+encode_test(test_encode_cv FILES unit/encode_cv.cpp TIMEOUT 300)

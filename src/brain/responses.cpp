@@ -56,6 +56,11 @@ Responses::Responses(ResponsesConfig const& config, std::string key) : key_(std:
   open_sources(config);
   find_targets(config);
 }
+Responses::Responses(ResponsesConfig const& config, Responses const& like, std::string key)
+    : key_(std::move(key)), index_(like.index_) {
+  open_sources(config);
+  check_same_grid(space_, like.space_, key_, space_.is_volume() ? "image" : "array");
+}
 Responses::~Responses() = default;
 Responses::Responses(Responses&&) noexcept = default;
 Responses& Responses::operator=(Responses&&) noexcept = default;

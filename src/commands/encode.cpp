@@ -57,16 +57,20 @@ class Encode final : public Job {
 
 std::string Encode::cv_text() const {
   encode::Cv const& cv = config_.cv;
-  std::string text =
-      !config_.outer()                             ? "no outer folds: select on all rows and refit"
-      : cv.leave_one_out || cv.folds.leave_one_out ? fmt::format("leave one out ({} folds)", inputs_.folds)
-      : cv.group && !cv.folds.number ? fmt::format("leave one {} out ({} folds)", *cv.group, inputs_.folds)
-      : cv.group                     ? fmt::format("{} folds by {}", inputs_.folds, *cv.group)
-      : cv.split                     ? fmt::format("{} folds of column {}", inputs_.folds, *cv.split)
-      : cv.shuffle                   ? fmt::format("{} shuffled folds", inputs_.folds)
-                                     : fmt::format("{} contiguous folds", inputs_.folds);
+  std::size_t const k = inputs_.folds;
+  std::string text = !config_.outer()                             ? "no outer folds: select on all rows and refit"
+                     : cv.leave_one_out || cv.folds.leave_one_out ? fmt::format("leave one out ({} folds)", k)
+                     : cv.split                                   ? fmt::format("{} folds of column {}", k, *cv.split)
+                     : cv.file                      ? fmt::format("{} folds of {}", k, cv.file->filename().string())
+                     : cv.group && !cv.folds.number ? fmt::format("leave one {} out ({} folds)", *cv.group, k)
+                     : cv.group                     ? fmt::format("{} folds by {}", k, *cv.group)
+                     : cv.shuffle                   ? fmt::format("{} shuffled folds", k)
+                                                    : fmt::format("{} contiguous folds", k);
+  if (cv.stratify) text += ", classes of " + *cv.stratify + " in equal shares";
   std::size_t const inner = inputs_.passes[0].inner.size();
-  if (inner > 0) text += fmt::format(", {} inner{}", inner, cv.group ? " by " + *cv.group : "");
+  if (inner > 0)
+    text += fmt::format(", {} inner{}", inner, cv.group ? " by " + *cv.group : cv.inner.shuffle ? " shuffled" : "");
+  if (cv.purge > 0) text += fmt::format(", {} rows purged about each test row", cv.purge);
   return text;
 }
 

@@ -99,6 +99,7 @@ void describe(Schema& s, InnerCv& c) {
   s("folds", c.folds,
     {.doc = "folds inside the training rows that choose alpha; auto: 5, by cv.group where that is given"});
   s("score", c.score, {.doc = "what chooses alpha", .choices = {"r2", "pearson"}});
+  s("shuffle", c.shuffle, {.doc = "shuffle the training rows by the seed before cutting inner folds"});
 }
 
 void describe(Schema& s, Cv& c) {
@@ -107,9 +108,31 @@ void describe(Schema& s, Cv& c) {
   s("shuffle", c.shuffle, {.doc = "shuffle rows by the seed before cutting folds; default contiguous folds"});
   s("repeats", c.repeats, {.doc = "times the shuffled k-fold is repeated", .min = 1});
   s("inner", c.inner, {.doc = "nested cross-validation that chooses alpha per target"});
-  s("group", c.group, {.doc = "column of the stimuli file; rows of one group stay together", .example = "session"});
+  s("group", c.group, {.doc = "column of the stimuli file; rows of one group stay together (with split or file: in inner folds)", .example = "session"});
   s("split", c.split, {.doc = "column of the stimuli file that holds train and test, or fold numbers"});
   s("leave_one_out", c.leave_one_out, {.doc = "the same as folds: leave_one_out"});
+  s("split_half", c.split_half, {.doc = "two folds: first and second half; with shuffle random halves"});
+  s("stratify", c.stratify,
+    {.doc = "column of the stimuli file; every fold, outer and inner, holds its classes in the same shares",
+     .example = "category"});
+  s("file", c.file,
+    {.doc = "table of folds by stimulus id: a column of train and test for each fold, or one of fold numbers",
+     .identity = false,
+     .example = "folds.tsv"});
+  s("purge", c.purge,
+    {.doc = "rows before and after each test row that leave the training rows, outer and inner; within cv.group "
+            "where that is given",
+     .unit = "rows",
+     .min = 0});
+}
+
+void describe(Schema& s, OtherSubjects& o) {
+  s("data", o.data,
+    {.doc = "one file for each other subject, on the grid of responses.data; a noise ceiling between subjects follows",
+     .identity = false,
+     .example = "[sub-02.nii.gz, sub-03.nii.gz]"});
+  s("stimuli", o.stimuli,
+    {.doc = "the .stim.csv of each, or one for all; default: that of the responses", .identity = false});
 }
 
 void describe(Schema& s, Permutation& p) {
@@ -148,7 +171,13 @@ void declare(Schema& s, Config& c) {
     {.doc = "over folds: unweighted mean, mean weighted by test rows, or one score of the concatenated predictions",
      .choices = {"mean", "weighted", "concat"}});
   s("noise_ceiling", c.noise_ceiling,
-    {.doc = "auto: reliability and noise-ceiling SNR where stimuli were repeated; none", .choices = {"auto", "none"}});
+    {.doc = "auto: from repeats, where 3 stimuli or more have them, with normalised scores; none",
+     .choices = {"auto", "none"}});
+  s("noise_ceiling_floor", c.noise_ceiling_floor,
+    {.doc = "a score is divided by a ceiling of at least this; below it the normalised score is NaN",
+     .min = 0.001,
+     .max = 1});
+  s("other_subjects", c.other_subjects, {.doc = "for noise ceilings between subjects"});
   s("save", c.save,
     {.doc = "coefficients (of a refit on all rows), predictions (of held-out rows)",
      .choices = {"coefficients", "predictions"}});
@@ -188,28 +217,56 @@ void check_features(Config const& c) {
   }
 }
 
-void check_cv(Config const& c) {
+/// Which of the ways to make folds exclude each other.
+void check_kinds(Config const& c) {
   Cv const& cv = c.cv;
   bool const loo = cv.leave_one_out || cv.folds.leave_one_out;
-  int const kinds = (cv.group ? 1 : 0) + (cv.split ? 1 : 0) + (loo ? 1 : 0);
-  if (kinds > 1) fail(Exit::config, "cv: group, split and leave_one_out exclude each other; keep one");
+  std::vector<std::string> kinds;
+  for (auto const& [given, name] : {std::pair{cv.folds_by_group(), "group"}, std::pair{cv.split.has_value(), "split"},
+                                    std::pair{cv.file.has_value(), "file"}, std::pair{loo, "leave_one_out"},
+                                    std::pair{cv.split_half, "split_half"}})
+    if (given) kinds.emplace_back(name);
+  if (kinds.size() > 1) fail(Exit::config, "cv: {} and {} exclude each other; keep one", kinds[0], kinds[1]);
   if (cv.leave_one_out && cv.folds.number)
     fail(Exit::config, "cv.leave_one_out: contradicts cv.folds: {}; keep one", *cv.folds.number);
   if (cv.folds.number && (*cv.folds.number < 0 || *cv.folds.number == 1))
     fail(Exit::config, "cv.folds: is {} (2 or more are needed to test on held-out rows; 0: no outer loop)",
          *cv.folds.number);
-  if (cv.split && cv.folds.number)
-    fail(Exit::config, "cv.folds: is {} but cv.split says which rows are tested; keep one", *cv.folds.number);
-  bool const plain = kinds == 0 && c.outer();
+  if ((cv.split || cv.file) && cv.folds.number)
+    fail(Exit::config, "cv.folds: is {} but cv.{} says which rows are tested; keep one", *cv.folds.number, kinds[0]);
+  if (cv.split_half && cv.folds.number && *cv.folds.number != 2)
+    fail(Exit::config, "cv.split_half: makes 2 folds but cv.folds is {}; keep one", *cv.folds.number);
+  bool const plain = (kinds.empty() || cv.split_half) && c.outer();
   if (cv.shuffle && !plain) fail(Exit::config, "cv.shuffle: only k-fold can be shuffled; remove it");
   if (cv.repeats > 1 && !cv.shuffle)
     fail(Exit::config,
          "cv.repeats: is {} but cv.shuffle is false (every repeat would be the same); set cv.shuffle: true",
          cv.repeats);
-  if (cv.inner.folds.leave_one_out)
+  if (cv.stratify && cv.group)
+    fail(Exit::config, "cv.stratify: groups that stay whole cannot be dealt out by class; keep cv.group or it");
+  if (cv.stratify && !kinds.empty() && !cv.split_half)
+    fail(Exit::config, "cv.stratify: is of k-fold, but cv.{} makes the folds; keep one", kinds[0]);
+}
+
+/// Ranks of predictions are made within a test fold.
+void check_spearman(Config const& c) {
+  if (std::ranges::none_of(scores_of(c), [](Score s) { return !of_moments(s); })) return;
+  if (!c.outer())
+    fail(Exit::config, "scores: spearman ranks held-out rows, which cv.folds: 0 does not have; remove one");
+  if (c.aggregate == "concat")
+    fail(Exit::config,
+         "scores: spearman ranks the predictions within a fold, so aggregate: concat has none; use aggregate: mean");
+}
+
+void check_cv(Config const& c) {
+  check_kinds(c);
+  InnerCv const& inner = c.cv.inner;
+  if (inner.folds.leave_one_out)
     fail(Exit::config, "cv.inner.folds: leave_one_out scores single rows, which chooses no alpha; give a number");
-  if (cv.inner.folds.number && (*cv.inner.folds.number < 0 || *cv.inner.folds.number == 1))
-    fail(Exit::config, "cv.inner.folds: is {}; 2 or more are needed to choose among alphas", *cv.inner.folds.number);
+  if (inner.folds.number && (*inner.folds.number < 0 || *inner.folds.number == 1))
+    fail(Exit::config, "cv.inner.folds: is {}; 2 or more are needed to choose among alphas", *inner.folds.number);
+  if (inner.shuffle && c.cv.group)
+    fail(Exit::config, "cv.inner.shuffle: inner folds are by cv.group, which are not shuffled; remove it");
 }
 
 void check_permutation(Config const& c) {
@@ -221,6 +278,8 @@ void check_permutation(Config const& c) {
          p.shuffle);
   if (blocks && p.block == 0 && !p.exchange)
     fail(Exit::config, "permutation.shuffle: blocks needs to know them; give exchange: COLUMN or block: ROWS");
+  if (p.scheme == "fixed_model" && p.shuffle == "sign" && std::ranges::find(c.scores, "spearman") != c.scores.end())
+    fail(Exit::config, "permutation.shuffle: sign changes ranks, which fixed_model keeps; use refit or leave spearman out");
   if (p.scheme != "refit" && !c.outer())
     fail(Exit::config, "permutation.scheme: {} needs held-out rows, which cv.folds: 0 does not have; use refit",
          p.scheme);
@@ -238,6 +297,12 @@ void check(Config const& c) {
     fail(Exit::config, "model.type: there is no model `{}`{}", c.model.type,
          near.empty() ? "" : "; did you mean `" + near + "`?");
   }
+  std::size_t const others = c.other_subjects.data.size(), lists = c.other_subjects.stimuli.size();
+  if (lists > 0 && others == 0)
+    fail(Exit::config, "other_subjects.data: is missing, but other_subjects.stimuli is there; name both or neither");
+  if (lists > 1 && lists != others)
+    fail(Exit::config, "other_subjects.stimuli: names {} files for {} subjects; name one for all, or one each", lists,
+         others);
   if (c.scores.empty()) fail(Exit::config, "scores: the list is empty; name at least one");
   std::set<std::string> seen;
   for (auto const& name : c.scores)
@@ -246,7 +311,7 @@ void check(Config const& c) {
     fail(Exit::config, "save: predictions are those of held-out rows, which cv.folds: 0 does not have; remove one");
   if (!c.outer() && c.aggregate != "mean")
     fail(Exit::config, "aggregate: cv.folds: 0 gives the mean over inner folds; use aggregate: mean");
-  (void)scores_of(c);
+  check_spearman(c);
   auto const model = row->make(model_options(c));  // says what is wrong with the alphas
   if (c.permutation.n > 0 && c.permutation.scheme == "fixed_alpha" && !model->fixes_choice())
     fail(Exit::config, "permutation.scheme: fixed_alpha is not there for model.type: {}; use refit or fixed_model",
@@ -269,13 +334,16 @@ std::vector<Score> scores_of(Config const& config) {
 
 ModelOptions model_options(Config const& config) {
   ModelOptions o;
+  o.scores.clear();
   o.alphas = config.model.alphas.values;
   o.relative_alphas = config.model.alphas.relative;
   o.inner_score = score_of(config.cv.inner.score).value_or(Score::r2);
-  o.scores = scores_of(config);
+  for (Score s : scores_of(config))
+    if (of_moments(s)) o.scores.push_back(s);
   o.standardize_responses = config.responses.standardize;
-  o.predictions = config.outer() && (config.saves("predictions") || config.aggregate == "concat" ||
-                   (config.permutation.n > 0 && config.permutation.scheme == "fixed_model"));
+  bool const ranks = std::ranges::find(config.scores, "spearman") != config.scores.end();
+  o.predictions = config.outer() && (config.saves("predictions") || config.aggregate == "concat" || ranks ||
+                                      (config.permutation.n > 0 && config.permutation.scheme == "fixed_model"));
   o.coefficients = !config.outer() && config.saves("coefficients");
   return o;
 }

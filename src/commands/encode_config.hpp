@@ -52,14 +52,23 @@ struct Model {
 struct InnerCv {
   FoldCount folds;
   std::string score = "r2";
+  bool shuffle = false;
 };
 
 struct Cv {
   FoldCount folds;
-  bool shuffle = false, leave_one_out = false;
-  std::int64_t repeats = 1;
+  bool shuffle = false, leave_one_out = false, split_half = false;
+  std::int64_t repeats = 1, purge = 0;
   InnerCv inner;
-  std::optional<std::string> group, split;
+  std::optional<std::string> group, split, stratify;
+  std::optional<std::filesystem::path> file;
+  /// cv.group makes the outer folds, too (and not only the inner ones of a given split).
+  [[nodiscard]] bool folds_by_group() const { return group && !split && !file; }
+};
+
+/// Responses of other subjects to the same stimuli, in the same targets: one file each.
+struct OtherSubjects {
+  std::vector<std::filesystem::path> data, stimuli;
 };
 
 /// The permutation test; n = 0: none.
@@ -81,6 +90,8 @@ struct Config {
   Cv cv;
   Permutation permutation;
   std::string aggregate = "mean", noise_ceiling = "auto";
+  double noise_ceiling_floor = 0.1;
+  OtherSubjects other_subjects;
   std::vector<std::string> scores{"pearson", "r2"}, save;
   std::optional<std::int64_t> target_tile;  ///< nothing: chosen from shapes
   std::optional<double> memory;
@@ -98,6 +109,7 @@ void describe(Schema& s, Model& m);
 void describe(Schema& s, InnerCv& c);
 void describe(Schema& s, Cv& c);
 void describe(Schema& s, Permutation& p);
+void describe(Schema& s, OtherSubjects& o);
 void declare(Schema& s, Config& c);
 
 /// What the settings ask for together. Throws Error(Exit::config).
@@ -105,6 +117,7 @@ void check(Config const& config);
 
 /// The chosen scores, in order; scores[0] ranks layers.
 [[nodiscard]] std::vector<Score> scores_of(Config const& config);
+/// Of the scores those that follow from moments; spearman is made of the predictions (FoldTiles).
 [[nodiscard]] ModelOptions model_options(Config const& config);
 
 }  // namespace encode

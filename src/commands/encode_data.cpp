@@ -64,9 +64,13 @@ void LayerSource::read(std::size_t first, std::size_t count, float* out) const {
 
 TargetBlock::TargetBlock(Comm const& comm, Responses const* responses, RowPlan const* plan, std::size_t rows,
                          std::size_t targets, std::size_t width)
+    : TargetBlock(
+          comm, [=](std::size_t first, MatrixView<float> y) { responses->fill(*plan, first, y); }, rows, targets,
+          width) {}
+
+TargetBlock::TargetBlock(Comm const& comm, Fill fill, std::size_t rows, std::size_t targets, std::size_t width)
     : comm_(comm),
-      responses_(responses),
-      plan_(plan),
+      fill_(std::move(fill)),
       rows_(rows),
       targets_(targets),
       width_(std::min(width, targets)),
@@ -78,7 +82,7 @@ void TargetBlock::load(std::size_t b) {
   auto* const y = reinterpret_cast<float*>(bytes_->data());
   bytes_->synchronise();  // nobody reads the old block any more
   together(comm_, [&] {
-    if (comm_.root()) responses_->fill(*plan_, first, MatrixView<float>(y, rows_, count));
+    if (comm_.root()) fill_(first, MatrixView<float>(y, rows_, count));
   });
   if (comm_.nodes() > 1 && comm_.node().root()) comm_.leaders().broadcast(static_cast<void*>(y), rows_ * count * 4, 0);
   bytes_->synchronise();

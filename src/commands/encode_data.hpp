@@ -1,5 +1,6 @@
 #pragma once
 /// Features and responses as the fits see them: held once per node, read once per node or job.
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,6 +44,9 @@ class TargetBlock {
   /// Collective. `plan` (first rank alone) makes the rows; `width`: targets in memory at once.
   TargetBlock(Comm const& comm, Responses const* responses, RowPlan const* plan, std::size_t rows, std::size_t targets,
               std::size_t width);
+  /// `fill(first, y)` (first rank alone) makes targets [first, first + y.cols).
+  using Fill = std::function<void(std::size_t, MatrixView<float>)>;
+  TargetBlock(Comm const& comm, Fill fill, std::size_t rows, std::size_t targets, std::size_t width);
   [[nodiscard]] std::size_t width() const { return width_; }
   [[nodiscard]] std::size_t blocks() const { return (targets_ + width_ - 1) / width_; }
   /// Makes block `b` present. Collective; nothing is done where it is.
@@ -52,8 +56,7 @@ class TargetBlock {
 
  private:
   Comm comm_;
-  Responses const* responses_;
-  RowPlan const* plan_;
+  Fill fill_;
   std::size_t rows_, targets_, width_;
   std::size_t present_ = static_cast<std::size_t>(-1);
   std::unique_ptr<SharedBytes> bytes_;

@@ -18,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-constexpr char const* ceiling_names[] = {"reliability", "pearson", "ncsnr"};
 
 double median(std::vector<double> values) {
   std::erase_if(values, [](double v) { return std::isnan(v); });
@@ -60,9 +59,27 @@ std::string without_tabs(std::string text) {
   return text;
 }
 
+/// Scores that have a normalised one.
+std::vector<std::string> normalised_scores(Finish const& f) {
+  std::vector<std::string> names;
+  for (auto const& s : f.config.scores)
+    if (f.layout.noise_tiles > 0 && normalises(s)) names.push_back(s);
+  return names;
+}
+
+/// A score over what a perfect model would reach in rows of this reliability.
+std::vector<double> normalised(Finish const& f, std::string const& score, std::vector<double> values,
+                               std::vector<double> const& reliability) {
+  for (std::size_t j = 0; j < values.size(); ++j) {
+    double const ceiling = score == "pearson" ? std::sqrt(std::max(0.0, reliability[j])) : reliability[j];
+    values[j] = ceiling >= f.config.noise_ceiling_floor ? values[j] / ceiling : nan;
+  }
+  return values;
+}
+
 /// What summary.tsv says of a layer.
 struct LayerValues {
-  std::vector<std::vector<double>> scores;  ///< of each score, (t)
+  std::vector<std::vector<double>> scores, normalised;  ///< of each score, (t)
   std::vector<double> alpha;
   std::vector<std::vector<double>> p;  ///< of the first score, as permutation_stats; each (t)
 };
@@ -70,7 +87,9 @@ struct LayerValues {
 class Summary {
  public:
   explicit Summary(Finish const& f) : f_(f), best_(f.result.read<std::int32_t>("/best/layer")) {
-    if (f.layout.noise_tiles > 0) ceiling_ = f.result.read<double>("/noise_ceiling/pearson");
+    for (char const* name : {"pearson", "between_lower", "between_upper"})
+      if (std::ranges::count(f.layout.ceilings(), name) > 0)
+        ceilings_.push_back(f.result.read<double>(std::string("/noise_ceiling/") + name));
     regions_.push_back({"all", 0, {}});
     regions_[0].targets.resize(f.layout.t);
     std::iota(regions_[0].targets.begin(), regions_[0].targets.end(), std::size_t{0});
@@ -78,7 +97,9 @@ class Summary {
     text_ = "layer\troi\ttargets\tvalid";
     for (auto const& s : f.config.scores) text_ += fmt::format("\t{}_mean\t{}_median", s, s);
     text_ += fmt::format("\t{}_median", chooses(f));
-    if (!ceiling_.empty()) text_ += "\tnoise_ceiling_median";
+    if (f.layout.noise_tiles > 0) text_ += "\tnoise_ceiling_median";
+    if (f.layout.between_tiles > 0) text_ += "\tbetween_lower_median\tbetween_upper_median";
+    for (auto const& s : normalised_scores(f)) text_ += fmt::format("\t{}_normalized_median", s);
     for (auto const& stat : permutation_stats(f.config)) text_ += fmt::format("\t{}_below_0.05", stat);
     text_ += "\tbest\n";
   }
@@ -96,7 +117,8 @@ class Summary {
       text_ += fmt::format("{}\t{}\t{}\t{}", without_tabs(name), without_tabs(region.name), first.size(), valid);
       for (auto const& s : values.scores) text_ += fmt::format("\t{}\t{}", cell(mean(of(s))), cell(median(of(s))));
       text_ += "\t" + cell(median(of(values.alpha)));
-      if (!ceiling_.empty()) text_ += "\t" + cell(median(of(ceiling_)));
+      for (auto const* columns : {&std::as_const(ceilings_), &values.normalised})
+        for (auto const& column : *columns) text_.append("\t").append(cell(median(of(column))));
       for (auto const& p : values.p)
         text_ += fmt::format("\t{}", std::ranges::count_if(of(p), [](double v) { return v <= 0.05; }));
       auto const best = std::ranges::count_if(
@@ -112,7 +134,7 @@ class Summary {
  private:
   Finish const& f_;
   std::vector<std::int32_t> best_;
-  std::vector<double> ceiling_;
+  std::vector<std::vector<double>> ceilings_;
   std::vector<Roi> regions_;
   std::string text_;
 };
@@ -150,12 +172,18 @@ void derive(Finish const& f) {
   std::vector<double> best_score(f.layout.t, nan);
   std::vector<std::int32_t> best(f.layout.t, -1);
   double const sign = better(scores[0]);
+  std::vector<double> reliability;
+  if (f.layout.noise_tiles > 0) reliability = f.result.read<double>("/noise_ceiling/row_reliability");
   for (std::size_t l = 0; l < f.inputs.layers.size(); ++l) {
     std::string const& name = f.inputs.layers[l].name;
     for (std::size_t s = 0; s < scores.size(); ++s) {
       std::string const dataset = "/" + name + "/score/" + f.config.scores[s];
       auto const values = layer_scores(f.config, f.inputs, f.result, l, s);
       f.result.write(dataset, std::span<double const>(values));
+      if (!reliability.empty() && normalises(f.config.scores[s])) {
+        auto const part = normalised(f, f.config.scores[s], values, reliability);
+        f.result.write(dataset + "_normalized", std::span<double const>(part));
+      }
       for (std::size_t j = 0; s == 0 && j < values.size(); ++j)
         if (!std::isnan(values[j]) && (best[j] < 0 || sign * values[j] > sign * best_score[j]))
           best[j] = static_cast<std::int32_t>(l), best_score[j] = values[j];
@@ -183,15 +211,17 @@ void write_outputs(Finish const& f) {
         if (s == f.config.scores[0]) values.p.push_back(p);
       }
     }
+    for (auto const& s : normalised_scores(f)) {
+      values.normalised.push_back(f.result.read<double>("/" + name + "/score/" + s + "_normalized"));
+      map(f, values.normalised.back(), map_stem(f.config.output, safe[l], s + "_normalized"));
+    }
     values.alpha = median_choice(f, name);
     map(f, values.alpha, map_stem(f.config.output, safe[l], chooses(f)));
     summary.add(l, values);
   }
   write_best(f);
-  for (char const* name : ceiling_names)
-    if (f.layout.noise_tiles > 0)
-      map(f, f.result.read<double>(std::string("/noise_ceiling/") + name),
-          maps / (std::string("noise-ceiling_stat-") + name));
+  for (auto const& name : f.layout.ceilings())
+    map(f, f.result.read<double>("/noise_ceiling/" + name), maps / ("noise-ceiling_stat-" + name));
   write_atomically(f.config.output / "summary.tsv", summary.text());
 }
 
@@ -205,11 +235,11 @@ std::vector<fs::path> output_files(Finish const& f) {
       for (auto const& stat : permutation_stats(f.config))
         stems.push_back(map_stem(f.config.output, name, s + "_" + stat));
     }
+    for (auto const& s : normalised_scores(f)) stems.push_back(map_stem(f.config.output, name, s + "_normalized"));
     stems.push_back(map_stem(f.config.output, name, chooses(f)));
   }
   for (auto const& stat : best_permutation_stats(f.config, f.layout)) stems.push_back(maps / ("best-score_" + stat));
-  for (char const* name : ceiling_names)
-    if (f.layout.noise_tiles > 0) stems.push_back(maps / (std::string("noise-ceiling_stat-") + name));
+  for (auto const& name : f.layout.ceilings()) stems.push_back(maps / ("noise-ceiling_stat-" + name));
   for (auto& stem : stems) stem += extension;
   stems.push_back(maps / "best-layer.tsv");
   stems.push_back(f.config.output / "summary.tsv");

@@ -1,4 +1,5 @@
 // Held-out responses permuted against the predictions of the fitted models: of a score's moments only Σ y f changes.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -6,6 +7,7 @@
 #include "encode_scores.hpp"
 #include "striate/math/panel_product.hpp"
 #include "striate/stats/cross.hpp"
+#include "striate/stats/ranks.hpp"
 
 namespace striate::encode {
 namespace {
@@ -37,10 +39,15 @@ class FixedModel final : public Rescorer {
         folds_(folds),
         weights_(fold_weights(shared.config, shared.inputs)),
         scores_(scores_of(shared.config)),
-        y_(shared.inputs.folds) {
+        ranks_(std::ranges::find(scores_, Score::spearman) != scores_.end()),
+        y_(shared.inputs.folds),
+        rank_y_(ranks_ ? shared.inputs.folds : 0) {
     for (std::size_t f = 0; f < shared.inputs.folds; ++f)
       permuters_.push_back(make_permuter(shared.config, shared.inputs, test(f), f + 1));
-    for (std::size_t l = 0; l < folds.size(); ++l) predicted_.emplace_back(shared.inputs.folds);
+    for (std::size_t l = 0; l < folds.size(); ++l) {
+      predicted_.emplace_back(shared.inputs.folds);
+      rank_predicted_.emplace_back(rank_y_.size());
+    }
   }
 
   void begin(TrialTile const& tile) override {
@@ -92,6 +99,20 @@ class FixedModel final : public Rescorer {
       if (!scaled) mean = std::isfinite(y(0, t)) ? y(0, t) : 0;  // one constant for all folds
       for (std::size_t i = 0; i < test(f).size(); ++i) y_[f].set(i, width_, t, (y(test(f)[i], t) - mean) / sd);
     }
+    if (ranks_) rank_side(y_[f], test(f).size(), rank_y_[f]);
+  }
+
+  /// Ranks less their mean; none where nothing varies, as score() has it.
+  void rank_side(Side const& from, std::size_t rows, Side& to) {
+    to.make(rows, width_);
+    std::vector<double> values(rows), ranks(rows);
+    for (std::size_t t = 0; t < targets_; ++t) {
+      Moments m;
+      for (std::size_t i = 0; i < rows; ++i) values[i] = from.values.data()[i * width_ + t], m.add(0, values[i]);
+      if (!std::isfinite(m.ff) || constant_prediction(m)) continue;
+      rank(values, ranks);
+      for (std::size_t i = 0; i < rows; ++i) to.set(i, width_, t, ranks[i] - 0.5 * static_cast<double>(rows + 1));
+    }
   }
 
   void load_predictions(std::size_t l, std::size_t f, MatrixView<float const> y) {
@@ -105,6 +126,7 @@ class FixedModel final : public Rescorer {
       double const shift = scaled ? 0 : std::isfinite(y(0, t)) ? y(0, t) : 0;
       for (std::size_t i = 0; i < e; ++i) side.set(i, width_, t, result_.prediction[t * e + i] - shift);
     }
+    if (ranks_) rank_side(side, e, rank_predicted_[l][f]);
   }
 
   void all_scores(std::vector<double>& out) {
@@ -123,8 +145,12 @@ class FixedModel final : public Rescorer {
       Side const& b = predicted_[l][f];
       std::size_t const e = test(f).size();
       cross_.resize(width_);
+      rank_cross_.resize(width_);
       float const* const sign = signs_[f].empty() ? nullptr : signs_[f].data();
       permuted_cross(a.values.data(), b.values.data(), sources_[f].data(), sign, e, width_, cross_.data());
+      if (ranks_)
+        permuted_cross(rank_y_[f].values.data(), rank_predicted_[l][f].values.data(), sources_[f].data(), nullptr, e,
+                       width_, rank_cross_.data());
       for (std::size_t t = 0; t < T; ++t) {
         if (flag_[(l * k + f) * T + t] != TargetFlag::ok) continue;
         double sum = a.sum[t];
@@ -135,7 +161,9 @@ class FixedModel final : public Rescorer {
         Moments const m{static_cast<double>(e), sum, a.square[t], b.sum[t], b.square[t], cross_[t]};
         double const all[moment_rows] = {m.y, m.yy, m.f, m.ff, m.yf};
         for (std::size_t r = 0; concat && r < moment_rows; ++r) moments_[(f * moment_rows + r) * T + t] = all[r];
-        for (std::size_t s = 0; !concat && s < S; ++s) by_fold_[s][f * T + t] = score(scores_[s], m);
+        for (std::size_t s = 0; !concat && s < S; ++s)
+          by_fold_[s][f * T + t] =
+              scores_[s] == Score::spearman ? rank_score(l, f, t) : score(scores_[s], m);
       }
     }
     for (std::size_t s = 0; s < S; ++s) {
@@ -144,18 +172,26 @@ class FixedModel final : public Rescorer {
     }
   }
 
+  [[nodiscard]] double rank_score(std::size_t l, std::size_t f, std::size_t t) const {
+    Side const& a = rank_y_[f];
+    Side const& b = rank_predicted_[l][f];
+    auto const e = static_cast<double>(test(f).size());
+    return score(Score::pearson, {e, a.sum[t], a.square[t], b.sum[t], b.square[t], rank_cross_[t]});
+  }
+
   Shared const& s_;
   Folds const& folds_;
   std::vector<double> weights_;
   std::vector<Score> scores_;
+  bool ranks_;
   std::vector<Permuter> permuters_;           ///< per fold, of its test rows
   std::size_t targets_ = 0, width_ = 0;
-  std::vector<Side> y_;                       ///< per fold
-  std::vector<std::vector<Side>> predicted_;  ///< per layer and fold
+  std::vector<Side> y_, rank_y_;                               ///< per fold
+  std::vector<std::vector<Side>> predicted_, rank_predicted_;  ///< per layer and fold
   std::vector<TargetFlag> flag_;              ///< [layer][fold][target]
   std::vector<std::vector<std::uint32_t>> sources_;
   std::vector<std::vector<float>> signs_;
-  std::vector<double> cross_, moments_;
+  std::vector<double> cross_, rank_cross_, moments_;
   std::vector<std::vector<double>> by_fold_;
   TileResult result_;
   Workspace work_;

@@ -45,6 +45,7 @@ class Loader {
     for (std::size_t s = 0; s < stores_.size(); ++s) match(s), find_layers(s);
     find_rois();
     find_repeats();
+    find_others(config_, list_.ids, list_.source, in_);
     identify();
   }
 
@@ -111,7 +112,11 @@ class Loader {
   void find_columns() {
     if (config_.cv.group) in_.columns.group = column(*config_.cv.group, "cv.group");
     if (config_.cv.split) in_.columns.split = column(*config_.cv.split, "cv.split");
+    if (config_.cv.stratify) in_.columns.stratify = column(*config_.cv.stratify, "cv.stratify");
     if (config_.permutation.exchange) in_.exchange = column(*config_.permutation.exchange, "permutation.exchange");
+    if (!config_.cv.file) return;
+    in_.columns.file = read_fold_file(*config_.cv.file, in_.columns.id);
+    in_.root.files.push_back(*config_.cv.file);
   }
 
   /// A column of the ruling list, for the rows of Y.
@@ -244,9 +249,17 @@ class Loader {
       j["rois_sha256"] = joined(contents);
     }
     j["stimuli_sha256"] = joined(list_.ids);
+    for (std::size_t s = 0; s < in_.root.others.size(); ++s) {
+      std::vector<std::string> parts{fingerprint(config_.other_subjects.data[s])};
+      for (std::size_t row : in_.root.other_rows[s].row_of_volume) parts.push_back(std::to_string(row));
+      j["other_subjects_sha256"][fmt::format("subject {}", s)] = joined(parts);
+    }
     for (auto const& c : {std::pair{"group_sha256", &in_.columns.group}, std::pair{"split_sha256", &in_.columns.split},
+                          std::pair{"stratify_sha256", &in_.columns.stratify},
                           std::pair{"exchange_sha256", &in_.exchange}})
       if (!c.second->empty()) j[c.first] = joined(*c.second);
+    for (std::size_t f = 0; f < in_.columns.file.size(); ++f)
+      j["folds_sha256"][fmt::format("column {}", f)] = joined(in_.columns.file[f]);
     for (std::size_t s = 0; s < stores_.size(); ++s) {
       j["features"][fmt::format("store {}", s)] = {
           {"rows", stores_[s].rows()}, {"ids_sha256", joined(ids_[s])}, {"content_sha256", fingerprint(stores_[s])}};
@@ -280,6 +293,11 @@ void share(Comm const& comm, Inputs& in) {
   share(comm, in.columns.group);
   share(comm, in.columns.split);
   share(comm, in.exchange);
+  share(comm, in.columns.stratify);
+  std::uint64_t columns = in.columns.file.size();
+  comm.broadcast(columns, 0);
+  in.columns.file.resize(columns);
+  for (auto& column : in.columns.file) share(comm, column);
   in.columns.rows = in.columns.id.size();
   std::uint64_t count = in.store_rows.size();
   comm.broadcast(count, 0);
@@ -287,6 +305,8 @@ void share(Comm const& comm, Inputs& in) {
   for (auto& rows : in.store_rows) comm.broadcast(rows, 0);
   comm.broadcast(in.index, 0);
   comm.broadcast(in.stimulus_of_volume, 0);
+  comm.broadcast(in.subjects, 0);
+  comm.broadcast(in.stimuli, 0);
   nlohmann::ordered_json small{{"identity", in.identity}, {"layers", nlohmann::json::array()}};
   for (auto const& l : in.layers) small["layers"].push_back({l.store, l.layer, l.name, l.units});
   std::string text = small.dump();

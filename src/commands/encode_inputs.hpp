@@ -25,18 +25,22 @@ struct RootInputs {
   std::unique_ptr<Responses> responses;
   RowPlan rows;     ///< of Y
   RowPlan volumes;  ///< a row per volume, for the noise ceiling
+  RowPlan average;  ///< a row per stimulus, for the noise ceiling between subjects
+  std::vector<std::unique_ptr<Responses>> others;
+  std::vector<RowPlan> other_rows;  ///< rows as `average`
   std::vector<Roi> rois;
   std::vector<std::filesystem::path> files;  ///< read by the job, for their sha256
 };
 
 /// Equal on all ranks, but for `root`.
 struct Inputs {
-  CvColumns columns;                                 ///< ids, group and split of the rows of Y
+  CvColumns columns;                                 ///< ids, group, split … of the rows of Y
   std::vector<std::string> exchange;                 ///< permutation.exchange of the rows of Y; empty where not given
   std::vector<std::vector<std::size_t>> store_rows;  ///< per store: the row that each row of Y has there
   std::vector<LayerInput> layers;
   std::vector<std::uint64_t> index;               ///< (t) flat indices of the targets
   std::vector<std::uint32_t> stimulus_of_volume;  ///< for the noise ceiling; empty where there is none
+  std::size_t subjects = 0, stimuli = 0;          ///< of the ceiling between subjects; 0: there is none
   std::vector<FoldPlan> passes;     ///< outer folds, then the refit on all rows where coefficients need one
   std::size_t folds = 0;            ///< outer folds (1 where cv.folds is 0: the plan without test rows)
   nlohmann::ordered_json identity;  ///< shapes and ids that must agree on resume
@@ -55,6 +59,15 @@ struct Inputs {
 
 /// Outer folds with inner splits, and the refit. Throws Error(Exit::data | Exit::config), naming the key.
 void plan_folds(Config const& config, Inputs& inputs);
+
+/// Opens the other subjects' responses and finds the rows of this subject's stimuli, of which there is one id a
+/// volume (list `source`). First rank. Throws Error(Exit::data | Exit::no_input | Exit::config).
+void find_others(Config const& config, std::vector<std::string> const& ids, std::string const& source, Inputs& inputs);
+
+/// Columns of a table of folds (first column: stimulus ids) for rows with these ids, each as `predefined` takes it.
+/// Throws Error(Exit::data | Exit::no_input), naming cv.file.
+[[nodiscard]] std::vector<std::vector<std::string>> read_fold_file(std::filesystem::path const& path,
+                                                                   std::vector<std::string> const& ids);
 
 /// "a.jpg, b.jpg, c.jpg, …"
 [[nodiscard]] std::string first_three(std::vector<std::string> const& words);

@@ -66,15 +66,23 @@ Layout make_layout(Config const& config, Inputs const& in) {
   l.layers = in.layers.size();
   l.passes = in.passes.size();
   l.noise_tiles = in.stimulus_of_volume.empty() ? 0 : l.tiles;
+  l.between_tiles = in.subjects == 0 ? 0 : l.tiles;
   l.permutation = permutation_layout(config, in, l, 0, static_cast<std::size_t>(config.permutation.n));
   return l;
 }
 
 Layout permutations_alone(Config const& config, Inputs const& in, std::size_t first, std::size_t count) {
   Layout l = make_layout(config, in);
-  l.passes = l.noise_tiles = 0;
+  l.passes = l.noise_tiles = l.between_tiles = 0;
   l.permutation = permutation_layout(config, in, l, first, count);
   return l;
+}
+
+std::vector<std::string> Layout::ceilings() const {
+  std::vector<std::string> names;
+  if (noise_tiles > 0) names.insert(names.end(), repeat_ceilings.begin(), repeat_ceilings.end());
+  if (between_tiles > 0) names.insert(names.end(), subject_ceilings.begin(), subject_ceilings.end());
+  return names;
 }
 
 ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& layout,
@@ -92,6 +100,8 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
     for (auto const& s : config.scores) {
       d.push_back({root + "/score/" + s, Dtype::f64, {t}, 0});
       d.push_back({root + "/score/" + s + "_fold", Dtype::f64, {k, t}, w});
+      if (layout.noise_tiles > 0 && normalises(s))
+        d.push_back({root + "/score/" + s + "_normalized", Dtype::f64, {t}, 0});
     }
     d.push_back({fmt::format("{}/{}", root, model.chooses), Dtype::f64, {in.folds, t}, w});
     for (auto const& extra : extras) d.push_back({fmt::format("{}/{}", root, extra), Dtype::f64, {in.folds, t}, w});
@@ -106,8 +116,7 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
   d.push_back({"/targets/index", Dtype::u64, {t}, 0});
   d.push_back({"/best/layer", Dtype::i32, {t}, 0});
   d.push_back({"/best/score", Dtype::f64, {t}, 0});
-  for (char const* name : {"reliability", "pearson", "ncsnr"})
-    if (layout.noise_tiles > 0) d.push_back({std::string("/noise_ceiling/") + name, Dtype::f64, {t}, w});
+  for (auto const& name : layout.ceilings()) d.push_back({"/noise_ceiling/" + name, Dtype::f64, {t}, w});
   d.push_back({"/.striate/fold", Dtype::i32, {in.n()}, 0});
   for (auto const& of : {permutation_results(config, in, layout, layout.permutation.n),
                          permutation_working(config, in, layout)})

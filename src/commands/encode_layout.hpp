@@ -1,6 +1,7 @@
 #pragma once
 /// How result.h5 is laid out, and how the work is cut.
 #include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -16,19 +17,30 @@ struct PermutationLayout {
   [[nodiscard]] std::size_t units() const { return groups * tiles * blocks; }
 };
 
-/// Unit u: first the tiles of the noise ceiling, then layer × pass × tile, then the permutation test. A pass is an outer
-/// fold or the refit.
+/// Unit u: first the tiles of the noise ceilings (from repeats, between subjects), then layer × pass × tile,
+/// then the permutation test. A pass is an outer fold or the refit.
 struct Layout {
-  std::size_t t = 0, tile = 0, tiles = 0, layers = 0, passes = 0, noise_tiles = 0;
+  std::size_t t = 0, tile = 0, tiles = 0, layers = 0, passes = 0, noise_tiles = 0, between_tiles = 0;
   PermutationLayout permutation;
-  [[nodiscard]] std::size_t fits() const { return noise_tiles + layers * passes * tiles; }
+  [[nodiscard]] std::size_t ceiling_tiles() const { return noise_tiles + between_tiles; }
+  [[nodiscard]] std::size_t fits() const { return ceiling_tiles() + layers * passes * tiles; }
   [[nodiscard]] std::size_t units() const { return fits() + permutation.units(); }
   [[nodiscard]] std::size_t unit(std::size_t layer, std::size_t pass, std::size_t i) const {
-    return noise_tiles + (layer * passes + pass) * tiles + i;
+    return ceiling_tiles() + (layer * passes + pass) * tiles + i;
   }
+  /// Names below /noise_ceiling of what is there.
+  [[nodiscard]] std::vector<std::string> ceilings() const;
   [[nodiscard]] std::size_t first(std::size_t i) const { return i * tile; }
   [[nodiscard]] std::size_t width(std::size_t i) const { return std::min(tile, t - i * tile); }
 };
+
+/// What `noise_tiles` make, and `between_tiles`.
+inline constexpr std::array<char const*, 5> repeat_ceilings{"reliability", "pearson", "ncsnr", "nc", "row_reliability"};
+inline constexpr std::array<char const*, 2> subject_ceilings{"between_lower", "between_upper"};
+/// Whether a score has a normalised one: pearson (divided by √row_reliability), r2 and explained_variance (by it).
+[[nodiscard]] inline bool normalises(std::string const& score) {
+  return score == "pearson" || score == "r2" || score == "explained_variance";
+}
 
 /// Rows of /.striate/counts: per unit, how many targets …
 enum Count : std::size_t { not_finite, constant, degenerate, edge_low, edge_high, counts };

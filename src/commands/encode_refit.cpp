@@ -71,6 +71,7 @@ class Refitting final : public Rescorer {
         moments_.insert(moments_.end(), one_.begin(), one_.end());
         continue;
       }
+      if (outer) add_spearman(s_.config, s_.inputs.passes[f], y, result_);
       std::size_t const rows = outer ? 1 : s_.inputs.passes[f].inner.size();
       for (std::size_t s = 0; s < S; ++s)
         for (std::size_t r = 0; r < rows; ++r) {

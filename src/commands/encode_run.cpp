@@ -33,7 +33,8 @@ class Engine {
 
   bool go() {
     if (pending(0, layout_.noise_tiles) && !noise()) return false;
-    if (!pending(layout_.noise_tiles, layout_.units())) return true;
+    if (pending(layout_.noise_tiles, layout_.ceiling_tiles()) && !between()) return false;
+    if (!pending(layout_.ceiling_tiles(), layout_.units())) return true;
     TargetBlock y(context_.comm, in_.root.responses.get(), &in_.root.rows, in_.n(), in_.t(), memory_.target_block);
     open_stores();
     for (std::size_t l = 0; l < layout_.layers; ++l)
@@ -95,12 +96,27 @@ class Engine {
   /// A row per volume is needed only here, before anything else takes memory.
   bool noise() {
     std::size_t const volumes = in_.stimulus_of_volume.size();
-    double const room = 0.5 * (memory_.model + memory_.layer) / (4.0 * static_cast<double>(volumes));
-    std::size_t const wide = static_cast<std::size_t>(room) / layout_.tile * layout_.tile;
-    TargetBlock y(context_.comm, in_.root.responses.get(), &in_.root.volumes, volumes, in_.t(),
-                  std::max(layout_.tile, wide));
+    TargetBlock y(context_.comm, in_.root.responses.get(), &in_.root.volumes, volumes, in_.t(), wide(volumes));
     NoiseTiles work(shared_, y, saying());
     return tiles(0, y, work, layout_.tile, 1);
+  }
+  /// Targets of `rows` values in half of the memory that the fits will have.
+  [[nodiscard]] std::size_t wide(std::size_t rows) const {
+    double const room = 0.5 * (memory_.model + memory_.layer) / (4.0 * static_cast<double>(rows));
+    return std::max(layout_.tile, static_cast<std::size_t>(room) / layout_.tile * layout_.tile);
+  }
+
+  /// All subjects' rows, one subject below the other.
+  bool between() {
+    std::size_t const n = in_.stimuli, rows = in_.subjects * n;
+    auto const fill = [&](std::size_t first, MatrixView<float> y) {
+      in_.root.responses->fill(in_.root.average, first, {y.data, n, y.cols, y.stride});
+      for (std::size_t s = 1; s < in_.subjects; ++s)
+        in_.root.others[s - 1]->fill(in_.root.other_rows[s - 1], first, {y.data + s * n, n, y.cols, y.stride});
+    };
+    TargetBlock y(context_.comm, fill, rows, in_.t(), wide(rows));
+    BetweenTiles work(shared_, y, saying());
+    return tiles(layout_.noise_tiles, y, work);
   }
 
   bool layer(std::size_t l, TargetBlock& y) {

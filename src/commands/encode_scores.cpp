@@ -1,8 +1,11 @@
 #include "encode_scores.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
+
+#include "striate/stats/ranks.hpp"
 
 namespace striate::encode {
 namespace {
@@ -53,6 +56,25 @@ void fold_moments(Config const& config, FoldPlan const& plan, MatrixView<float c
     double const sums[moment_rows] = {m.y, m.yy, m.f, m.ff, m.yf};
     for (std::size_t k = 0; k < moment_rows; ++k) out[k * y.cols + c] = sums[k];
   }
+}
+
+void add_spearman(Config const& config, FoldPlan const& plan, MatrixView<float const> y, TileResult& r) {
+  auto const place = std::ranges::find(config.scores, "spearman") - config.scores.begin();
+  if (place == static_cast<std::ptrdiff_t>(config.scores.size())) return;
+  auto const& test = plan.outer.test;
+  std::vector<double> truth(test.size()), predicted(test.size()), values(y.cols, nan);
+  for (std::size_t c = 0; c < y.cols; ++c) {
+    if (r.flag[c] != TargetFlag::ok) continue;
+    double mean = 0;  // from which predictions deviate
+    for (std::size_t i = 0; !config.responses.standardize && i < plan.outer.train.size(); ++i)
+      mean += y(plan.outer.train[i], c) / static_cast<double>(plan.outer.train.size());
+    for (std::size_t i = 0; i < test.size(); ++i) {
+      truth[i] = y(test[i], c);
+      predicted[i] = r.prediction[c * test.size() + i] - mean;
+    }
+    values[c] = spearman(truth, predicted);
+  }
+  r.score.insert(r.score.begin() + place * static_cast<std::ptrdiff_t>(y.cols), values.begin(), values.end());
 }
 
 std::vector<double> concatenated(Inputs const& inputs, Score which, std::span<double const> moments, std::size_t t) {

@@ -20,6 +20,9 @@ namespace striate::encode {
 /// predicts: deviations from the training mean in training deviations where responses are standardised. y: n × T.
 void fold_moments(Config const& config, FoldPlan const& plan, MatrixView<float const> y, TileResult const& result,
                   std::vector<double>& out);
+/// Puts Spearman's rank correlations of the test rows where config.scores names them (models know scores of moments
+/// alone): result.score then has a row for each score of the config.
+void add_spearman(Config const& config, FoldPlan const& plan, MatrixView<float const> y, TileResult& result);
 /// One score of the predictions of all folds; moments: (folds × moment_rows, t).
 [[nodiscard]] std::vector<double> concatenated(Inputs const& inputs, Score which, std::span<double const> moments,
                                                std::size_t t);

@@ -7,6 +7,7 @@
 
 #include "encode_scores.hpp"
 #include "striate/models/table.hpp"
+#include "striate/stats/ranks.hpp"
 
 namespace striate::encode {
 namespace {
@@ -65,6 +66,7 @@ FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold cons
 void FoldTiles::compute(std::size_t, MatrixView<float const> y, Made& made, Workspace& work) {
   fold_.tile(y, made.result, work);
   if (s_.config.aggregate == "concat" && !refit_) fold_moments(s_.config, plan_, y, made.result, made.moments);
+  if (!refit_) add_spearman(s_.config, plan_, y, made.result);
 }
 
 void FoldTiles::write(std::vector<Ready> const& tiles) {
@@ -158,29 +160,6 @@ void FoldTiles::write_coefficients(std::vector<Ready> const& tiles) {
     TileResult const& r = ready.made->result;
     s_.result.write_slice(root_ + "/intercept", 0, ready.first, std::span<double const>(r.intercept));
     if (refit_) s_.result.write_slice(fmt::format("{}/coef_{}", root_, chooses_), 0, ready.first, std::span<double const>(r.alpha));
-  }
-}
-
-NoiseTiles::NoiseTiles(Shared const& shared, TargetBlock const& y, std::function<void(std::size_t)> said)
-    : Tiles(shared, y, 0, std::move(said)),
-      halves_(half_splits(shared.inputs.stimulus_of_volume, static_cast<std::uint64_t>(shared.config.seed))) {}
-
-void NoiseTiles::compute(std::size_t, MatrixView<float const> y, Made& made, Workspace&) {
-  for (auto& values : made.noise) values.assign(y.cols, nan);
-  split_half_reliability(halves_, y, made.noise[0]);
-  for (std::size_t c = 0; c < y.cols; ++c)
-    if (!std::isnan(made.noise[0][c])) made.noise[1][c] = std::sqrt(std::max(0.0, made.noise[0][c]));
-  ncsnr(s_.inputs.stimulus_of_volume, y, made.noise[2]);
-}
-
-void NoiseTiles::write(std::vector<Ready> const& tiles) {
-  char const* const names[] = {"reliability", "pearson", "ncsnr"};
-  for (Ready const& ready : tiles) {
-    for (std::size_t k = 0; k < 3; ++k)
-      s_.result.write_slice(std::string("/noise_ceiling/") + names[k], 0, ready.first,
-                            std::span<double const>(ready.made->noise[k]));
-    std::uint64_t const nothing[counts] = {};
-    s_.result.write_slice(counts_name, base_ + ready.tile, 0, std::span<std::uint64_t const>(nothing));
   }
 }
 

@@ -38,8 +38,8 @@ class Pool {
 /// What a tile leaves until it is written.
 struct Made {
   TileResult result;
-  std::vector<double> moments;   ///< moment_rows × T, for aggregate: concat
-  std::vector<double> noise[3];  ///< reliability, pearson, ncsnr
+  std::vector<double> moments;                          ///< moment_rows × T, for aggregate: concat
+  std::vector<double> ceiling[repeat_ceilings.size()];  ///< as the names; or as subject_ceilings
 };
 struct Pools {
   Pool<Made> made;
@@ -109,15 +109,37 @@ class FoldTiles final : public Tiles {
   std::vector<std::uint32_t> scored_rows_;  ///< test rows whose prediction this fold writes
 };
 
-/// Tiles of the noise ceiling; Y has a row per volume.
-class NoiseTiles final : public Tiles {
+/// Tiles of noise ceilings: writes Made::ceiling under the given names.
+class CeilingTiles : public Tiles {
+ protected:
+  CeilingTiles(Shared const& shared, TargetBlock const& y, std::size_t base, std::span<char const* const> names,
+               std::function<void(std::size_t)> said)
+      : Tiles(shared, y, base, std::move(said)), names_(names) {}
+
+ private:
+  void write(std::vector<Ready> const& tiles) override;
+  std::span<char const* const> names_;
+};
+
+/// From repeats; Y has a row per volume.
+class NoiseTiles final : public CeilingTiles {
  public:
   NoiseTiles(Shared const& shared, TargetBlock const& y, std::function<void(std::size_t)> said);
 
  private:
   void compute(std::size_t first, MatrixView<float const> y, Made& made, Workspace& work) override;
-  void write(std::vector<Ready> const& tiles) override;
   HalfSplits halves_;
+  Presentations shown_;
+};
+
+/// Between subjects; Y as between_subjects() takes it.
+class BetweenTiles final : public CeilingTiles {
+ public:
+  BetweenTiles(Shared const& shared, TargetBlock const& y, std::function<void(std::size_t)> said)
+      : CeilingTiles(shared, y, shared.layout.noise_tiles, subject_ceilings, std::move(said)) {}
+
+ private:
+  void compute(std::size_t first, MatrixView<float const> y, Made& made, Workspace& work) override;
 };
 
 }  // namespace striate::encode

@@ -6,6 +6,20 @@
 namespace striate {
 namespace {
 
+void append(std::vector<Split>& all, std::vector<Split> more) {
+  for (auto& s : more) {
+    all.push_back(std::move(s));
+  }
+}
+
+std::vector<Split> from_file(CvColumns const& columns, Units unit) {
+  std::vector<Split> all;
+  for (auto const& column : columns.file) {
+    append(all, predefined(column, unit));
+  }
+  return all;
+}
+
 std::vector<Split> splits(CvSpec const& spec, CvColumns const& columns) {
   std::vector<std::uint32_t> unit;
   if (!columns.id.empty()) {
@@ -26,24 +40,29 @@ std::vector<Split> splits(CvSpec const& spec, CvColumns const& columns) {
     case CvSpec::Kind::split:
       need(columns.split, "split");
       return predefined(columns.split, unit);
+    case CvSpec::Kind::file:
+      return from_file(columns, unit);
     case CvSpec::Kind::none:
       return {};
+    case CvSpec::Kind::stratified:
+      need(columns.stratify, "stratify");
+      break;
     case CvSpec::Kind::kfold:
       break;
   }
+  bool const stratified = spec.kind == CvSpec::Kind::stratified;
   if (!spec.shuffle) {
     if (spec.repeats > 1) {
       fail(Exit::config,
            "cv.repeats is {} but cv.shuffle is false (every repeat would be the same); set cv.shuffle: true",
            spec.repeats);
     }
-    return kfold(n, spec.folds, unit);
+    return stratified ? stratified_kfold(columns.stratify, spec.folds, unit) : kfold(n, spec.folds, unit);
   }
   std::vector<Split> all;
-  for (std::size_t r = 0; r < spec.repeats; ++r) {
-    for (auto& s : shuffled_kfold(n, spec.folds, spec.seed, r, unit)) {
-      all.push_back(std::move(s));
-    }
+  for (std::size_t r = spec.first_repeat; r < spec.first_repeat + spec.repeats; ++r) {
+    append(all, stratified ? shuffled_stratified_kfold(columns.stratify, spec.folds, spec.seed, r, unit)
+                           : shuffled_kfold(n, spec.folds, spec.seed, r, unit));
   }
   return all;
 }
@@ -78,7 +97,12 @@ std::vector<FoldPlan> fold_plans(CvSpec const& outer, CvSpec const& inner, CvCol
       continue;
     }
     auto const& rows = plan.outer.train;
-    CvColumns mine{rows.size(), pick(columns.id, rows), pick(columns.group, rows), pick(columns.split, rows)};
+    CvColumns mine{.rows = rows.size(),
+                   .id = pick(columns.id, rows),
+                   .group = pick(columns.group, rows),
+                   .split = pick(columns.split, rows),
+                   .stratify = pick(columns.stratify, rows),
+                   .file = {}};
     for (auto& s : splits(inner, mine)) {
       for (auto* side : {&s.train, &s.test}) {
         for (auto& i : *side) {

@@ -7,92 +7,15 @@
 #include <map>
 #include <numeric>
 
+#include "fold_units.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/philox.hpp"
 
 namespace striate {
+
+using namespace detail;
+
 namespace {
-
-/// Rows of each unit, in order of first appearance.
-std::vector<std::vector<std::uint32_t>> rows_of_units(std::size_t n, Units unit) {
-  std::vector<std::vector<std::uint32_t>> rows;
-  if (unit.empty()) {
-    for (std::uint32_t i = 0; i < n; ++i) {
-      rows.push_back({i});
-    }
-    return rows;
-  }
-  if (unit.size() != n) {
-    fail(Exit::data, "{} stimulus ids were given for {} rows; check the stimuli file", unit.size(), n);
-  }
-  std::map<std::uint32_t, std::size_t> number;
-  for (std::uint32_t i = 0; i < n; ++i) {
-    auto const [at, fresh] = number.emplace(unit[i], rows.size());
-    if (fresh) {
-      rows.emplace_back();
-    }
-    rows[at->second].push_back(i);
-  }
-  return rows;
-}
-
-/// A Split for each fold from a fold number per unit; -1 is always training, -2 in neither.
-std::vector<Split> from_assignment(std::size_t n, std::vector<std::vector<std::uint32_t>> const& units,
-                                   std::vector<int> const& fold, std::size_t folds) {
-  std::vector<int> of_row(n, -2);
-  for (std::size_t u = 0; u < units.size(); ++u) {
-    for (auto r : units[u]) {
-      of_row[r] = fold[u];
-    }
-  }
-  std::vector<Split> splits(folds);
-  for (std::uint32_t i = 0; i < n; ++i) {
-    for (std::size_t f = 0; of_row[i] != -2 && f < folds; ++f) {
-      (of_row[i] == static_cast<int>(f) ? splits[f].test : splits[f].train).push_back(i);
-    }
-  }
-  return splits;
-}
-
-void check_count(std::size_t k, std::size_t units, char const* what) {
-  if (k < 2) {
-    fail(Exit::data, "{} folds were asked for (at least 2 are needed); raise the number of folds", k);
-  }
-  if (k > units) {
-    fail(Exit::data, "{} folds were asked for but there are only {} {}; use fewer folds", k, units, what);
-  }
-}
-
-/// KFold's sizes: the first n % k folds have one more.
-std::vector<int> contiguous(std::size_t units, std::size_t k) {
-  std::vector<int> fold(units);
-  std::size_t at = 0;
-  for (std::size_t f = 0; f < k; ++f) {
-    std::size_t const size = units / k + (f < units % k ? 1 : 0);
-    std::fill_n(fold.begin() + static_cast<std::ptrdiff_t>(at), size, static_cast<int>(f));
-    at += size;
-  }
-  return fold;
-}
-
-/// Labels of units; a unit whose rows differ is an error.
-std::vector<std::string> labels_of(std::vector<std::vector<std::uint32_t>> const& units,
-                                   std::span<std::string const> labels, char const* what) {
-  std::vector<std::string> out;
-  for (auto const& rows : units) {
-    for (auto r : rows) {
-      if (labels[r] != labels[rows[0]]) {
-        fail(Exit::data,
-             "row {} and row {} show the same stimulus but are of {} '{}' and '{}' (repeats must not be split over "
-             "folds); give "
-             "them one {}",
-             rows[0], r, what, labels[rows[0]], labels[r], what);
-      }
-    }
-    out.push_back(labels[rows[0]]);
-  }
-  return out;
-}
 
 bool as_number(std::string const& s, double& value) {
   char* end = nullptr;
@@ -318,42 +241,6 @@ std::vector<Split> leave_one_group_out(std::span<std::string const> group, Units
   return from_assignment(group.size(), units, fold, names.size());
 }
 
-std::vector<Split> stratified_kfold(std::span<std::string const> label, std::size_t k, Units unit) {
-  auto const units = rows_of_units(label.size(), unit);
-  auto const of_unit = labels_of(units, label, "class");
-  check_count(k, units.size(), unit.empty() ? "rows" : "distinct stimuli");
-  std::map<std::string, std::size_t> seen;  // classes by first appearance, as scikit-learn encodes them
-  std::vector<std::size_t> y;
-  for (auto const& l : of_unit) {
-    y.push_back(seen.emplace(l, seen.size()).first->second);
-  }
-  std::size_t const classes = seen.size();
-  std::vector<std::size_t> members(classes, 0);
-  for (auto c : y) {
-    ++members[c];
-  }
-  if (std::all_of(members.begin(), members.end(), [&](auto m) { return m < k; })) {
-    fail(Exit::data, "{} stratified folds were asked for but no class has as many members; use fewer folds", k);
-  }
-  std::vector<std::size_t> sorted(y);
-  std::sort(sorted.begin(), sorted.end());
-  std::vector<std::vector<std::size_t>> quota(classes, std::vector<std::size_t>(k, 0));  // of a class in a fold
-  for (std::size_t i = 0; i < sorted.size(); ++i) {
-    ++quota[sorted[i]][i % k];
-  }
-  std::vector<std::size_t> fold_now(classes, 0), used(classes, 0);
-  std::vector<int> fold;
-  for (auto c : y) {
-    while (used[c] >= quota[c][fold_now[c]]) {
-      ++fold_now[c];
-      used[c] = 0;
-    }
-    fold.push_back(static_cast<int>(fold_now[c]));
-    ++used[c];
-  }
-  return from_assignment(label.size(), units, fold, k);
-}
-
 std::vector<Split> predefined(std::span<std::string const> column, Units unit) {
   auto const units = rows_of_units(column.size(), unit);
   auto const word = labels_of(units, column, "split");
@@ -378,6 +265,9 @@ std::vector<Split> predefined(std::span<std::string const> column, Units unit) {
   std::vector<double> number(word.size());
   std::vector<double> names;
   for (std::size_t u = 0; u < word.size(); ++u) {
+    if (word[u].empty()) {
+      continue;
+    }
     if (!as_number(word[u], number[u])) {
       fail(Exit::data,
            "the split column holds '{}' in row {} (train and test, or fold numbers, are understood); mend it", word[u],
@@ -392,8 +282,9 @@ std::vector<Split> predefined(std::span<std::string const> column, Units unit) {
   if (names.empty()) {
     fail(Exit::data, "the split column names no test rows; give rows to be tested a fold number of 0 or more");
   }
-  for (double x : number) {
-    fold.push_back(x < 0 ? -1 : static_cast<int>(std::lower_bound(names.begin(), names.end(), x) - names.begin()));
+  for (std::size_t u = 0; u < word.size(); ++u) {
+    auto const at = std::lower_bound(names.begin(), names.end(), number[u]) - names.begin();
+    fold.push_back(word[u].empty() ? -2 : number[u] < 0 ? -1 : static_cast<int>(at));
   }
   return from_assignment(column.size(), units, fold, names.size());
 }

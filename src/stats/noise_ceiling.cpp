@@ -85,10 +85,34 @@ void split_half_reliability(HalfSplits const& splits, MatrixView<float const> Y,
       }
       double const vary = m.ff - m.f * m.f / m.n;
       double const r = vary > 0 ? score(Score::pearson, m) : nan;
-      sum += splits.longer * r / (1 + (splits.longer - 1) * r);  // Spearman-Brown
+      sum += spearman_brown(r, splits.longer);
     }
     out[t] = std::isfinite(sum) ? sum / static_cast<double>(splits.a.size()) : nan;
   }
+}
+
+double spearman_brown(double r, double longer) { return longer * r / (1 + (longer - 1) * r); }
+
+Presentations presentations(std::span<std::uint32_t const> stimulus, bool averaged) {
+  std::map<std::uint32_t, double> shown;
+  for (auto s : stimulus) {
+    shown[s] += 1;
+  }
+  double all = 0, repeated = 0, count = 0;
+  for (auto const& [id, times] : shown) {
+    all += 1 / times;
+    repeated += times > 1 ? 1 / times : 0;
+    count += times > 1 ? 1 : 0;
+  }
+  Presentations p;
+  p.row = averaged && all > 0 ? static_cast<double>(shown.size()) / all : 1;
+  p.repeated = repeated > 0 ? count / repeated : 1;
+  return p;
+}
+
+double noise_ceiling_percent(double ncsnr, double rows) {
+  double const signal = ncsnr * ncsnr;
+  return std::isinf(signal) ? 100 : 100 * signal / (signal + 1 / rows);
 }
 
 void ncsnr(std::span<std::uint32_t const> stimulus, MatrixView<float const> Y, std::span<double> out) {

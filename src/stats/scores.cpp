@@ -11,10 +11,11 @@ struct Row {
   Score score;
   char const* name;
 };
-constexpr std::array<Row, 4> table{{{Score::pearson, "pearson"},
+constexpr std::array<Row, 5> table{{{Score::pearson, "pearson"},
                                     {Score::r2, "r2"},
                                     {Score::explained_variance, "explained_variance"},
-                                    {Score::mse, "mse"}}};
+                                    {Score::mse, "mse"},
+                                    {Score::spearman, "spearman"}}};
 
 }  // namespace
 
@@ -56,7 +57,7 @@ double score(Score s, Moments const& m) {
   if (s == Score::mse) {
     return residual / m.n;
   }
-  if (m.n < 2 || !(total > 0)) {
+  if (!of_moments(s) || m.n < 2 || !(total > 0)) {
     return std::numeric_limits<double>::quiet_NaN();
   }
   switch (s) {

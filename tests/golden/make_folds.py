@@ -1,8 +1,12 @@
 #!/usr/bin/python3
-"""Folds of scikit-learn: tests/golden/folds.txt, a line `kind k | label … | test fold of every row …`."""
+"""Folds of scikit-learn: tests/golden/folds.txt, a line `kind k | label … | test fold of every row …`, and purged training
+rows: tests/golden/purge.txt, a line `k gap | run of every row … | training rows of fold 0 … | those of fold 1 … |`."""
 import os
+import warnings
 import numpy as np
-from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, PredefinedSplit, StratifiedKFold
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, PredefinedSplit, StratifiedKFold, TimeSeriesSplit
+
+warnings.simplefilter('ignore')   # classes with fewer members than folds
 
 out = []
 
@@ -41,5 +45,26 @@ up = np.arange(1, 17)
 size = np.concatenate([np.stack([up, np.where(up % 2, up // 2 + 17, 25)], 1).ravel()[:-1], np.arange(1, 26), np.full(8, 25)])
 label = np.repeat(np.arange(64), size)
 add('group', 7, label, GroupKFold(7).split(label, groups=label))
+# Sorted labels, and classes with fewer members than folds (scikit-learn warns and goes on).
+for sizes, k in (((9, 9, 9), 3), ((12, 2, 7), 4), ((1, 20, 3, 3), 5)):
+    label = np.repeat([f's{i}' for i in range(len(sizes))], sizes)
+    for y in (label, label[::-1], r.permutation(label)):
+        add('stratified', k, y, StratifiedKFold(k).split(np.zeros((len(y), 1)), y))
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'folds.txt'), 'w') as f:
+    f.write('\n'.join(out) + '\n')
+
+
+# By distances; where there is one run, the rows before each test fold are those of TimeSeriesSplit(gap).
+out = []
+for n, k, gap, runs in ((24, 4, 2, 1), (30, 5, 0, 1), (30, 5, 3, 3), (41, 6, 4, 2), (20, 4, 30, 4)):
+    run = np.arange(n) * runs // n
+    parts = []
+    for tr, te in KFold(k).split(run):
+        near = [((run[te] == run[i]) & (np.abs(te - i) <= gap)).any() for i in tr]
+        parts.append(tr[~np.array(near)])
+    if runs == 1:
+        for (past, test), mine in zip(TimeSeriesSplit(k - 1, gap=gap).split(run), parts[1:]):
+            assert np.array_equal(past, mine[mine < test[0]])
+    out.append(f'{k} {gap} | ' + ' '.join(map(str, run)) + ' | ' + ' | '.join(' '.join(map(str, p)) for p in parts) + ' |')
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'purge.txt'), 'w') as f:
     f.write('\n'.join(out) + '\n')

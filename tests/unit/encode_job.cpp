@@ -162,7 +162,8 @@ TEST_F(EncodeJob, MapsRoisAndCeilings) {
   ASSERT_EQ(rows.size(), 1U + 3 * 3);
   EXPECT_EQ(rows[0],
             (std::vector<std::string>{"layer", "roi", "targets", "valid", "pearson_mean", "pearson_median", "r2_mean",
-                                      "r2_median", "alpha_median", "noise_ceiling_median", "best"}));
+                                      "r2_median", "alpha_median", "noise_ceiling_median",
+                                      "pearson_normalized_median", "r2_normalized_median", "best"}));
   std::size_t early = 0;
   double sum = 0;
   for (std::size_t j = 0; j < 75; ++j)
@@ -175,7 +176,7 @@ TEST_F(EncodeJob, MapsRoisAndCeilings) {
   EXPECT_NEAR(std::stod(rows[5][4]), sum / static_cast<double>(early - 2), 1e-5);
   EXPECT_EQ(rows[6][1], "late");
   int chosen = 0;
-  for (std::size_t l = 0; l < 3; ++l) chosen += std::stoi(rows[1 + 3 * l][10]);
+  for (std::size_t l = 0; l < 3; ++l) chosen += std::stoi(rows[1 + 3 * l][12]);
   EXPECT_EQ(chosen, 73);
 }
 

@@ -4,6 +4,7 @@
 #include "encode_common.hpp"
 #include "striate/stats/multiple.hpp"
 #include "striate/stats/permute.hpp"
+#include "striate/stats/ranks.hpp"
 #include "striate/stats/scores.hpp"
 
 using namespace encode_test;
@@ -32,7 +33,7 @@ class EncodePermute : public testing::Test {
            "responses: {data: y.npy, stimuli: rows.stim.csv}\n"
            "model: {alphas: {logspace: [0, 3, 4]}}\n"
            "cv: {folds: 4, inner: {folds: 3}}\n"
-           "scores: [pearson, mse]\n"
+           "scores: [pearson, mse, spearman]\n"
            "target_tile: 8\n"
            "seed: 5\n"
            "output: out\n";
@@ -81,6 +82,10 @@ void EncodePermute::expect_plain_counts(std::vector<std::string> sets, Permuter 
   std::map<std::string, std::vector<std::uint64_t>> exceed;
   std::map<std::string, std::vector<double>> maxima;
   std::vector<std::uint64_t> best_exceed(t, 0);
+  bool const all = std::ranges::find(sets, "aggregate=concat") == sets.end() && std::ranges::find(sets, "cv.folds=0") == sets.end();
+  std::vector<std::string> const scores = all ? std::vector<std::string>{"pearson", "mse", "spearman"}
+                                              : std::vector<std::string>{"pearson", "mse"};
+  if (!all) sets.emplace_back("scores=[pearson, mse]");
   auto with = sets;
   with.push_back(fmt::format("permutation.n={}", P));
   auto const tested = run(with, "tested");
@@ -93,7 +98,7 @@ void EncodePermute::expect_plain_counts(std::vector<std::string> sets, Permuter 
     auto const once = run(plain, "plain");
     ASSERT_EQ(once.code, Exit::ok) << once.message;
     for (std::string const layer : {"a", "b"})
-      for (std::string const score : {"pearson", "mse"}) {
+      for (auto const& score : scores) {
         std::string const key = layer + "/score/" + score;
         auto const seen = of("tested", key), values = of("plain", key);
         exceed[key].resize(t);
@@ -110,7 +115,7 @@ void EncodePermute::expect_plain_counts(std::vector<std::string> sets, Permuter 
   }
   std::size_t above = 0;
   for (std::string const layer : {"a", "b"})
-    for (std::string const score : {"pearson", "mse"}) {
+    for (auto const& score : scores) {
       std::string const at = layer + "/permutation/" + score + "/", key = layer + "/score/" + score;
       auto const counted = of("tested", at + "exceed"), p = of("tested", at + "p"), max = of("tested", at + "null_max");
       auto const corrected = of("tested", at + "p_max"), seen = of("tested", key), q = of("tested", at + "q_fdr");
@@ -209,6 +214,31 @@ TEST_F(EncodePermute, FixedModelPermutesHeldOutResponses) {
   }
 }
 
+TEST_F(EncodePermute, FixedModelPermutesRanks) {
+  ASSERT_EQ(run({"permutation.n=12", "permutation.scheme=fixed_model", "save=predictions", "scores=spearman"}, "out").code,
+            Exit::ok);
+  auto const predicted = of("out", "b/prediction"), max = of("out", "b/permutation/spearman/null_max");
+  std::vector<double> greatest(P, -2);
+  for (std::size_t i = 0; i < P; ++i)
+    for (std::size_t v = 0; v < t; ++v) {
+      if (v == 5 || v == 6) continue;  // without a score
+      double mean = 0;
+      for (std::size_t f = 0; f < 4; ++f) {
+        PermutationSpec s = spec(Shuffle::rows, false);
+        s.stream = f + 1;
+        std::vector<std::uint32_t> source;
+        std::vector<float> sign;
+        Permuter(s, 10).make(i, source, sign);
+        std::vector<double> a, b;
+        for (std::size_t r = 0; r < 10; ++r)
+          a.push_back(y_[(f * 10 + source[r]) * t + v]), b.push_back(predicted[(f * 10 + r) * t + v]);
+        mean += spearman(a, b) / 4;
+      }
+      greatest[i] = std::max(greatest[i], mean);
+    }
+  for (std::size_t i = 0; i < P; ++i) EXPECT_NEAR(max[i], greatest[i], 1e-9);
+}
+
 TEST_F(EncodePermute, TailsAndCorrections) {
   ASSERT_EQ(run({"permutation.n=50", "scores=pearson"}, "right").code, Exit::ok);
   ASSERT_EQ(run({"permutation.n=50", "scores=pearson", "permutation.tail=left"}, "left").code, Exit::ok);
@@ -246,12 +276,12 @@ TEST_F(EncodePermute, RefusesWhatCannotBePermuted) {
     EXPECT_NE(out.message.find(word), std::string::npos) << out.message;
   };
   refused({"permutation.scheme=fixd_model"}, Exit::config, "permutation.scheme");
-  refused({"permutation.scheme=fixed_model", "cv.folds=0"}, Exit::config, "held-out rows");
+  refused({"permutation.scheme=fixed_model", "cv.folds=0", "scores=pearson"}, Exit::config, "held-out rows");
   refused({"permutation.shuffle=blocks"}, Exit::config, "exchange: COLUMN or block: ROWS");
   refused({"permutation.block=4"}, Exit::config, "permutation.block");
   refused({"permutation.exchange=session"}, Exit::data, "permutation.exchange");
   refused({"permutation.exchange=stimID"}, Exit::data, "nothing to permute");
-  refused({"permutation.scheme=fixed_model", "cv.folds=leave_one_out", "aggregate=concat"}, Exit::data, "fold 0");
+  refused({"permutation.scheme=fixed_model", "cv.folds=leave_one_out", "aggregate=concat", "scores=pearson"}, Exit::data, "fold 0");
 }
 
 }  // namespace

@@ -55,7 +55,80 @@ TEST(Folds, EqualScikitLearn) {  // tests/golden/make_folds.py
     ASSERT_EQ(splits.size(), k);
     EXPECT_EQ(test_fold(splits, labels.size()), want) << line;
   }
-  EXPECT_EQ(lines, 24U);
+  EXPECT_EQ(lines, 33U);
+}
+
+TEST(Folds, PurgedRowsEqualTimeSeriesSplit) {  // tests/golden/make_folds.py
+  char const* source = std::getenv("STRIATE_SOURCE");
+  std::ifstream in(std::string(source != nullptr ? source : ".") + "/tests/golden/purge.txt");
+  ASSERT_TRUE(in.good());
+  std::size_t lines = 0;
+  for (std::string line; std::getline(in, line); ++lines) {
+    std::vector<std::vector<std::string>> parts;
+    for (std::size_t at = 0, end = 0; (end = line.find('|', at)) != std::string::npos; at = end + 1) {
+      parts.push_back(words(line.substr(at, end - at)));
+    }
+    auto const& run = parts[1];
+    auto splits = kfold(run.size(), std::stoul(parts[0][0]));
+    ASSERT_EQ(parts.size(), splits.size() + 2);
+    for (std::size_t f = 0; f < splits.size(); ++f) {
+      auto const test = splits[f].test;
+      purge(splits[f], run.size(), std::stoul(parts[0][1]), run);
+      std::vector<std::uint32_t> want;
+      for (auto const& w : parts[f + 2]) {
+        want.push_back(static_cast<std::uint32_t>(std::stoul(w)));
+      }
+      EXPECT_EQ(splits[f].train, want) << line << " fold " << f;
+      EXPECT_EQ(splits[f].test, test);
+    }
+  }
+  EXPECT_EQ(lines, 5U);
+}
+
+TEST(Folds, ShuffledStrataKeepTheShares) {
+  std::vector<std::string> label;
+  std::vector<std::uint32_t> unit;
+  for (std::uint32_t i = 0; i < 90; ++i) {
+    label.push_back(i / 2 < 20 ? "face" : i / 2 < 43 ? "house" : "rare");
+    unit.push_back(i / 2);
+  }
+  auto const plain = stratified_kfold(label, 5, unit), a = shuffled_stratified_kfold(label, 5, 1, 0, unit);
+  EXPECT_EQ(test_fold(a, 90), test_fold(shuffled_stratified_kfold(label, 5, 1, 0, unit), 90));
+  EXPECT_NE(test_fold(a, 90), test_fold(shuffled_stratified_kfold(label, 5, 1, 1, unit), 90));
+  EXPECT_NE(test_fold(a, 90), test_fold(plain, 90));
+  for (std::size_t f = 0; f < 5; ++f) {
+    for (char const* c : {"face", "house", "rare"}) {
+      auto const of = [&](Split const& s) {
+        return std::count_if(s.test.begin(), s.test.end(), [&](auto i) { return label[i] == c; });
+      };
+      EXPECT_EQ(of(a[f]), of(plain[f])) << c << " in fold " << f;
+    }
+    for (auto i : a[f].test) {  // repeats stay together
+      EXPECT_TRUE(std::binary_search(a[f].test.begin(), a[f].test.end(), i ^ 1U));
+    }
+  }
+  EXPECT_EQ(smallest_class(label, unit), 2U);
+  EXPECT_EQ(smallest_class(label), 4U);
+  EXPECT_THROW((void)stratified_kfold(label, 30, unit), Error);  // no class has 30 members
+  label[1] = "house";
+  EXPECT_THROW((void)stratified_kfold(label, 5, unit), Error);  // one stimulus of two classes
+}
+
+TEST(Folds, ColumnsOfAFile) {
+  CvColumns columns;
+  columns.rows = 4;
+  columns.file = {{"train", "test", "train", ""}, {"1", "0", "", "-1"}};
+  CvSpec spec;
+  spec.kind = CvSpec::Kind::file;
+  auto const plans = fold_plans(spec, {.kind = CvSpec::Kind::none}, columns);
+  ASSERT_EQ(plans.size(), 3U);
+  using Rows = std::vector<std::uint32_t>;
+  EXPECT_EQ(plans[0].outer.train, (Rows{0, 2}));
+  EXPECT_EQ(plans[0].outer.test, (Rows{1}));
+  EXPECT_EQ(plans[1].outer.train, (Rows{0, 3}));  // row 2 is left out, row 3 always training
+  EXPECT_EQ(plans[1].outer.test, (Rows{1}));
+  EXPECT_EQ(plans[2].outer.train, (Rows{1, 3}));
+  EXPECT_EQ(plans[2].outer.test, (Rows{0}));
 }
 
 TEST(Folds, RepeatsAreNeverSplit) {

@@ -47,6 +47,8 @@ class Responses {
   /// array all columns. Voxels that hold NaN stay in. `key` starts the messages.
   /// Throws Error(Exit::data | Exit::no_input).
   explicit Responses(ResponsesConfig const& config, std::string key = "responses");
+  /// The same targets as those of `like`, on the same grid; the config's mask does not count.
+  Responses(ResponsesConfig const& config, Responses const& like, std::string key);
   ~Responses();
   Responses(Responses&&) noexcept;
   Responses& operator=(Responses&&) noexcept;

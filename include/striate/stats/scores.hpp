@@ -10,7 +10,7 @@
 
 namespace striate {
 
-enum class Score { pearson, r2, explained_variance, mse };
+enum class Score { pearson, r2, explained_variance, mse, spearman };
 
 [[nodiscard]] std::optional<Score> score_of(std::string_view name);
 [[nodiscard]] char const* name_of(Score s);
@@ -40,6 +40,9 @@ struct Moments {
 
 /// True where the prediction does not vary over the test rows (its spread is below float32 resolution).
 [[nodiscard]] bool constant_prediction(Moments const& m);
+/// NaN for spearman, which needs ranks: stats/ranks.hpp.
 [[nodiscard]] double score(Score s, Moments const& m);
+/// Whether a score follows from moments.
+[[nodiscard]] constexpr bool of_moments(Score s) { return s != Score::spearman; }
 
 }  // namespace striate
