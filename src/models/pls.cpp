@@ -9,6 +9,7 @@
 #include "pls.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "striate/base/philox.hpp"
@@ -23,8 +24,9 @@ constexpr std::size_t most_basis = 48;  // vectors of the subspace
 constexpr std::size_t kept_basis = 24;  // of those, after a restart
 constexpr std::size_t most_steps = 60;  // of one component; what is left then is a cluster of equal singular values
 constexpr double tolerance = 1e-10;     // of the residual relative to the eigenvalue
-constexpr double dependent = 1e-12;     // squared, relative: a direction that the subspace holds already
-constexpr double exhausted = 1e-14;     // of the first squared singular value: no covariance is left
+constexpr double dependent = 1e-10;     // squared, relative: rounding is most of what a direction adds to the subspace
+constexpr double unseen = 1e-4;         // of a residual's product with the features: most of it is in their null space
+constexpr double exhausted = 1e-12;     // of the first squared singular value: no covariance is left
 
 class Solver {
  public:
@@ -50,7 +52,10 @@ class Solver {
   }
 
  private:
+  double* basis(std::size_t which) { return (which == 0 ? p_ : which == 1 ? h_ : q_).data(); }
   double* fresh(std::size_t which) { return fresh_.data() + which * n_ * block; }
+
+  double norm(double const* x) const { return std::sqrt(dot(x, x)); }
 
   /// Takes the directions of the scores found so far from x, n × count.
   void deflate(double* x, std::size_t count) {
@@ -83,40 +88,39 @@ class Solver {
     }
     deflate(fresh(1), block);
     times(g_, fresh(1), block, fresh(0));
-    for (std::size_t c = 0; c < block; ++c) {  // of length 1, so that `append` can tell nothing from little
-      double const length = std::sqrt(dot(fresh(0) + c * n_, fresh(0) + c * n_));
-      for (std::size_t i = 0; length > 0 && i < n_; ++i) {
-        fresh(0)[i + c * n_] /= length;
-      }
-    }
-    times(k_, fresh(0), block, fresh(1));
-    append(noise_ * dependent);
+    multiply();
+    append();
     return m_ > 0;
   }
 
-  /// Adds fresh vectors p and h = K_j p (with pᵀh above `least`) to the subspace.
-  void append(double least) {
-    if (m_ > 0) {
-      small_.resize(m_ * block);
-      blas::gemm('T', 'N', m_, block, n_, 1.0, h_.data(), n_, fresh(0), n_, 0.0, small_.data(), m_);
-      blas::gemm('N', 'N', n_, block, m_, -1.0, p_.data(), n_, small_.data(), m_, 1.0, fresh(0), n_);
-      blas::gemm('N', 'N', n_, block, m_, -1.0, h_.data(), n_, small_.data(), m_, 1.0, fresh(1), n_);
+  /// Makes the fresh vectors p of length 1 (size_: what it was) and computes their products. They are always computed
+  /// from p itself: differences of products would tell rounding from nothing.
+  void multiply() {
+    for (std::size_t c = 0; c < block; ++c) {
+      double* p = fresh(0) + c * n_;
+      size_[c] = norm(p);
+      for (std::size_t i = 0; size_[c] > 0 && i < n_; ++i) {
+        p[i] /= size_[c];
+      }
     }
-    std::size_t added = 0;
-    for (std::size_t c = 0; c < block && m_ + added < most_basis; ++c) {
+    times(k_, fresh(0), block, fresh(1));
+    times(g_, fresh(1), block, fresh(2));
+  }
+
+  /// Adds those fresh vectors to the subspace that the features see.
+  void append() {
+    for (std::size_t c = 0; c < block && m_ < most_basis; ++c) {
       double const square = dot(fresh(0) + c * n_, fresh(1) + c * n_);
-      if (!(square > least)) {
+      if (!(square > noise_)) {
         continue;
       }
-      double const scale = 1 / std::sqrt(square);
-      for (std::size_t i = 0; i < n_; ++i) {
-        p_[i + (m_ + added) * n_] = scale * fresh(0)[i + c * n_];
-        h_[i + (m_ + added) * n_] = scale * fresh(1)[i + c * n_];
+      for (std::size_t b = 0; b < 3; ++b) {
+        for (std::size_t i = 0; i < n_; ++i) {
+          basis(b)[i + m_ * n_] = fresh(b)[i + c * n_] / std::sqrt(square);
+        }
       }
-      ++added;
+      ++m_;
     }
-    times(g_, h_.data() + m_ * n_, added, q_.data() + m_ * n_);
-    m_ += added;
   }
 
   /// Rayleigh-Ritz: afterwards pᵀh = I and hᵀq = diag(theta), descending.
@@ -135,18 +139,21 @@ class Solver {
     }
     blas::eigen_top(m, gram.data(), m, m, values.data(), vectors.data());
     std::size_t rank = 0;
-    while (rank < m && values[rank] > dependent * values[0]) {
+    while (rank < m && values[0] > 0 && values[rank] > dependent * values[0]) {
       for (std::size_t i = 0; i < m; ++i) {
         white[i + rank * m] = scale[i] * vectors[i + rank * m] / std::sqrt(values[rank]);
       }
       ++rank;
     }
+    theta_.resize(rank);
+    m_ = rank + block > most_basis ? std::min(rank, kept_basis) : rank;
+    if (rank == 0) {
+      return;
+    }
     std::vector<double> half(m * rank), inner(rank * rank), turn(rank * rank);
     blas::gemm('N', 'N', m, rank, m, 1.0, energy.data(), m, white.data(), m, 0.0, half.data(), m);
     blas::gemm('T', 'N', rank, rank, m, 1.0, white.data(), m, half.data(), m, 0.0, inner.data(), rank);
-    theta_.resize(rank);
     blas::eigen_top(rank, inner.data(), rank, rank, theta_.data(), turn.data());
-    m_ = rank + block > most_basis ? std::min(rank, kept_basis) : rank;
     blas::gemm('N', 'N', m, m_, rank, 1.0, white.data(), m, turn.data(), rank, 0.0, half.data(), m);
     for (auto* b : {&p_, &h_, &q_}) {
       blas::gemm('N', 'N', n_, m_, m, 1.0, b->data(), n_, half.data(), m, 0.0, rotated_.data(), n_);
@@ -156,6 +163,9 @@ class Solver {
 
   /// Finds the leading eigenvector, p_[0]. False where there is none any more.
   bool leading() {
+    if (m_ > 0) {
+      rotate();
+    }
     if (m_ == 0 && !start()) {
       return false;
     }
@@ -165,21 +175,43 @@ class Solver {
         return false;
       }
       first_ = std::max(first_, theta_[0]);
-      // Residuals, whose part that the features do not see (K_j r = 0) does not matter.
-      std::size_t const count = std::min(block, m_);
-      std::fill_n(fresh(0), n_ * block, 0.0);
-      for (std::size_t c = 0; c < count; ++c) {
-        for (std::size_t i = 0; i < n_; ++i) {
-          fresh(0)[i + c * n_] = (q_[i + c * n_] - theta_[c] * p_[i + c * n_]) / theta_[0];
-        }
-      }
-      times(k_, fresh(0), block, fresh(1));
-      bool const found = dot(fresh(0), fresh(1)) <= tolerance * tolerance || step == most_steps;
-      append(dependent * tolerance * tolerance);
-      if (found) {
+      double const residual = residuals();
+      append();
+      if (residual <= tolerance || step == most_steps) {
         return dot(h_.data(), h_.data()) > noise_;
       }
     }
+  }
+
+  /// Fresh vectors: residuals r = q − theta p of the leading Ritz vectors, those above the tolerance. Returns the size of
+  /// K_j r / theta of the first relative to h = K_j p: the part of r that the features do not see does not matter. Where
+  /// that part is nearly all of r, r itself would add rounding only; p then takes it in (p = q / theta).
+  double residuals() {
+    std::size_t const count = std::min(block, m_);
+    std::fill_n(fresh(0), n_ * block, 0.0);
+    for (std::size_t c = 0; c < count; ++c) {
+      for (std::size_t i = 0; i < n_; ++i) {
+        fresh(0)[i + c * n_] = q_[i + c * n_] - theta_[c] * p_[i + c * n_];
+      }
+    }
+    small_.resize(m_ * block);  // in exact arithmetic they are orthogonal to the subspace already
+    blas::gemm('T', 'N', m_, block, n_, 1.0, h_.data(), n_, fresh(0), n_, 0.0, small_.data(), m_);
+    blas::gemm('N', 'N', n_, block, m_, -1.0, p_.data(), n_, small_.data(), m_, 1.0, fresh(0), n_);
+    multiply();
+    double const seen = norm(h_.data()), scale = seen / norm(p_.data());
+    double const residual = norm(fresh(1)) * size_[0] / (theta_[0] * seen);
+    for (std::size_t c = 0; c < count; ++c) {
+      double const now = norm(fresh(1) + c * n_);
+      bool const takes = now <= unseen * scale && theta_[c] > unseen * theta_[0];
+      bool const small = now * size_[c] <= tolerance * theta_[0] * seen;
+      for (std::size_t b = 0; (takes || small) && b < 3; ++b) {
+        for (std::size_t i = 0; i < n_; ++i) {
+          basis(b)[i + c * n_] += takes ? size_[c] / theta_[c] * fresh(b)[i + c * n_] : 0;
+          fresh(b)[i + c * n_] = 0;
+        }
+      }
+    }
+    return residual;
   }
 
   /// Scores and rotations of the leading eigenvector; takes it from the subspace and its products.
@@ -204,19 +236,17 @@ class Solver {
     for (auto& x : gt) {
       x /= length;
     }
-    --m_;  // the vector itself becomes 0
-    std::vector<double> tp(m_ + 1), th(m_ + 1);
-    blas::gemv('T', n_, m_, 1.0, p_.data() + n_, n_, t, 0.0, tp.data());
-    blas::gemv('T', n_, m_, 1.0, h_.data() + n_, n_, t, 0.0, th.data());
+    std::vector<double> tp(m_), th(m_);
+    blas::gemv('T', n_, m_, 1.0, p_.data(), n_, t, 0.0, tp.data());
+    blas::gemv('T', n_, m_, 1.0, h_.data(), n_, t, 0.0, th.data());
     double const tk = dot(t, ks.data());
     ++out_.count;
     for (std::size_t j = 0; j < m_; ++j) {
       double const a = tp[j], b = tk * tp[j] - th[j];
       for (std::size_t i = 0; i < n_; ++i) {
-        std::size_t const to = i + j * n_, from = i + (j + 1) * n_;
-        p_[to] = p_[from] - a * t[i];
-        h_[to] = h_[from] - a * ks[i];
-        q_[to] = q_[from] - a * gks[i] + b * gt[i];
+        p_[i + j * n_] -= a * t[i];
+        h_[i + j * n_] -= a * ks[i];
+        q_[i + j * n_] += b * gt[i] - a * gks[i];
       }
     }
     for (auto* b : {&p_, &h_, &q_}) {
@@ -230,6 +260,7 @@ class Solver {
   double const *k_, *g_;
   Buffer<double> p_, h_, q_, rotated_, fresh_;  ///< n × m_: vectors, K_j p, R G h
   std::vector<double> theta_, kt_, small_;
+  std::array<double, block> size_{};
   PlsComponents out_;
 };
 

@@ -145,25 +145,37 @@ void Preparer::pls_unit(std::size_t set, Scratch& scratch) {
   dual_matrices(set, k, test);
   response_matrix(set, g);
   double trace = 0;
+  std::vector<double> values;
   for (std::size_t i = 0; i < n; ++i) {
     trace += k[i * (n + 1)];
   }
   if (design_.pca > 0) {
-    keep_leading(set, k, test, trace, scratch);
+    values = keep_leading(set, k, test, trace, scratch);
   } else {
     mirror(k, n);
   }
   mirror(g, n);
   // Variance that rounding alone gives to a direction: a component of it would be noise.
-  double const unit = wide_gram(shape_, s_.rows.row.size()) ? 8 * std::numeric_limits<double>::epsilon()
+  double const unit = wide_gram(shape_, s_.rows.row.size()) ? 64 * std::numeric_limits<double>::epsilon()
                                                             : 0x1p-22 / std::sqrt(static_cast<double>(n));
-  PlsComponents const found = pls_components(n, k, g, most_[set], unit * trace);
+  PlsComponents found = pls_components(n, k, g, most_[set], unit * trace);
+  if (!values.empty() && found.count > 0) {  // rotations may differ in what the reduced kernel does not see
+    std::size_t const keep = values.size();
+    std::vector<double> part(keep * found.count);
+    double const* roots = scratch.cross.data();
+    blas::gemm('T', 'N', keep, found.count, n, 1.0, roots, n, found.rotations.data(), n, 0.0, part.data(), keep);
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      part[i] /= values[i % keep];
+    }
+    blas::gemm('N', 'N', n, found.count, keep, 1.0, roots, n, part.data(), keep, 0.0, found.rotations.data(), n);
+  }
   write_components(set, std::vector<double>(found.count, 1.0), found.scores.data(), found.rotations.data(), test, nullptr,
                    scratch);
 }
 
-/// Features reduced to their principal components: the kernel and its test columns keep the leading eigenvectors.
-void Preparer::keep_leading(std::size_t set, double* k, double* test, double trace, Scratch& scratch) {
+/// Features reduced to their principal components: the kernel and its test columns keep the leading eigenvectors. Returns
+/// the eigenvalues; scratch.cross has the vectors times their roots.
+std::vector<double> Preparer::keep_leading(std::size_t set, double* k, double* test, double trace, Scratch& scratch) {
   std::size_t const n = s_.rows.sets[set].train.size(), e = s_.rows.sets[set].test.size();
   std::size_t const limit = std::max<std::size_t>(1, std::min(s_.p, n - 1));
   std::size_t const most = design_.pca < 1 ? limit : std::min(limit, static_cast<std::size_t>(design_.pca));
@@ -171,10 +183,11 @@ void Preparer::keep_leading(std::size_t set, double* k, double* test, double tra
   double* vectors = scratch.cross.grow(n * most);
   blas::eigen_top(n, k, n, most, values.data(), vectors);
   std::size_t const keep = kept(values.data(), most, trace, n);
+  values.resize(keep);
   std::fill_n(k, n * n, 0.0);
   if (keep == 0) {
     std::fill_n(test, n * e, 0.0);
-    return;
+    return {};
   }
   if (e > 0) {
     blas::gemm('T', 'N', keep, e, n, 1.0, vectors, n, test, n, 0.0, part.data(), keep);
@@ -187,6 +200,7 @@ void Preparer::keep_leading(std::size_t set, double* k, double* test, double tra
     }
   }
   blas::gemm('N', 'T', n, n, keep, 1.0, vectors, n, vectors, n, 0.0, k, n);
+  return values;
 }
 
 /// Keeps the numbers of components that every training set has; where none is left, as many as there are.

@@ -85,7 +85,7 @@ class Preparer {
   void response_matrix(std::size_t set, double* g) const;
   [[nodiscard]] bool response_products_wide() const;
   void pls_unit(std::size_t set, Scratch& scratch);
-  void keep_leading(std::size_t set, double* k, double* test, double trace, Scratch& scratch);
+  std::vector<double> keep_leading(std::size_t set, double* k, double* test, double trace, Scratch& scratch);
   void choose_counts();
 
   [[nodiscard]] double const* gram_of(std::size_t set) const;
