@@ -64,6 +64,12 @@ std::vector<std::string> model_names() {
 
 Alphas::Alphas() : values(spaced(logspace)) {}
 
+std::vector<std::size_t> Components::counts() const {
+  std::vector<std::size_t> counts(among.begin(), among.end());
+  for (std::int64_t i = 1; among.empty() && i <= up_to; ++i) counts.push_back(static_cast<std::size_t>(i));
+  return counts;
+}
+
 bool Config::saves(std::string const& what) const { return std::ranges::find(save, what) != save.end(); }
 
 void describe(Schema& s, Transform& t) {
@@ -90,12 +96,14 @@ void describe(Schema& s, Model& m) {
   s("alphas", m.alphas,
     {.doc = "ridge penalties, chosen per target; relative: multiples of trace(K)/n of the training rows",
      .example = "{logspace: [-1, 8, 20]}"});
+  s("components", m.components,
+    {.doc = "pls, pcr: exactly so many; chosen per target among a list; or among 1 … up_to", .example = "{up_to: 25}"});
 }
 
 void describe(Schema& s, InnerCv& c) {
   s("folds", c.folds,
-    {.doc = "folds inside the training rows that choose alpha; auto: 5, by cv.group where that is given"});
-  s("score", c.score, {.doc = "what chooses alpha", .choices = {"r2", "pearson"}});
+    {.doc = "folds inside the training rows that choose alpha, or the number of components; auto: 5, by cv.group where that is given"});
+  s("score", c.score, {.doc = "what chooses alpha, or the number of components", .choices = {"r2", "pearson"}});
 }
 
 void describe(Schema& s, Cv& c) {
@@ -103,7 +111,7 @@ void describe(Schema& s, Cv& c) {
     {.doc = "outer folds; auto: 5, or one a group with cv.group; 0: no outer loop, select on all rows and refit"});
   s("shuffle", c.shuffle, {.doc = "shuffle rows by the seed before cutting folds; default contiguous folds"});
   s("repeats", c.repeats, {.doc = "times the shuffled k-fold is repeated", .min = 1});
-  s("inner", c.inner, {.doc = "nested cross-validation that chooses alpha per target"});
+  s("inner", c.inner, {.doc = "nested cross-validation that chooses alpha, or the number of components, per target"});
   s("group", c.group, {.doc = "column of the stimuli file; rows of one group stay together", .example = "session"});
   s("split", c.split, {.doc = "column of the stimuli file that holds train and test, or fold numbers"});
   s("leave_one_out", c.leave_one_out, {.doc = "the same as folds: leave_one_out"});
@@ -204,7 +212,7 @@ void check(Config const& c) {
   if (!c.outer() && c.aggregate != "mean")
     fail(Exit::config, "aggregate: cv.folds: 0 gives the mean over inner folds; use aggregate: mean");
   (void)scores_of(c);
-  (void)row->make(model_options(c));  // says what is wrong with the alphas
+  (void)row->make(model_options(c));  // says what is wrong with its settings
 }
 
 std::vector<Score> scores_of(Config const& config) {
@@ -225,6 +233,7 @@ ModelOptions model_options(Config const& config) {
   ModelOptions o;
   o.alphas = config.model.alphas.values;
   o.relative_alphas = config.model.alphas.relative;
+  o.components = config.model.components.counts();
   o.inner_score = score_of(config.cv.inner.score).value_or(Score::r2);
   o.scores = scores_of(config);
   o.standardize_responses = config.responses.standardize;
@@ -248,6 +257,32 @@ nlohmann::json ConfigType<encode::Alphas>::write(encode::Alphas const& a) {
   nlohmann::json plain = a.values;
   if (!a.logspace.empty()) plain = {{"logspace", a.logspace}};
   return a.relative ? nlohmann::json{{"relative", plain}} : plain;
+}
+
+encode::Components ConfigType<encode::Components>::read(YAML::Node const& node, ConfigPlace const& place) {
+  constexpr std::int64_t most = 10000;
+  encode::Components c;
+  ConfigPlace here = place;
+  std::vector<std::int64_t> named;
+  if (node.IsMap()) {
+    if (node.size() != 1 || node.begin()->first.Scalar() != "up_to")
+      config_error(place, "needs a whole number, a list of them or {up_to: 25}");
+    here.key += ".up_to";
+    c.up_to = ConfigType<std::int64_t>::read(node.begin()->second, here);
+    named = {c.up_to};
+  } else {
+    c.among = named = ConfigType<std::vector<std::int64_t>>::read(node, place);
+    if (c.among.empty()) config_error(place, "is an empty list; give at least one number of components");
+  }
+  for (std::int64_t count : named)
+    if (count < 1 || count > most)
+      config_error(here, fmt::format("holds {}; numbers of components are whole, from 1 to {}", count, most));
+  return c;
+}
+
+nlohmann::json ConfigType<encode::Components>::write(encode::Components const& c) {
+  if (c.among.empty()) return {{"up_to", c.up_to}};
+  return c.among;
 }
 
 encode::FoldCount ConfigType<encode::FoldCount>::read(YAML::Node const& node, ConfigPlace const& place) {

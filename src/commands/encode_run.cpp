@@ -97,17 +97,19 @@ class Engine {
       std::size_t const base = layout_.unit(l, p, 0);
       if (!pending(base, base + layout_.tiles)) continue;
       if (stopping()) return false;
-      auto const fold = prepare(l, p, source);
+      auto const fold = prepare(l, p, source, y);
       FoldTiles work(shared_, y, *fold, source, l, p, saying());
       if (!tiles(base, y, work)) return false;
     }
     return true;
   }
 
-  std::unique_ptr<FittedFold> prepare(std::size_t l, std::size_t p, LayerSource const& source) {
+  std::unique_ptr<FittedFold> prepare(std::size_t l, std::size_t p, LayerSource const& source, TargetBlock& y) {
     LayerInput const& input = in_.layers[l];
     Transform const& transform = config_.features[input.store].transform;
-    Design const design{source, transform.standardize, transform.pca, in_.t()};
+    ResponseSource const responses(y, in_.n(), in_.t());
+    Design const design{source, transform.standardize, transform.pca, in_.t(),
+                        scoring_->prepare_uses_responses() ? &responses : nullptr};
     std::string const what = p < in_.folds ? fmt::format("fold {} of {}", p + 1, in_.folds) : "refit on all rows";
     std::unique_ptr<FittedFold> fold;
     try {
@@ -116,7 +118,7 @@ class Engine {
       throw Error(error.code(), fmt::format("layer {}, {}: {}", input.name, what, error.what()));
     }
     FoldReport const& r = fold->report();
-    log::detail("{}, {}: {} form, {} of {} alphas computed", input.name, what, r.form, r.skeleton, r.alphas.size());
+    log::detail("{}, {}: {} form, {} of {} settings computed", input.name, what, r.form, r.skeleton, r.alphas.size());
     together(context_.comm, [&] {
       std::uint64_t const found[founds] = {r.constant_features, r.dropped_alphas.size(), r.skeleton, r.rank};
       if (context_.comm.root())

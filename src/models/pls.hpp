@@ -5,6 +5,9 @@
 
 namespace striate::detail {
 
+/// Copies the lower triangle to the upper one.
+void mirror(double* g, std::size_t n);
+
 struct PlsComponents {
   std::size_t count = 0;
   std::vector<double> scores;     ///< n × count, T: orthonormal
@@ -12,10 +15,10 @@ struct PlsComponents {
 };
 
 /// PLS2 in regression mode (NIPALS with deflation of X, Wold 1975; the same components as scikit-learn's
-/// PLSRegression(scale=False)). k = XXᵀ and g = YYᵀ of centred X and Y, n × n, both triangles. At most `most`
+/// PLSRegression(scale=False)). k = XXᵀ (lower triangle; destroyed) and g = YYᵀ of centred X and Y, n × n. At most `most`
 /// components; fewer where the deflated features have a variance (n ·) below `noise` along the next, or no covariance
 /// with the responses is left. The scores of all components are a prefix of those of more.
-[[nodiscard]] PlsComponents pls_components(std::size_t n, double const* k, double const* g, std::size_t most,
+[[nodiscard]] PlsComponents pls_components(std::size_t n, double* k, double const* g, std::size_t most,
                                            double noise);
 
 }  // namespace striate::detail

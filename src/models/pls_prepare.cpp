@@ -14,20 +14,6 @@ namespace {
 constexpr std::size_t columns_per_unit = 64;
 constexpr double panel_bytes = 256e6;
 
-/// The lower triangle to the upper one.
-void mirror(double* g, std::size_t n) {
-  constexpr std::size_t b = 64;
-  for (std::size_t j0 = 0; j0 < n; j0 += b) {
-    for (std::size_t i0 = j0; i0 < n; i0 += b) {
-      for (std::size_t j = j0; j < std::min(n, j0 + b); ++j) {
-        for (std::size_t i = std::max(i0, j + 1); i < std::min(n, i0 + b); ++i) {
-          g[j + i * n] = g[i + j * n];
-        }
-      }
-    }
-  }
-}
-
 }  // namespace
 
 /// YYᵀ over the targets of the training rows of each set, panel by panel of targets in their order. A target with a
@@ -151,8 +137,6 @@ void Preparer::pls_unit(std::size_t set, Scratch& scratch) {
   }
   if (design_.pca > 0) {
     values = keep_leading(set, k, test, trace, scratch);
-  } else {
-    mirror(k, n);
   }
   mirror(g, n);
   // Variance that rounding alone gives to a direction: a component of it would be noise.

@@ -129,5 +129,165 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{.name = "pcr_refit", .model = "pcr", .folds = 0, .inner = 4, .standardize = false}),
     [](auto const& info) { return std::string(info.param.name); });
 
+/// One outer fold of four, with three inner ones.
+std::unique_ptr<FittedFold> fit(char const* model, Problem const& data, std::vector<std::size_t> components,
+                                std::size_t fold = 0, std::size_t folds = 4) {
+  ModelOptions options;
+  options.components = std::move(components);
+  auto const source = data.source();
+  MemorySource const y(data.responses());
+  auto const team = serial_team();
+  return find_model(model)->make(options)->prepare({source, true, 0, data.t, &y}, plan_of(data.n, folds, 3, fold), *team,
+                                                   plenty);
+}
+
+TileResult result_of(FittedFold const& fitted, Problem const& data) {
+  TileResult r;
+  Workspace work;
+  fitted.tile(data.responses(), r, work);
+  return r;
+}
+
+TEST(Pls, BadTargetsHaveNoPartInTheComponents) {
+  Problem nan(48, 60, 20);
+  Problem constant = nan;
+  nan.y[20 + 7 * nan.n] = std::numeric_limits<float>::quiet_NaN();
+  std::fill_n(constant.y.begin() + static_cast<std::ptrdiff_t>(7 * nan.n), nan.n, 3.0F);
+  Problem without = nan;  // nor is the target there
+  without.t = 19;
+  without.y.erase(without.y.begin() + static_cast<std::ptrdiff_t>(7 * nan.n),
+                  without.y.begin() + static_cast<std::ptrdiff_t>(8 * nan.n));
+  auto const a = result_of(*fit("pls", nan, {6}), nan), b = result_of(*fit("pls", constant, {6}), constant),
+             c = result_of(*fit("pls", without, {6}), without);
+  EXPECT_EQ(a.flag[7], TargetFlag::not_finite);
+  EXPECT_EQ(b.flag[7], TargetFlag::constant);
+  for (std::size_t t = 0; t < nan.t; ++t) {
+    if (t != 7) {
+      EXPECT_EQ(a.score[t], b.score[t]);
+      EXPECT_NEAR(a.score[t], c.score[t - (t > 7 ? 1 : 0)], 1e-6);
+    }
+  }
+}
+
+TEST(Pls, OtherTargetsShapeTheComponents) {
+  Problem data(48, 60, 20);
+  auto const before = result_of(*fit("pls", data, {3}), data);
+  for (std::size_t i = 0; i < data.n; ++i) {
+    data.y[i + 3 * data.n] = static_cast<float>(i % 5);
+  }
+  auto const after = result_of(*fit("pls", data, {3}), data);
+  EXPECT_NE(before.score[0], after.score[0]);
+  EXPECT_TRUE(make_pls({})->prepare_uses_responses());
+  EXPECT_FALSE(make_pcr({})->prepare_uses_responses());
+}
+
+TEST(Components, PureNoiseIsNotPredicted) {
+  Problem data(60, 400, 300);
+  Problem const noise(60, 300, 1, 77);
+  data.y = noise.x;
+  for (char const* model : {"pls", "pcr"}) {
+    std::vector<double> mean(data.t, 0.0);
+    for (std::size_t fold = 0; fold < 3; ++fold) {
+      auto const r = result_of(*fit(model, data, {1, 2, 4, 8}, fold, 3), data);
+      for (std::size_t t = 0; t < data.t; ++t) {
+        mean[t] += r.score[t] / 3;
+      }
+    }
+    double sum = 0, square = 0;
+    for (double m : mean) {
+      sum += m;
+      square += m * m;
+    }
+    auto const t = static_cast<double>(data.t);
+    double const error = std::sqrt((square / t - sum * sum / t / t) / t);
+    EXPECT_LT(std::abs(sum / t), 3 * error) << model;
+    EXPECT_LT(error, 0.02) << model;
+  }
+}
+
+TEST(Components, NumbersThatTheRankDoesNotAllowAreLeftOut) {
+  Problem data(60, 80, 12);
+  for (std::size_t j = 3; j < data.p; ++j) {  // three features and their multiples
+    for (std::size_t i = 0; i < data.n; ++i) {
+      data.x[i + j * data.n] = static_cast<float>(j % 4 + 1) * data.x[i + j % 3 * data.n];
+    }
+  }
+  for (char const* model : {"pls", "pcr"}) {
+    auto const some = fit(model, data, {1, 3, 4, 9});
+    EXPECT_EQ(some->report().alphas, (std::vector<double>{1, 3})) << model;
+    EXPECT_EQ(some->report().dropped_alphas, (std::vector<double>{4, 9})) << model;
+    EXPECT_EQ(some->report().rank, 3U) << model;
+    auto const most = fit(model, data, {9});
+    EXPECT_EQ(most->report().alphas, std::vector<double>{3}) << model;
+    auto const r = result_of(*most, data);
+    for (std::size_t t = 0; t < data.t; ++t) {
+      EXPECT_EQ(r.alpha[t], 3) << model;
+      EXPECT_TRUE(std::isfinite(r.score[t])) << model;
+    }
+  }
+}
+
+TEST(Components, FeaturesThatNeverVaryPredictTheMean) {
+  Problem data(40, 5, 6);
+  std::fill(data.x.begin(), data.x.end(), 2.0F);
+  for (char const* model : {"pls", "pcr"}) {
+    auto const r = result_of(*fit(model, data, {1, 2}), data);
+    EXPECT_EQ(r.degenerate, data.t) << model;
+    EXPECT_EQ(r.alpha, std::vector<double>(data.t, 0.0)) << model;
+  }
+}
+
+/// The same fit with Gram matrices of float32 panels and in float64 throughout: constant columns change which.
+TEST(Pls, WideGramsInFloatPanels) {
+  std::size_t const n = 1000, p = 4050, t = 7200, less = 200;
+  Problem wide(n, p, 1), responses(n, t, 1, 9);
+  wide.t = t;
+  wide.y = responses.x;
+  for (std::size_t c = 0; c < t; ++c) {
+    for (std::size_t i = 0; i < n; ++i) {
+      wide.y[i + c * n] += 4 * std::pow(0.5F, static_cast<float>(c % 5)) * wide.x[i + c % 5 * n];
+    }
+  }
+  std::fill_n(wide.x.end() - static_cast<std::ptrdiff_t>(less * n), less * n, 1.0F);
+  std::fill_n(wide.y.end() - static_cast<std::ptrdiff_t>(less * n), less * n, 1.0F);
+  Problem narrow = wide;
+  narrow.p -= less;
+  narrow.t -= less;
+  // 1000² × 4050 and 750² × 7200 exceed what is done in float64; 200 columns less do not.
+  auto const a = fit("pls", wide, {5}), b = fit("pls", narrow, {5});
+  Problem few(n, p, 60);
+  std::copy_n(wide.y.begin(), few.y.size(), few.y.begin());
+  auto const ra = result_of(*a, few), rb = result_of(*b, few);
+  EXPECT_FALSE(same_bits(ra.score, rb.score));
+  for (std::size_t i = 0; i < ra.score.size(); ++i) {
+    EXPECT_NEAR(ra.score[i], rb.score[i], 1e-5);
+  }
+}
+
+TEST(Components, RefuseWhatCannotWork) {
+  ModelOptions options;
+  options.components = {3, 0};
+  EXPECT_THROW((void)make_pls(options), Error);
+  EXPECT_THROW((void)make_pcr(options), Error);
+  options.components = {1, 2};
+  options.inner_score = Score::mse;
+  EXPECT_THROW((void)make_pls(options), Error);
+  options.inner_score = Score::r2;
+  Problem data(30, 8, 4);
+  auto const team = serial_team();
+  auto const source = data.source();
+  MemorySource const y(data.responses()), shorter({data.y.data(), data.n - 1, data.t});
+  auto plan = plan_of(data.n, 3, 3, 0);
+  auto const pls = make_pls(options);
+  EXPECT_THROW((void)pls->prepare({source}, plan, *team, plenty), Error);
+  EXPECT_THROW((void)pls->prepare({source, true, 0, data.t, &shorter}, plan, *team, plenty), Error);
+  EXPECT_THROW((void)pls->prepare({source, true, 0, data.t, &y}, plan, *team, 1e4), Error);
+  EXPECT_THROW((void)pls->prepare({source, true, 2.5, data.t, &y}, plan, *team, plenty), Error);
+  plan.inner.clear();
+  EXPECT_THROW((void)pls->prepare({source, true, 0, data.t, &y}, plan, *team, plenty), Error);
+  data.x[5] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THROW((void)pls->prepare({source, true, 0, data.t, &y}, plan_of(data.n, 3, 3, 0), *team, plenty), Error);
+}
+
 }  // namespace
 }  // namespace striate
