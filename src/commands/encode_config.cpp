@@ -66,6 +66,11 @@ std::vector<std::string> model_names() {
 Alphas::Alphas() : values(spaced(logspace)) {}
 
 bool Permutation::corrects(std::string const& how) const { return std::ranges::find(correct, how) != correct.end(); }
+std::vector<std::size_t> Components::counts() const {
+  std::vector<std::size_t> counts(among.begin(), among.end());
+  for (std::int64_t i = 1; among.empty() && i <= up_to; ++i) counts.push_back(static_cast<std::size_t>(i));
+  return counts;
+}
 
 bool Config::saves(std::string const& what) const { return std::ranges::find(save, what) != save.end(); }
 
@@ -93,12 +98,14 @@ void describe(Schema& s, Model& m) {
   s("alphas", m.alphas,
     {.doc = "ridge penalties, chosen per target; relative: multiples of trace(K)/n of the training rows",
      .example = "{logspace: [-1, 8, 20]}"});
+  s("components", m.components,
+    {.doc = "pls, pcr: exactly so many; chosen per target among a list; or among 1 … up_to", .example = "{up_to: 25}"});
 }
 
 void describe(Schema& s, InnerCv& c) {
   s("folds", c.folds,
-    {.doc = "folds inside the training rows that choose alpha; auto: 5, by cv.group where that is given"});
-  s("score", c.score, {.doc = "what chooses alpha", .choices = {"r2", "pearson"}});
+    {.doc = "folds inside the training rows that choose alpha, or the number of components; auto: 5, by cv.group where that is given"});
+  s("score", c.score, {.doc = "what chooses alpha, or the number of components", .choices = {"r2", "pearson"}});
   s("shuffle", c.shuffle, {.doc = "shuffle the training rows by the seed before cutting inner folds"});
 }
 
@@ -107,7 +114,7 @@ void describe(Schema& s, Cv& c) {
     {.doc = "outer folds; auto: 5, or one a group with cv.group; 0: no outer loop, select on all rows and refit"});
   s("shuffle", c.shuffle, {.doc = "shuffle rows by the seed before cutting folds; default contiguous folds"});
   s("repeats", c.repeats, {.doc = "times the shuffled k-fold is repeated", .min = 1});
-  s("inner", c.inner, {.doc = "nested cross-validation that chooses alpha per target"});
+  s("inner", c.inner, {.doc = "nested cross-validation that chooses alpha, or the number of components, per target"});
   s("group", c.group, {.doc = "column of the stimuli file; rows of one group stay together (with split or file: in inner folds)", .example = "session"});
   s("split", c.split, {.doc = "column of the stimuli file that holds train and test, or fold numbers"});
   s("leave_one_out", c.leave_one_out, {.doc = "the same as folds: leave_one_out"});
@@ -312,7 +319,12 @@ void check(Config const& c) {
   if (!c.outer() && c.aggregate != "mean")
     fail(Exit::config, "aggregate: cv.folds: 0 gives the mean over inner folds; use aggregate: mean");
   check_spearman(c);
-  auto const model = row->make(model_options(c));  // says what is wrong with the alphas
+  auto const model = row->make(model_options(c));  // says what is wrong with its settings
+  if (c.permutation.n > 0 && c.permutation.scheme == "refit" && model->prepare_uses_responses())
+    fail(Exit::config,
+         "permutation.scheme: refit is not there for model.type: {}, whose components depend on all responses; use "
+         "fixed_model with one test set (cv.split)",
+         c.model.type);
   if (c.permutation.n > 0 && c.permutation.scheme == "fixed_alpha" && !model->fixes_choice())
     fail(Exit::config, "permutation.scheme: fixed_alpha is not there for model.type: {}; use refit or fixed_model",
          c.model.type);
@@ -337,6 +349,7 @@ ModelOptions model_options(Config const& config) {
   o.scores.clear();
   o.alphas = config.model.alphas.values;
   o.relative_alphas = config.model.alphas.relative;
+  o.components = config.model.components.counts();
   o.inner_score = score_of(config.cv.inner.score).value_or(Score::r2);
   for (Score s : scores_of(config))
     if (of_moments(s)) o.scores.push_back(s);
@@ -363,6 +376,32 @@ nlohmann::json ConfigType<encode::Alphas>::write(encode::Alphas const& a) {
   nlohmann::json plain = a.values;
   if (!a.logspace.empty()) plain = {{"logspace", a.logspace}};
   return a.relative ? nlohmann::json{{"relative", plain}} : plain;
+}
+
+encode::Components ConfigType<encode::Components>::read(YAML::Node const& node, ConfigPlace const& place) {
+  constexpr std::int64_t most = 10000;
+  encode::Components c;
+  ConfigPlace here = place;
+  std::vector<std::int64_t> named;
+  if (node.IsMap()) {
+    if (node.size() != 1 || node.begin()->first.Scalar() != "up_to")
+      config_error(place, "needs a whole number, a list of them or {up_to: 25}");
+    here.key += ".up_to";
+    c.up_to = ConfigType<std::int64_t>::read(node.begin()->second, here);
+    named = {c.up_to};
+  } else {
+    c.among = named = ConfigType<std::vector<std::int64_t>>::read(node, place);
+    if (c.among.empty()) config_error(place, "is an empty list; give at least one number of components");
+  }
+  for (std::int64_t count : named)
+    if (count < 1 || count > most)
+      config_error(here, fmt::format("holds {}; numbers of components are whole, from 1 to {}", count, most));
+  return c;
+}
+
+nlohmann::json ConfigType<encode::Components>::write(encode::Components const& c) {
+  if (c.among.empty()) return {{"up_to", c.up_to}};
+  return c.among;
 }
 
 encode::FoldCount ConfigType<encode::FoldCount>::read(YAML::Node const& node, ConfigPlace const& place) {

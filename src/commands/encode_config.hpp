@@ -38,6 +38,13 @@ struct Alphas {
   Alphas();
 };
 
+/// A number, a list, or {up_to: N}.
+struct Components {
+  std::vector<std::int64_t> among;  ///< as written; empty for up_to
+  std::int64_t up_to = 25;
+  [[nodiscard]] std::vector<std::size_t> counts() const;
+};
+
 /// A number of folds, leave_one_out, or auto.
 struct FoldCount {
   std::optional<std::int64_t> number;
@@ -47,6 +54,7 @@ struct FoldCount {
 struct Model {
   std::string type = "ridge";
   Alphas alphas;
+  Components components;
 };
 
 struct InnerCv {
@@ -129,6 +137,13 @@ struct ConfigType<encode::Alphas> {
   static std::string name() {
     return "number | [number, …] | {logspace: [from, to, count]} | {relative: any of those}";
   }
+};
+
+template <>
+struct ConfigType<encode::Components> {
+  static encode::Components read(YAML::Node const& node, ConfigPlace const& place);
+  static nlohmann::json write(encode::Components const& components);
+  static std::string name() { return "integer | [integer, …] | {up_to: integer}"; }
 };
 
 template <>

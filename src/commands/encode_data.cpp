@@ -94,4 +94,15 @@ MatrixView<float const> TargetBlock::columns(std::size_t first, std::size_t coun
   return {y + (first - present_ * width_) * rows_, rows_, count};
 }
 
+void ResponseSource::read(std::size_t first, std::size_t count, float* out) const {
+  for (std::size_t at = first; at < first + count;) {
+    std::size_t const b = at / block_.width();
+    std::size_t const end = std::min(first + count, (b + 1) * block_.width());
+    block_.load(b);
+    MatrixView<float const> const y = block_.columns(at, end - at);
+    std::memcpy(out + (at - first) * rows_, y.data, rows_ * y.cols * 4);
+    at = end;
+  }
+}
+
 }  // namespace striate::encode

@@ -62,4 +62,19 @@ class TargetBlock {
   std::unique_ptr<SharedBytes> bytes_;
 };
 
+/// The raw responses of all targets, for a model that needs them while it prepares. Brings blocks of targets into
+/// memory as they are asked for: `read` is collective, and what was loaded before may be gone afterwards.
+class ResponseSource final : public FeatureSource {
+ public:
+  ResponseSource(TargetBlock& block, std::size_t rows, std::size_t targets)
+      : block_(block), rows_(rows), targets_(targets) {}
+  [[nodiscard]] std::size_t rows() const override { return rows_; }
+  [[nodiscard]] std::size_t cols() const override { return targets_; }
+  void read(std::size_t first, std::size_t count, float* out) const override;
+
+ private:
+  TargetBlock& block_;
+  std::size_t rows_, targets_;
+};
+
 }  // namespace striate::encode

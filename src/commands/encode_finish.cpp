@@ -259,6 +259,27 @@ void remove_outputs(fs::path const& output) {
   }
 }
 
+/// What choices at the edges, and settings that were left out, mean for the model.
+void warn_of_choices(Finish const& f, std::string const& name, std::string const& of, std::uint64_t low,
+                     std::uint64_t high, std::uint64_t dropped) {
+  bool const alpha = std::string_view(chooses(f)) == "alpha";
+  if (low > 0 && alpha)
+    log::warn("{}: {} {} chose the smallest alpha; the best may lie below it: extend model.alphas", name, low, of);
+  if (low > 0 && !alpha)
+    log::warn("{}: {} {} chose the most components; more may be better: extend model.components", name, low, of);
+  if (high > 0 && alpha)
+    log::warn("{}: {} {} chose the greatest alpha: nothing was learnt there, or model.alphas ends too early", name, high,
+              of);
+  if (high > 0 && !alpha)
+    log::warn("{}: {} {} chose the fewest components: little was learnt there, or model.components begins too late", name,
+              high, of);
+  if (dropped > 0 && alpha)
+    log::warn("{}: {} alphas were dropped: too small for the rounding of the features", name, dropped);
+  if (dropped > 0 && !alpha)
+    log::warn("{}: {} numbers of components were left out: a training set has fewer rows, or features of lower rank",
+              name, dropped);
+}
+
 void warn(Finish const& f) {
   auto const all = f.result.read<std::uint64_t>(counts_name), found = f.result.read<std::uint64_t>(report_name);
   Layout const& o = f.layout;
@@ -271,19 +292,12 @@ void warn(Finish const& f) {
     }
     std::string const& name = f.inputs.layers[l].name;
     std::string const of = fmt::format("of {} fits (targets × folds)", o.t * f.inputs.folds);
-    if (sum[edge_low] > 0)
-      log::warn("{}: {} {} chose the smallest alpha; the best may lie below it: extend model.alphas", name,
-                sum[edge_low], of);
-    if (sum[edge_high] > 0)
-      log::warn("{}: {} {} chose the greatest alpha: nothing was learnt there, or model.alphas ends too early", name,
-                sum[edge_high], of);
+    warn_of_choices(f, name, of, sum[edge_low], sum[edge_high], most[dropped_alphas]);
     if (sum[degenerate] > 0) log::warn("{}: {} {} predict a constant; pearson counts as 0", name, sum[degenerate], of);
     if (sum[not_finite] > 0) log::warn("{}: {} {} have no score: the responses hold NaN", name, sum[not_finite], of);
     if (sum[constant] > 0)
       log::warn("{}: {} {} have no score: the responses are constant in a training or test set", name, sum[constant],
                 of);
-    if (most[dropped_alphas] > 0)
-      log::warn("{}: {} alphas were dropped: too small for the rounding of the features", name, most[dropped_alphas]);
     if (most[constant_features] > 0)
       log::warn("{}: {} features are constant in the training rows of a fold; they count as 0", name,
                 most[constant_features]);

@@ -126,7 +126,7 @@ class Engine {
       std::size_t const base = layout_.unit(l, p, 0);
       if (!pending(base, base + layout_.tiles)) continue;
       if (stopping()) return false;
-      auto const fold = prepare(l, p, source, memory_.model);
+      auto const fold = prepare(l, p, source, y, memory_.model);
       FoldTiles work(shared_, y, *fold, source, l, p, saying());
       if (!tiles(base, y, work, layout_.tile, 1)) return false;
     }
@@ -148,7 +148,7 @@ class Engine {
         folds.emplace_back();
         for (std::size_t f = 0; f < in_.folds; ++f) {
           if (stopping()) return false;
-          folds.back().push_back(prepare(l, f, source, memory_.model - held));
+          folds.back().push_back(prepare(l, f, source, y, memory_.model - held));
           held += folds.back().back()->report().shared_bytes;
         }
       }
@@ -158,10 +158,13 @@ class Engine {
     return true;
   }
 
-  std::unique_ptr<FittedFold> prepare(std::size_t l, std::size_t p, LayerSource const& source, double memory) {
+  std::unique_ptr<FittedFold> prepare(std::size_t l, std::size_t p, LayerSource const& source, TargetBlock& y,
+                                      double memory) {
     LayerInput const& input = in_.layers[l];
     Transform const& transform = config_.features[input.store].transform;
-    Design const design{source, transform.standardize, transform.pca, in_.t()};
+    ResponseSource const responses(y, in_.n(), in_.t());
+    Design const design{source, transform.standardize, transform.pca, in_.t(),
+                        scoring_->prepare_uses_responses() ? &responses : nullptr};
     std::string const what = p < in_.folds ? fmt::format("fold {} of {}", p + 1, in_.folds) : "refit on all rows";
     std::unique_ptr<FittedFold> fold;
     try {
@@ -170,7 +173,7 @@ class Engine {
       throw Error(error.code(), fmt::format("layer {}, {}: {}", input.name, what, error.what()));
     }
     FoldReport const& r = fold->report();
-    log::detail("{}, {}: {} form, {} of {} alphas computed", input.name, what, r.form, r.skeleton, r.alphas.size());
+    log::detail("{}, {}: {} form, {} of {} settings computed", input.name, what, r.form, r.skeleton, r.alphas.size());
     if (layout_.passes == 0) return fold;  // a test alone: the fits have been reported
     together(context_.comm, [&] {
       std::uint64_t const found[founds] = {r.constant_features, r.dropped_alphas.size(), r.skeleton, r.rank};

@@ -13,6 +13,11 @@ struct Sums {
 /// p: `count` columns of n floats, `stride` apart. y: n doubles.
 void prediction_sums(float const* p, std::size_t n, std::size_t stride, std::size_t count, double const* y, Sums* out);
 
+/// The same sums after each term of predictions that grow: out[k] has the first k columns of a packed (rows × depth)
+/// matrix, times z. rows is a multiple of panel_rows; what is padding must be zero in the matrix and in y. out: depth + 1.
+void cumulative_sums(float const* packed, std::size_t rows, std::size_t depth, float const* z, double const* y,
+                     Sums* out);
+
 /// Gathers the responses of one target: out[i] = y[rows[i]] − mean; returns Σ out, Σ out².
 void test_responses(float const* y, unsigned const* rows, std::size_t n, double mean, double* out, double& sum,
                     double& square);

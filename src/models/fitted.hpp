@@ -34,6 +34,8 @@ class Fitted final : public FittedFold {
              std::vector<double>& all, Workspace& work) const;
   void inner_target(Responses const& r, std::size_t set, std::size_t t, float const* p, double* mean_scores,
                     double* all, Workspace& work) const;
+  void inner_components(Responses const& r, std::size_t set, std::size_t t, float const* z, double* mean_scores,
+                        double* all, Workspace& work) const;
   void choose(std::size_t first, Responses const& r, std::vector<double> const& mean_scores,
               std::vector<double> const& all, TileResult& out, std::vector<std::size_t>& chosen) const;
   void outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen, TileResult& out,

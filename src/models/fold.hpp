@@ -23,9 +23,11 @@ struct FoldState {
   RowPlan rows;
   Form form = Form::dual;
   ModelOptions options;
-  bool ols = false;
+  bool ols = false;  ///< no penalty: ols, pcr, pls
+  Fit fit = Fit::ridge;
   std::size_t p = 0;
-  std::vector<double> alphas;  ///< ascending; {0} for ols
+  std::vector<double> alphas;  ///< ascending; {0} without a penalty
+  std::vector<std::size_t> counts;  ///< pcr, pls: numbers of components, descending (as alphas: the last is the stiffest)
   Skeleton skeleton;
   std::vector<SetHats> sets;          ///< as rows.sets
   std::vector<float const*> outer;    ///< per alpha: n_test × depth
@@ -37,12 +39,17 @@ struct FoldState {
   std::vector<double> mean_product;   ///< dual: per training position Σ_j (x_ij − μ_j) μ_j scale_j²
   std::vector<std::shared_ptr<std::byte>> owned;
   FoldReport report;
+  [[nodiscard]] bool by_components() const { return fit == Fit::pcr || fit == Fit::pls; }
+  [[nodiscard]] std::size_t candidates() const { return by_components() ? counts.size() : alphas.size(); }
+  [[nodiscard]] double candidate(std::size_t i) const {
+    return by_components() ? static_cast<double>(counts[i]) : alphas[i];
+  }
   [[nodiscard]] std::size_t q() const { return skeleton.chosen.size(); }
 };
 
 /// Streams features, factors, and fills a FoldState. Collective.
 [[nodiscard]] std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan,
-                                                      ModelOptions const& options, bool ols, Team& team,
+                                                      ModelOptions const& options, Fit fit, Team& team,
                                                       double memory_budget);
 [[nodiscard]] std::unique_ptr<FittedFold> make_fitted(std::unique_ptr<FoldState> state);
 

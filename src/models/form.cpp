@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "striate/base/error.hpp"
 #include "striate/math/gram.hpp"
 #include "striate/math/panel_product.hpp"
 
@@ -10,6 +11,7 @@ namespace striate::detail {
 namespace {
 
 constexpr double f64_price = 2;  // a float64 flop costs about two float32 ones
+constexpr double pls_products = 250;  // products of each Gram matrix with a vector, for a component
 constexpr double cheap_gram = 4e9;  // rows² × features: about a second in float64
 
 double cube(double x) { return x * x * x; }
@@ -49,12 +51,14 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
   bool const per_set = shape.standardize || is_spectral(form);
   auto const sets = static_cast<double>(rows.sets.size());
   double const grams = is_dual(form) ? (shape.standardize ? sets : 1) : static_cast<double>(rows.blocks.blocks());
-  double const order = is_dual(form) ? used : p;
-  w.grams = grams * static_cast<double>(PackedShape(static_cast<std::size_t>(order)).doubles()) * 8;
+  w.grams = grams * gram_bytes(rows, shape, form);
   w.hats = hat_bytes(rows, shape, form, q);
   w.gram = is_dual(form) ? used * used * p * (per_set && shape.standardize ? sets : 1) : used * p * p;
   if (is_dual(form) && !wide_gram(shape, rows.n_train + rows.n_test)) {
     w.gram /= f64_price;
+  }
+  if (shape.pls) {
+    w.gram += n * n * static_cast<double>(shape.targets) * (shape.response_per_set ? sets : 1) / f64_price;
   }
   if (form == Form::block_inverse) {
     w.factor += dq * (cube(n) + 2 * n * n * te);
@@ -66,7 +70,8 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     double const m = is_dual(form) ? nr : p;
     double const c = is_spectral(form) ? static_cast<double>(most_components(shape, rows.sets[s].train.size())) : m;
     if (is_spectral(form)) {
-      w.factor += (c * 2 < m ? 4 : 12) * cube(m);  // reduction to tridiagonal form, much of it bound by memory
+      w.factor += shape.pls ? c * pls_products * 4 * m * m : 0;
+      w.factor += shape.pls && shape.pca == 0 ? 0 : (c * 2 < m ? 4 : 12) * cube(m);  // to tridiagonal form, bound by memory
       w.tile += 2 * c * nr;
       w.factor += is_dual(form) ? 0 : 2 * c * p * nr;
     } else if (form != Form::block_inverse) {
@@ -74,8 +79,8 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     } else if (!outer) {
       w.factor += dq * (cube(n - nr) / 3 + 2 * (n - nr) * (n - nr) * nr);
     }
-    double const basis = form == Form::spectral_primal ? c * nr + 256 * p : 0;
-    w.scratch = std::max(w.scratch, (m * m * (is_spectral(form) ? 3 : 1) + m * ne + basis) * 8);
+    double const basis = form == Form::spectral_primal ? c * nr + 256 * p : shape.pls ? 200 * nr : 0;
+    w.scratch = std::max(w.scratch, (m * m * (is_spectral(form) ? (shape.pls ? 4 : 3) : 1) + m * ne + basis) * 8);
     double const solved = is_spectral(form) ? a : dq;
     w.tile += outer ? 2 * ne * c : 2 * solved * ne * c;
     if (outer && shape.coefficients) {
@@ -105,21 +110,57 @@ char const* name_of(Form form) {
   return "?";
 }
 
+Shape shape_of(std::size_t p, std::size_t targets, bool standardize, double pca, ModelOptions const& options, Fit fit,
+               std::size_t alphas) {
+  Shape s;
+  s.p = p;
+  s.alphas = alphas;
+  s.targets = targets;
+  s.standardize = standardize;
+  s.spectral = fit != Fit::ridge || pca > 0;
+  s.coefficients = options.coefficients;
+  s.pca = pca;
+  if (fit == Fit::pcr || fit == Fit::pls) {
+    s.components = *std::max_element(options.components.begin(), options.components.end());
+    s.pls = fit == Fit::pls;
+    s.response_per_set = s.pls && options.standardize_responses;
+  }
+  return s;
+}
+
+void check_pca(double pca) {
+  if (!(pca >= 0) || (pca > 1 && pca != std::floor(pca))) {
+    fail(Exit::config,
+         "features.transform.pca is {} (a number of components, or a share of variance below 1, or 0 for none); mend it",
+         pca);
+  }
+}
+
 std::size_t most_components(Shape const& shape, std::size_t train) {
-  std::size_t const limit = std::max<std::size_t>(1, std::min(shape.p, train - 1));
+  std::size_t limit = std::max<std::size_t>(1, std::min(shape.p, train - 1));
+  limit = shape.components > 0 ? std::min(limit, shape.components) : limit;
   return shape.pca >= 1 ? std::min(limit, static_cast<std::size_t>(shape.pca)) : limit;
+}
+
+double gram_bytes(RowPlan const& rows, Shape const& shape, Form form) {
+  auto const bytes = [](std::size_t order) { return static_cast<double>(PackedShape(order).doubles()) * 8; };
+  double const sets = shape.response_per_set && !shape.standardize ? static_cast<double>(rows.sets.size()) : 1;
+  return bytes(is_dual(form) ? rows.row.size() : shape.p) + (shape.pls ? sets * bytes(rows.n_train) : 0);
 }
 
 bool wide_gram(Shape const& shape, std::size_t rows) {
   auto const n = static_cast<double>(rows);
   bool const cheap = n * n * static_cast<double>(shape.p) <= cheap_gram;
-  return shape.p <= 4 * rows || cheap || (shape.spectral && shape.pca == 0);
+  return shape.p <= 4 * rows || cheap || (shape.spectral && shape.pca == 0 && shape.components == 0);
 }
 
 Form choose_form(RowPlan const& rows, Shape const& shape) {
   std::size_t smallest = rows.n_train;
   for (auto const& s : rows.sets) {
     smallest = std::min(smallest, s.train.size());
+  }
+  if (shape.pls) {
+    return Form::spectral_dual;
   }
   if (shape.spectral) {
     return shape.p < smallest ? Form::spectral_primal : Form::spectral_dual;

@@ -15,17 +15,29 @@ enum class Form { block_inverse, dual, primal, spectral_dual, spectral_primal };
 }
 [[nodiscard]] inline bool is_spectral(Form f) { return f == Form::spectral_dual || f == Form::spectral_primal; }
 
+/// What is fitted; the last two on components, of the features (pcr) or of features and responses (pls).
+enum class Fit { ridge, ols, pcr, pls };
+
 struct Shape {
   std::size_t p = 0, alphas = 1, targets = 0;
   bool standardize = true, spectral = false, coefficients = false;
   double pca = 0;
+  std::size_t components = 0;      ///< pcr, pls: the most to choose among
+  bool pls = false;                ///< needs a Gram of responses as well
+  bool response_per_set = false;   ///< pls: responses are scaled by each training set
 };
 
+[[nodiscard]] Shape shape_of(std::size_t p, std::size_t targets, bool standardize, double pca,
+                             ModelOptions const& options, Fit fit, std::size_t alphas);
+/// Throws Error(Exit::config) for what is neither a share nor a number of components.
+void check_pca(double pca);
 /// Components kept at most, for a set with `train` rows.
 [[nodiscard]] std::size_t most_components(Shape const& shape, std::size_t train);
 /// Whether the Gram of rows is summed in float64 products throughout (narrow features, few rows) or in float32 panels.
 [[nodiscard]] bool wide_gram(Shape const& shape, std::size_t rows);
 [[nodiscard]] Form choose_form(RowPlan const& rows, Shape const& shape);
+/// Bytes of the Gram matrices that stand together: of a training set, or of all where one serves all.
+[[nodiscard]] double gram_bytes(RowPlan const& rows, Shape const& shape, Form form);
 /// Of one outer fold in a given form with q computed alphas.
 [[nodiscard]] ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q, double budget);
 

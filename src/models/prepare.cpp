@@ -10,38 +10,28 @@ namespace {
 
 constexpr double gib = 1024.0 * 1024 * 1024;
 
-Shape shape_of(Design const& design, ModelOptions const& options, bool ols, std::size_t alphas) {
-  Shape s;
-  s.p = design.X.cols();
-  s.alphas = alphas;
-  s.targets = design.targets;
-  s.standardize = design.standardize;
-  s.spectral = ols || design.pca > 0;
-  s.coefficients = options.coefficients;
-  s.pca = design.pca;
-  return s;
-}
-
 }  // namespace
 
-Preparer::Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, bool ols, Team& team,
+Preparer::Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, Fit fit, Team& team,
                    double budget)
     : design_(design), team_(team), budget_(budget), state_(std::make_unique<FoldState>()), s_(*state_) {
   s_.options = options;
-  s_.ols = ols;
+  s_.ols = fit != Fit::ridge;
+  s_.fit = fit;
+  s_.counts = s_.by_components() ? options.components : s_.counts;
   s_.p = design.X.cols();
   if (s_.p == 0) {
     fail(Exit::data, "the layer has no features (0 columns); check the mask or the layer's name");
   }
-  s_.alphas = ols ? std::vector<double>{0.0} : options.alphas;
+  s_.alphas = s_.ols ? std::vector<double>{0.0} : options.alphas;
   bool const refit_only = plan.outer.test.empty();
-  bool const with_inner = s_.alphas.size() > 1 || refit_only;
+  bool const with_inner = s_.candidates() > 1 || refit_only;
   if (with_inner && plan.inner.empty()) {
     fail(Exit::data, "{} but there are no inner folds; set cv.inner.folds to 2 or more",
-         refit_only ? "no outer fold has test rows" : "alpha is to be chosen among several");
+         refit_only ? "no outer fold has test rows" : "there are several settings to choose among");
   }
   s_.rows = make_rows(plan, design.X.rows(), with_inner);
-  shape_ = shape_of(design, options, ols, s_.alphas.size());
+  shape_ = shape_of(s_.p, design.targets, design.standardize, design.pca, options, fit, s_.alphas.size());
   s_.form = choose_form(s_.rows, shape_);
 }
 
@@ -78,6 +68,7 @@ bool Preparer::all_groups() {
     }
   }
   gram_.reset();
+  gram_y_.reset();
   centre_.reset();
   if (is_spectral(s_.form)) {
     spectral_hats();
@@ -208,6 +199,9 @@ void Preparer::finish() {
   r.form = name_of(s_.form);
   r.alphas = s_.alphas;
   r.skeleton = s_.q();
+  if (s_.by_components()) {
+    choose_counts();
+  }
   r.rank = is_spectral(s_.form) ? s_.sets.back().depth : 0;
   std::size_t const width = stats_size(sets);
   for (std::size_t j = 0; j < s_.p; ++j) {
@@ -217,8 +211,8 @@ void Preparer::finish() {
 }
 
 std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan, ModelOptions const& options,
-                                        bool ols, Team& team, double memory_budget) {
-  return Preparer(design, plan, options, ols, team, memory_budget).run();
+                                        Fit fit, Team& team, double memory_budget) {
+  return Preparer(design, plan, options, fit, team, memory_budget).run();
 }
 
 }  // namespace striate::detail

@@ -36,7 +36,7 @@ class ScratchPool {
 
 class Preparer {
  public:
-  Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, bool ols, Team& team,
+  Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, Fit fit, Team& team,
            double budget);
   std::unique_ptr<FoldState> run();
 
@@ -76,7 +76,17 @@ class Preparer {
   void spectral_unit(std::size_t set, Scratch& scratch);
   void primal_basis(std::size_t set, double const* vectors, std::size_t keep, Scratch& scratch);
   [[nodiscard]] std::size_t kept(double const* values, std::size_t count, double total, std::size_t m) const;
+  void write_components(std::size_t set, std::vector<double> const& values, double const* scores,
+                        double const* rotations, double const* test, double const* scale, Scratch& scratch);
   void spectral_hats();
+  // pls_prepare.cpp
+  void response_grams(std::size_t first_set, std::size_t last_set);
+  void response_panel(std::size_t count, float const* raw, float* y, double* stats);
+  void response_matrix(std::size_t set, double* g) const;
+  [[nodiscard]] bool response_products_wide() const;
+  void pls_unit(std::size_t set, Scratch& scratch);
+  std::vector<double> keep_leading(std::size_t set, double* k, double* test, double trace, Scratch& scratch);
+  void choose_counts();
 
   [[nodiscard]] double const* gram_of(std::size_t set) const;
   [[nodiscard]] std::vector<double> scales(std::size_t set) const;
@@ -91,8 +101,9 @@ class Preparer {
   std::unique_ptr<FoldState> state_;
   FoldState& s_;
   Shape shape_;
-  PackedShape packed_;
-  std::shared_ptr<std::byte> stats_, x_, gram_, centre_, hats_;
+  PackedShape packed_, packed_y_;
+  std::shared_ptr<std::byte> stats_, x_, gram_, gram_y_, centre_, hats_;
+  std::size_t response_first_ = 0;  ///< first set of gram_y_, where sets have their own
   std::size_t grams_ = 1, group_ = 1, group_first_ = 0;  ///< Gram matrices in all, in memory at once, first of those
   bool have_stats_ = false;
   double trace_ = 0;  ///< trace(K)/n of the outer training rows

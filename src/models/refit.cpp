@@ -29,14 +29,20 @@ void Fitted::outer(Responses const& r, std::size_t first, std::vector<std::size_
                   std::numeric_limits<float>::quiet_NaN());
     }
   }
+  // Components that were not chosen get a projection of 0: one product for all.
+  auto const alpha_of = [&](std::size_t t) { return s_.by_components() ? 0 : chosen[t]; };
   std::stable_sort(order.begin(), order.end(), [&](auto x, auto y) { return chosen[x] < chosen[y]; });
   float* mine = work.gathered.grow(depth * r.width);
   for (std::size_t at = 0; at < order.size();) {
-    std::size_t const alpha = chosen[order[at]];
+    std::size_t const alpha = alpha_of(order[at]);
     std::size_t end = at;
-    while (end < order.size() && chosen[order[end]] == alpha) {
+    while (end < order.size() && alpha_of(order[end]) == alpha) {
+      float* to = mine + (end - at) * depth;
       if (depth > 0) {
-        std::copy_n(z + order[end] * ld, depth, mine + (end - at) * depth);
+        std::copy_n(z + order[end] * ld, depth, to);
+      }
+      if (s_.by_components()) {
+        std::fill(to + s_.counts[chosen[order[end]]], to + depth, 0.0F);
       }
       ++end;
     }

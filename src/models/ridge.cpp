@@ -15,21 +15,16 @@ class Linear final : public EncodingModel {
 
   std::unique_ptr<FittedFold> prepare(Design const& design, FoldPlan const& plan, Team& team,
                                       double memory_budget) const override {
-    check_pca(design.pca);
-    return detail::make_fitted(detail::prepare_fold(design, plan, options_, ols_, team, memory_budget));
+    detail::check_pca(design.pca);
+    auto const fit = ols_ ? detail::Fit::ols : detail::Fit::ridge;
+    return detail::make_fitted(detail::prepare_fold(design, plan, options_, fit, team, memory_budget));
   }
 
   ModelCost cost(std::size_t n, std::size_t p, std::size_t t, FoldPlan const& plan, bool standardize, double pca,
                  double memory_budget) const override {
-    check_pca(pca);
-    detail::Shape shape;
-    shape.p = p;
-    shape.alphas = ols_ ? 1 : options_.alphas.size();
-    shape.targets = t;
-    shape.standardize = standardize;
-    shape.spectral = ols_ || pca > 0;
-    shape.coefficients = options_.coefficients;
-    shape.pca = pca;
+    detail::check_pca(pca);
+    auto const fit = ols_ ? detail::Fit::ols : detail::Fit::ridge;
+    auto const shape = detail::shape_of(p, t, standardize, pca, options_, fit, candidates());
     auto const rows = detail::make_rows(plan, n, shape.alphas > 1 || plan.outer.test.empty());
     return detail::cost_of(rows, shape, detail::choose_form(rows, shape), shape.alphas, memory_budget);
   }
@@ -38,15 +33,6 @@ class Linear final : public EncodingModel {
   [[nodiscard]] std::size_t candidates() const override { return ols_ ? 1 : options_.alphas.size(); }
 
  private:
-  static void check_pca(double pca) {
-    if (!(pca >= 0) || (pca > 1 && pca != std::floor(pca))) {
-      fail(Exit::config,
-           "features.transform.pca is {} (a number of components, or a share of variance below 1, or 0 for none); mend "
-           "it",
-           pca);
-    }
-  }
-
   ModelOptions options_;
   bool ols_;
 };

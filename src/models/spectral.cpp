@@ -50,29 +50,39 @@ void Preparer::spectral_unit(std::size_t set, Scratch& scratch) {
   std::vector<double> values(most);
   blas::eigen_top(m, g, m, most, values.data(), vectors);
   std::size_t const keep = kept(values.data(), most, total, m);
+  values.resize(keep);
+  write_components(set, values, vectors, vectors, test, dual ? nullptr : scale.data(), scratch);
+}
+
+/// What tiles multiply by: projections of training responses are scoresᵀ y (dual) or those of primal_basis; predictions
+/// are (rotationsᵀ test)ᵀ / values times them. One column of scores and rotations a value.
+void Preparer::write_components(std::size_t set, std::vector<double> const& values, double const* scores,
+                                double const* rotations, double const* test, double const* scale, Scratch& scratch) {
+  bool const dual = is_dual(s_.form);
+  std::size_t const keep = values.size(), e = s_.rows.sets[set].test.size(),
+                    m = dual ? s_.rows.sets[set].train.size() : s_.p;
   auto* info = reinterpret_cast<double*>(hats_.get() + values_at_[set]);
   info[0] = static_cast<double>(keep);
-  info[1] = std::accumulate(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(keep), 0.0);
+  info[1] = std::accumulate(values.begin(), values.end(), 0.0);
   std::copy_n(values.begin(), keep, info + 2);
   if (keep == 0) {
     return;
   }
   double* cross = scratch.wanted.grow(keep * std::max<std::size_t>(1, e));
   if (e > 0) {
-    blas::gemm('T', 'N', keep, e, m, 1.0, vectors, m, test, m, 0.0, cross, keep);
+    blas::gemm('T', 'N', keep, e, m, 1.0, rotations, m, test, m, 0.0, cross, keep);
   }
   float* out = at(cross_at_[set]);
   for (std::size_t i = 0; i < keep * e; ++i) {
     out[i] = static_cast<float>(cross[i]);
   }
-  double const* d = dual ? nullptr : scale.data();
   if (dual) {
-    pack_rows<double>({.from = vectors, .row_stride = m}, keep, m, at(basis_at_[set]));
+    pack_rows<double>({.from = scores, .row_stride = m}, keep, m, at(basis_at_[set]));
   } else {
-    primal_basis(set, vectors, keep, scratch);
+    primal_basis(set, rotations, keep, scratch);
   }
   if (set + 1 == s_.rows.sets.size() && s_.options.coefficients) {
-    pack_rows<double>({.from = vectors, .depth_stride = m, .row_scale = d}, m, keep, at(back_at_));
+    pack_rows<double>({.from = rotations, .depth_stride = m, .row_scale = scale}, m, keep, at(back_at_));
   }
 }
 
@@ -104,6 +114,9 @@ void Preparer::decompose(std::size_t first_set, std::size_t last_set) {
   if (is_dual(s_.form)) {
     centre(first_set, last_set);
   }
+  if (s_.fit == Fit::pls) {
+    response_grams(first_set, last_set);
+  }
   Slots slots;
   for (std::size_t s = first_set; s < last_set; ++s) {
     std::size_t const most = most_[s], m = is_dual(s_.form) ? s_.rows.sets[s].train.size() : s_.p;
@@ -116,7 +129,7 @@ void Preparer::decompose(std::size_t first_set, std::size_t last_set) {
   }
   team_.run(hats_.get(), slots, [&](std::size_t u) {
     auto scratch = pool_.take();
-    spectral_unit(first_set + u, *scratch);
+    s_.fit == Fit::pls ? pls_unit(first_set + u, *scratch) : spectral_unit(first_set + u, *scratch);
     pool_.give(std::move(scratch));
   });
 }

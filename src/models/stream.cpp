@@ -21,7 +21,7 @@ void Preparer::allocate() {
   packed_ = PackedShape(is_dual(s_.form) ? used : s_.p);
   grams_ = is_dual(s_.form) ? (design_.standardize ? sets : 1) : s_.rows.blocks.blocks();
   auto const cost = cost_of(s_.rows, shape_, s_.form, s_.alphas.size(), budget_);
-  auto const one = static_cast<double>(packed_.doubles()) * 8;
+  double const one = gram_bytes(s_.rows, shape_, s_.form);
   auto const room = (cost.shared_bytes - cost.shared_kept_bytes) / one;
   group_ = is_dual(s_.form) ? std::clamp<std::size_t>(static_cast<std::size_t>(room + 0.5), 1, grams_) : grams_;
   double const stats = static_cast<double>(s_.p * stats_size(sets)) * 8;

@@ -2,6 +2,7 @@
 
 #include "striate/base/error.hpp"
 #include "striate/models/lasso.hpp"
+#include "striate/models/components.hpp"
 #include "striate/models/ridge.hpp"
 
 namespace striate {
@@ -12,6 +13,9 @@ std::vector<ModelRow> const& models() {
       {"ols", "ordinary least squares; of minimum norm where features outnumber stimuli", "alpha", make_ols},
       {"lasso", "linear regression with an L1 penalty: few coefficients that are not zero", "alpha", make_lasso},
       {"elastic_net", "linear regression with an L1 and an L2 penalty, mixed by l1_ratio", "alpha", make_elastic_net},
+      {"pls", "partial least squares of all targets together, number of components chosen per target", "components",
+       make_pls},
+      {"pcr", "least squares on principal components, their number chosen per target", "components", make_pcr},
   };
   return rows;
 }

@@ -62,7 +62,7 @@ void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std
     choose(first, r, mean_scores, all, out, chosen);
   } else {
     for (std::size_t t = 0; t < r.targets; ++t) {
-      out.alpha[first + t] = out.flag[first + t] == TargetFlag::ok ? s_.alphas[0] : nan;
+      out.alpha[first + t] = out.flag[first + t] == TargetFlag::ok ? s_.candidate(0) : nan;
     }
   }
   if (tests() || s_.options.coefficients) {
@@ -95,7 +95,7 @@ void Fitted::take(std::span<double const> alpha, std::size_t first, TileResult& 
 /// [fold][score][target][alpha], only where the plan has no outer test.
 void Fitted::inner(Responses const& r, std::size_t first, TileResult& out, std::vector<double>& mean_scores,
                    std::vector<double>& all, Workspace& work) const {
-  std::size_t const a = s_.alphas.size(), q = s_.q(), k = s_.options.scores.size(), folds = s_.rows.inner();
+  std::size_t const a = s_.candidates(), q = s_.q(), k = s_.options.scores.size(), folds = s_.rows.inner();
   mean_scores.assign(r.targets * a, 0);
   all.assign(tests() ? 0 : folds * k * r.targets * a, 0);
   for (std::size_t set = 0; set < folds; ++set) {
@@ -103,13 +103,21 @@ void Fitted::inner(Responses const& r, std::size_t first, TileResult& out, std::
     std::size_t ld = 0;
     float const* z = project(r, set, ld, work);
     auto const& hats = s_.sets[set];
+    auto const at = [&](std::size_t t) { return all.empty() ? nullptr : all.data() + (set * k * r.targets + t) * a; };
+    for (std::size_t t = 0; s_.by_components() && t < r.targets; ++t) {
+      if (out.flag[first + t] == TargetFlag::ok) {
+        inner_components(r, set, t, z + t * ld, mean_scores.data() + t * a, at(t), work);
+      }
+    }
+    if (s_.by_components()) {
+      continue;
+    }
     std::size_t const rows = padded_rows(q * panel_round(e));
     float* p = work.predictions.grow(rows * r.width);
     panel_product(hats.inner, q * panel_round(e), hats.depth, z, ld, r.width, p, work.slivers);
     for (std::size_t t = 0; t < r.targets; ++t) {
       if (out.flag[first + t] == TargetFlag::ok) {
-        inner_target(r, set, t, p + t * rows, mean_scores.data() + t * a,
-                     all.empty() ? nullptr : all.data() + (set * k * r.targets + t) * a, work);
+        inner_target(r, set, t, p + t * rows, mean_scores.data() + t * a, at(t), work);
       }
     }
   }
@@ -149,9 +157,36 @@ void Fitted::inner_target(Responses const& r, std::size_t set, std::size_t t, fl
   }
 }
 
+/// The same for every number of components: predictions grow term by term, and are scored after each.
+void Fitted::inner_components(Responses const& r, std::size_t set, std::size_t t, float const* z, double* mean_scores,
+                              double* all, Workspace& work) const {
+  auto const& test = s_.rows.sets[set].test;
+  auto const& hats = s_.sets[set];
+  std::size_t const e = test.size(), a = s_.candidates();
+  Moments m;
+  m.n = static_cast<double>(e);
+  double* y = work.small.grow(panel_round(e));
+  test_responses(r.y + t * r.used, test.data(), e, training_mean(r, t, set), y, m.y, m.yy);
+  std::fill(y + e, y + panel_round(e), 0.0);
+  auto* sums = reinterpret_cast<Sums*>(work.moments.grow((hats.depth + 1) * 3));
+  cumulative_sums(hats.inner, panel_round(e), hats.depth, z, y, sums);
+  auto const folds = static_cast<double>(s_.rows.inner());
+  for (std::size_t i = 0; i < a; ++i) {
+    Sums const& sum = sums[s_.counts[i]];
+    m.f = sum.f;
+    m.ff = sum.ff;
+    m.yf = sum.fy;
+    mean_scores[i] += score(s_.options.inner_score, m) / folds;
+    for (std::size_t c = 0; all != nullptr && c < s_.options.scores.size(); ++c) {
+      Score const which = s_.options.scores[c];
+      all[c * r.targets * a + i] = scaled(which, score(which, m), r.sd[t]);
+    }
+  }
+}
+
 void Fitted::choose(std::size_t first, Responses const& r, std::vector<double> const& mean_scores,
                     std::vector<double> const& all, TileResult& out, std::vector<std::size_t>& chosen) const {
-  std::size_t const a = s_.alphas.size(), k = s_.options.scores.size(), folds = s_.rows.inner(),
+  std::size_t const a = s_.candidates(), k = s_.options.scores.size(), folds = s_.rows.inner(),
                     total = out.alpha.size();
   for (std::size_t t = 0; t < r.targets; ++t) {
     if (out.flag[first + t] != TargetFlag::ok) {
@@ -159,11 +194,11 @@ void Fitted::choose(std::size_t first, Responses const& r, std::vector<double> c
     }
     double const* scores = mean_scores.data() + t * a;
     std::size_t best = a - 1;
-    for (std::size_t i = a - 1; i-- > 0;) {  // a tie goes to the larger alpha
+    for (std::size_t i = a - 1; i-- > 0;) {  // a tie goes to the larger alpha, to fewer components
       best = scores[i] > scores[best] ? i : best;
     }
     chosen[t] = best;
-    out.alpha[first + t] = s_.alphas[best];
+    out.alpha[first + t] = s_.candidate(best);
     out.edge_low += a > 1 && best == 0 ? 1 : 0;
     out.edge_high += a > 1 && best + 1 == a ? 1 : 0;
     if (all.empty()) {

@@ -31,7 +31,9 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
   for (auto const& extra : std::vector<std::vector<std::string>>{
            everything, {"responses.repeats=keep", "aggregate=concat"}, {"cv.folds=0", "save=coefficients"},
            {"permutation={n: 23, exchange: session}", "aggregate=weighted"},
-           {"permutation={n: 23, scheme: fixed_model, tail: two, best_layer: false}", "responses.repeats=keep"}}) {
+           {"permutation={n: 23, scheme: fixed_model, tail: two, best_layer: false}", "responses.repeats=keep"},
+           {"model.type=pls", "model.components={up_to: 6}", "save=[coefficients, predictions]"},
+           {"model.type=pcr", "model.components=[2, 5]"}}) {
     auto const many =
         run_encode(world, place.folder.path, World::yaml(), {.sets = with_output(extra, "many"), .fresh = true});
     EXPECT_EQ(many.code, Exit::ok) << many.message;
@@ -50,10 +52,13 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
   }
 }
 
-TEST(EncodeRanks, ShortMemoryStreamsTheSameBits) {
+class ShortMemory : public testing::TestWithParam<char const*> {};
+
+TEST_P(ShortMemory, StreamsTheSameBits) {
   Comm const world = Comm::world();
   Place const place("encode_stream", {30, 30, 15});
-  std::vector<std::string> const small{"features.layers=a", "responses.repeats=keep", "target_tile=64"};
+  std::vector<std::string> const small{"features.layers=a", "responses.repeats=keep", "target_tile=64",
+                                       std::string("model.type=") + GetParam()};
   // The least memory at which the plan is content.
   double low = 1e6, high = 4e9;
   while (high / low > 1.0001) {
@@ -76,6 +81,8 @@ TEST(EncodeRanks, ShortMemoryStreamsTheSameBits) {
   }
   world.barrier();
 }
+
+INSTANTIATE_TEST_SUITE_P(EncodeRanks, ShortMemory, testing::Values("ridge", "pls"));
 
 TEST(EncodeRanks, StopsAndGoesOnToTheSameBits) {
   Comm const world = Comm::world();

@@ -43,6 +43,11 @@ TEST_F(EncodeJob, RefusesWhatTheConfigCannotMean) {
   refused({"features.iterate=channel"}, Exit::config, {"iterate", "not there yet"});
   refused({"model.alphas={lgspace: [0, 1, 2]}"}, Exit::config, {"did you mean `logspace`"});
   refused({"model.alphas=[1, -2]"}, Exit::config, {"model.alphas", "-2"});
+  refused({"model.components=0"}, Exit::config, {"model.components", "0"});
+  refused({"model.components=[2, -1]"}, Exit::config, {"model.components", "-1"});
+  refused({"model.components=[]"}, Exit::config, {"model.components", "empty"});
+  refused({"model.components={upto: 3}"}, Exit::config, {"model.components", "up_to"});
+  refused({"model.components={up_to: 2.5}"}, Exit::config, {"model.components.up_to"});
   refused({"cv.folds=1"}, Exit::config, {"cv.folds", "1"});
   refused({"cv.folds=leave-one-out"}, Exit::config, {"leave_one_out"});
   refused({"cv.repeats=3"}, Exit::config, {"cv.shuffle"});
@@ -218,6 +223,24 @@ TEST_F(EncodeJob, CoefficientsPredictWhatWasPredicted) {
   EXPECT_EQ(0,
             std::memcmp(intercept.data(), read(dir_ / "out0/result.h5", "/b/intercept").data(), intercept.size() * 8));
   EXPECT_EQ(h5::File::open(dir_ / "out0/result.h5").dataset("b/score/r2_fold").shape(), (h5::Shape{3, 75}));
+}
+
+TEST_F(EncodeJob, ComponentsAreChosenAmongThoseAsked) {
+  for (std::string const type : {"pls", "pcr"}) {
+    ASSERT_EQ(run({"model.type=" + type, "model.components=[2, 5]", "output=" + type}).code, Exit::ok);
+    auto const counts = read(dir_ / (type + "/result.h5"), "/b/components");
+    std::size_t two = 0, five = 0;
+    for (double c : counts) {
+      two += c == 2 ? 1 : 0;
+      five += c == 5 ? 1 : 0;
+      EXPECT_TRUE(std::isnan(c) || c == 2 || c == 5) << c;
+    }
+    EXPECT_GT(two, 0U) << type;
+    EXPECT_GT(five, 0U) << type;
+    EXPECT_TRUE(fs::exists(dir_ / (type + "/maps/layer-b_stat-components.nii.gz")));
+    ASSERT_EQ(run({"model.type=" + type, "model.components=4", "output=" + type + "4"}).code, Exit::ok);
+    for (double c : read(dir_ / (type + "4/result.h5"), "/b/components")) EXPECT_TRUE(std::isnan(c) || c == 4);
+  }
 }
 
 TEST_F(EncodeJob, SeveralStoresAndRowsWithoutAFold) {

@@ -30,9 +30,10 @@ struct Array {
   [[nodiscard]] double at(std::size_t i, std::size_t j) const { return values[i * cols + j]; }
 };
 
-inline std::map<std::string, Array> read_golden(std::string const& name) {
-  std::ifstream in(golden("ridge/" + name + ".bin"), std::ios::binary);
-  EXPECT_TRUE(in.good()) << "no golden file " << golden("ridge/" + name + ".bin");
+inline std::map<std::string, Array> read_golden(std::string const& name, std::string const& folder = "ridge") {
+  std::string const path = golden(folder + "/" + name + ".bin");
+  std::ifstream in(path, std::ios::binary);
+  EXPECT_TRUE(in.good()) << "no golden file " << path;
   std::map<std::string, Array> out;
   for (std::string line; std::getline(in, line);) {
     std::istringstream words(line);

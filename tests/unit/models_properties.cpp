@@ -39,7 +39,9 @@ class Property : public ::testing::TestWithParam<Setting> {
   }
   static std::unique_ptr<FittedFold> fit(Setting const& s, Problem const& data, Team& team, double budget = plenty) {
     auto const source = data.source();
-    return find_model(s.model)->make(options())->prepare({source, s.standardize, s.pca}, plan(data.n), team, budget);
+    MemorySource const y(data.responses());
+    return find_model(s.model)->make(options())->prepare({source, s.standardize, s.pca, data.t, &y}, plan(data.n), team,
+                                                         budget);
   }
 };
 
@@ -169,7 +171,10 @@ INSTANTIATE_TEST_SUITE_P(Forms, Property,
                          ::testing::Values(Setting{"ridge", 60, 14, true, 0}, Setting{"ridge", 60, 150, true, 0},
                                            Setting{"ridge", 60, 150, false, 0}, Setting{"ridge", 60, 14, true, 5},
                                            Setting{"ridge", 60, 150, true, 9}, Setting{"ols", 60, 14, true, 0},
-                                           Setting{"ols", 60, 150, true, 0}));
+                                           Setting{"ols", 60, 150, true, 0}, Setting{"pls", 60, 14, true, 0},
+                                           Setting{"pls", 60, 150, true, 0}, Setting{"pls", 60, 150, false, 0},
+                                           Setting{"pls", 60, 40, true, 9}, Setting{"pcr", 60, 14, true, 0},
+                                           Setting{"pcr", 60, 150, true, 0}));
 
 TEST(Ridge, ShortMemoryReadsTheFeaturesSeveralTimes) {
   Problem const data(80, 3000, 30);
@@ -392,7 +397,8 @@ TEST(Models, EveryRowOfTheTableLearnsALine) {
     auto const source = data.source();
     TileResult r;
     Workspace work;
-    row.make(o)->prepare({source}, plan, *team, plenty)->tile(data.responses(), r, work);
+    MemorySource const y(data.responses());
+    row.make(o)->prepare({source, true, 0, data.t, &y}, plan, *team, plenty)->tile(data.responses(), r, work);
     for (double s : r.score) {
       EXPECT_GT(s, 0.999) << row.name;
     }

@@ -38,6 +38,7 @@ struct Design {
   bool standardize = true;
   double pca = 0;           ///< 0 none; below 1 the share of variance kept; else the number of components
   std::size_t targets = 0;  ///< that will follow, for the choice of the algorithm; 0 unknown (10,000 is assumed)
+  FeatureSource const* Y = nullptr;  ///< n × targets raw responses, for models whose prepare_uses_responses()
 };
 
 struct ModelOptions {
@@ -45,6 +46,7 @@ struct ModelOptions {
   bool relative_alphas = false;   ///< multiples of trace(K)/n of the outer training rows; lasso, elastic_net: of the
                                   ///< target's smallest alpha without coefficients, in the training rows of each fit
   double l1_ratio = 0.5;          ///< elastic_net
+  std::vector<std::size_t> components;  ///< pls, pcr: numbers to choose among, positive, any order; empty: 1 … 25
   Score inner_score = Score::r2;  ///< r2 or pearson
   std::vector<Score> scores{Score::pearson, Score::r2};
   bool standardize_responses = true;  ///< by the training rows: MSE, predictions and coefficients in units of sd
@@ -69,7 +71,8 @@ struct TileResult {
   std::vector<float> weights;       ///< FittedFold::weight_rows() × T, for FittedFold::coefficients (opaque otherwise)
   std::vector<double> intercept;    ///< [T], for coefficients on raw features
   std::size_t degenerate = 0;       ///< constant predictions on outer test rows
-  std::size_t edge_low = 0, edge_high = 0;  ///< alphas chosen at the grid's edges
+  std::size_t edge_low = 0, edge_high = 0;  ///< choices at the grid's edges: the least regularised (smallest alpha, most
+                                            ///< components) and the most
 };
 
 /// Memory of one worker thread, kept from tile to tile.
@@ -81,11 +84,12 @@ struct Workspace {
 /// What was decided and found while preparing; equal on all ranks.
 struct FoldReport {
   std::string form;                    ///< "dual block-inverse", "dual", "primal", "spectral dual", "spectral primal"
-  std::vector<double> alphas;          ///< absolute, ascending, after dropping
-  std::vector<double> dropped_alphas;  ///< absolute; too small for the features' rounding
+  std::vector<double> alphas;          ///< absolute, ascending, after dropping; or numbers of components
+  std::vector<double> dropped_alphas;  ///< absolute; too small for the features' rounding; or numbers of components
+                                       ///< that rows or rank of a training set do not allow
   std::size_t skeleton = 0;            ///< alphas computed; the others are interpolated to 1e-6
   std::size_t constant_features = 0;   ///< in the outer training rows
-  std::size_t rank = 0;                ///< ols, and models with pca: components kept in the outer fit; else 0
+  std::size_t rank = 0;                ///< ols, pls, pcr, and models with pca: components in the outer fit; else 0
   double shared_bytes = 0;             ///< held per node while tiles run
   double flops_per_target = 0;         ///< of tile()
 };
@@ -131,6 +135,8 @@ class EncodingModel {
   /// For one outer fold of the given shape. Pure arithmetic.
   [[nodiscard]] virtual ModelCost cost(std::size_t n, std::size_t p, std::size_t t, FoldPlan const& plan,
                                        bool standardize, double pca, double memory_budget) const = 0;
+  /// Whether prepare() reads Design::Y, so that responses with permuted rows need a prepare() of their own.
+  [[nodiscard]] virtual bool prepare_uses_responses() const { return false; }
   /// Settings among which inner folds choose (alphas, component counts); with 1 no inner folds are needed.
   [[nodiscard]] virtual std::size_t candidates() const = 0;
   /// Whether fitted folds know tile_at.
