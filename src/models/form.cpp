@@ -29,6 +29,11 @@ double hat_bytes(RowPlan const& rows, Shape const& shape, Form form, std::size_t
     std::size_t const depth = is_spectral(form) ? most_components(shape, train) : m;
     bool const outer = s + 1 == rows.sets.size();
     floats += is_spectral(form) ? packed_size(depth, train) + 2 * (depth + 2) + e * depth : 0;
+    if (shape.bands > 0) {
+      floats += shape.candidates * packed_size((outer ? shape.bands : 1) * q * panel_round(e), depth);
+      floats += outer && shape.coefficients ? shape.candidates * q * packed_size(m, m) : 0;
+      continue;
+    }
     floats += outer ? a * packed_size(e, depth) : packed_size(solved * panel_round(e), depth);
     if (outer && shape.coefficients) {
       floats += is_spectral(form) ? packed_size(m, depth) : a * packed_size(m, m);
@@ -50,7 +55,8 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
   auto const sets = static_cast<double>(rows.sets.size());
   double const grams = is_dual(form) ? (shape.standardize ? sets : 1) : static_cast<double>(rows.blocks.blocks());
   double const order = is_dual(form) ? used : p;
-  w.grams = grams * static_cast<double>(PackedShape(static_cast<std::size_t>(order)).doubles()) * 8;
+  auto const bands = static_cast<double>(is_dual(form) && shape.bands > 0 ? shape.bands : 1);
+  w.grams = bands * grams * static_cast<double>(PackedShape(static_cast<std::size_t>(order)).doubles()) * 8;
   w.hats = hat_bytes(rows, shape, form, q);
   w.gram = is_dual(form) ? used * used * p * (per_set && shape.standardize ? sets : 1) : used * p * p;
   if (is_dual(form) && !wide_gram(shape, rows.n_train + rows.n_test)) {
@@ -79,8 +85,18 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     double const solved = is_spectral(form) ? a : dq;
     w.tile += outer ? 2 * ne * c : 2 * solved * ne * c;
     if (outer && shape.coefficients) {
-      w.tile += 2 * m * c;
+      w.tile += 2 * m * c * (shape.bands > 0 ? dq : 1);
     }
+  }
+  if (shape.bands > 0) {
+    auto const candidates = static_cast<double>(shape.candidates);
+    w.factor *= candidates;
+    for (std::size_t s = 0; s + 1 < rows.sets.size(); ++s) {
+      auto const& set = rows.sets[s];
+      w.tile += 2 * (candidates - 1) * dq * static_cast<double>(set.test.size()) *
+                (is_dual(form) ? static_cast<double>(set.train.size()) : p);
+    }
+    w.tile += 2 * (static_cast<double>(shape.bands) * dq - 1) * te * (is_dual(form) ? n : p);
   }
   w.tile += form == Form::primal ? 2 * n * p : 0;
   w.features = is_dual(form) ? 0 : used * p * 4;

@@ -17,6 +17,7 @@ enum class Form { block_inverse, dual, primal, spectral_dual, spectral_primal };
 
 struct Shape {
   std::size_t p = 0, alphas = 1, targets = 0;
+  std::size_t bands = 0, candidates = 1;  ///< banded ridge: feature spaces (0: another model) and their weightings
   bool standardize = true, spectral = false, coefficients = false;
   double pca = 0;
 };

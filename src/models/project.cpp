@@ -93,13 +93,13 @@ double Fitted::training_mean(Responses const& r, std::size_t t, std::size_t set)
   return sum / static_cast<double>(s_.rows.sets[set].train.size());
 }
 
-/// z of a set: what its hats multiply. depth × width.
-float const* Fitted::project(Responses const& r, std::size_t set, std::size_t& ld, Workspace& work) const {
+/// z of a set: what its hats multiply. depth × width. `fresh`: the first call for these responses.
+float const* Fitted::project(Responses const& r, std::size_t set, bool fresh, std::size_t& ld, Workspace& work) const {
   auto const& hats = s_.sets[set];
   float const* z = r.y;
   ld = r.used;
   if (s_.form == Form::primal) {
-    z = feature_products(r, set, work);
+    z = feature_products(r, set, fresh, work);
     ld = padded_rows(s_.p);
   } else if (set < s_.rows.inner()) {
     ld = s_.rows.sets[set].train.size();
@@ -123,10 +123,10 @@ float const* Fitted::project(Responses const& r, std::size_t set, std::size_t& l
 }
 
 /// Xᵀ(y − ȳ) over the training rows of a set: sums of per-block products, which all sets share.
-float const* Fitted::feature_products(Responses const& r, std::size_t set, Workspace& work) const {
+float const* Fitted::feature_products(Responses const& r, std::size_t set, bool fresh, Workspace& work) const {
   std::size_t const ld = padded_rows(s_.p), size = ld * r.width, width = stats_size(s_.rows.sets.size());
   auto const& blocks = s_.rows.blocks;
-  if (set == 0) {
+  if (fresh) {
     float* c = work.products.grow(size * (r.blocks + 1));
     for (std::size_t b = 0; b < r.blocks; ++b) {
       panel_product(s_.x[b], s_.p, blocks.begin[b + 1] - blocks.begin[b], r.y + blocks.begin[b], r.used, r.width,

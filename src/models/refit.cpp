@@ -15,7 +15,7 @@ void Fitted::outer(Responses const& r, std::size_t first, std::vector<std::size_
                    Workspace& work) const {
   std::size_t const set = s_.rows.inner();
   std::size_t ld = 0;
-  float const* z = project(r, set, ld, work);
+  float const* z = project(r, set, !selects(), ld, work);
   std::size_t const depth = s_.sets[set].depth;  // 0 where no component varies: every prediction is the mean
   std::vector<std::size_t> order;
   for (std::size_t t = 0; t < r.targets; ++t) {
@@ -131,6 +131,11 @@ void Fitted::coefficients(MatrixView<float const> x, std::size_t first, MatrixVi
     }
   }
   blas::gemm('T', 'N', count, t, n, 1.0F, panel.data(), n, weights.data, weights.stride, 0.0F, out, count);
+  for (std::size_t c = 0; s_.banded() && c < t; ++c) {
+    for (std::size_t j = 0; j < count; ++j) {
+      out[j + c * count] *= weights(n + s_.part_of(first + j), c);
+    }
+  }
 }
 
 }  // namespace striate::detail

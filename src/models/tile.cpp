@@ -30,6 +30,7 @@ void Fitted::tile(MatrixView<float const> Y, TileResult& out, Workspace& work) c
   std::fill(out.prediction.begin(), out.prediction.end(), std::numeric_limits<float>::quiet_NaN());
   out.weights.resize(s_.options.coefficients ? weight_rows() * t : 0);
   out.intercept.assign(s_.options.coefficients ? t : 0, nan);
+  out.extra.assign(s_.bands.size() * (s_.options.split ? 3 : 1) * t, nan);
   out.degenerate = out.edge_low = out.edge_high = 0;
   for (std::size_t first = 0; first < t; first += target_tile) {
     block(Y.columns(first, std::min(target_tile, t - first)), first, out, work);
@@ -39,36 +40,36 @@ void Fitted::tile(MatrixView<float const> Y, TileResult& out, Workspace& work) c
 void Fitted::block(MatrixView<float const> Y, std::size_t first, TileResult& out, Workspace& work) const {
   Responses r;
   load(Y, first, out, r, work);
-  std::vector<std::size_t> chosen(r.targets, 0);
-  if (selects()) {
+  Choice chosen{std::vector<double>(r.targets, -std::numeric_limits<double>::infinity()),
+                std::vector<std::size_t>(r.targets, 0), std::vector<std::size_t>(r.targets, 0)};
+  for (std::size_t candidate = 0; selects() && candidate < s_.candidates.size(); ++candidate) {
     std::vector<double> mean_scores, all;
-    inner(r, first, out, mean_scores, all, work);
-    choose(first, r, mean_scores, all, out, chosen);
-  } else {
-    for (std::size_t t = 0; t < r.targets; ++t) {
-      out.alpha[first + t] = out.flag[first + t] == TargetFlag::ok ? s_.alphas[0] : nan;
-    }
+    inner(r, first, candidate, out, mean_scores, all, work);
+    choose(first, r, candidate, mean_scores, all, out, chosen);
   }
-  if (tests() || s_.options.coefficients) {
-    outer(r, first, chosen, out, work);
+  settle(first, r, chosen, out);
+  if (s_.banded()) {
+    banded_outer(r, first, chosen, out, work);
+  } else if (tests() || s_.options.coefficients) {
+    outer(r, first, chosen.alpha, out, work);
   }
 }
 
-/// Scores of every alpha in every inner fold. mean_scores: [target][alpha] of the selecting score; all:
-/// [fold][score][target][alpha], only where the plan has no outer test.
-void Fitted::inner(Responses const& r, std::size_t first, TileResult& out, std::vector<double>& mean_scores,
-                   std::vector<double>& all, Workspace& work) const {
+/// Scores of every alpha in every inner fold, with the bands so weighted. mean_scores: [target][alpha] of the selecting
+/// score; all: [fold][score][target][alpha], only where the plan has no outer test.
+void Fitted::inner(Responses const& r, std::size_t first, std::size_t candidate, TileResult& out,
+                   std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const {
   std::size_t const a = s_.alphas.size(), q = s_.q(), k = s_.options.scores.size(), folds = s_.rows.inner();
   mean_scores.assign(r.targets * a, 0);
   all.assign(tests() ? 0 : folds * k * r.targets * a, 0);
   for (std::size_t set = 0; set < folds; ++set) {
     std::size_t const e = s_.rows.sets[set].test.size();
     std::size_t ld = 0;
-    float const* z = project(r, set, ld, work);
+    float const* z = project(r, set, candidate == 0 && set == 0, ld, work);
     auto const& hats = s_.sets[set];
     std::size_t const rows = padded_rows(q * panel_round(e));
     float* p = work.predictions.grow(rows * r.width);
-    panel_product(hats.inner, q * panel_round(e), hats.depth, z, ld, r.width, p, work.slivers);
+    panel_product(hats.inner + candidate * hats.next, q * panel_round(e), hats.depth, z, ld, r.width, p, work.slivers);
     for (std::size_t t = 0; t < r.targets; ++t) {
       if (out.flag[first + t] == TargetFlag::ok) {
         inner_target(r, set, t, p + t * rows, mean_scores.data() + t * a,
@@ -112,8 +113,10 @@ void Fitted::inner_target(Responses const& r, std::size_t set, std::size_t t, fl
   }
 }
 
-void Fitted::choose(std::size_t first, Responses const& r, std::vector<double> const& mean_scores,
-                    std::vector<double> const& all, TileResult& out, std::vector<std::size_t>& chosen) const {
+/// A candidate replaces an earlier one where it is better, or as good at a larger alpha.
+void Fitted::choose(std::size_t first, Responses const& r, std::size_t candidate,
+                    std::vector<double> const& mean_scores, std::vector<double> const& all, TileResult& out,
+                    Choice& chosen) const {
   std::size_t const a = s_.alphas.size(), k = s_.options.scores.size(), folds = s_.rows.inner(),
                     total = out.alpha.size();
   for (std::size_t t = 0; t < r.targets; ++t) {
@@ -125,10 +128,13 @@ void Fitted::choose(std::size_t first, Responses const& r, std::vector<double> c
     for (std::size_t i = a - 1; i-- > 0;) {  // a tie goes to the larger alpha
       best = scores[i] > scores[best] ? i : best;
     }
-    chosen[t] = best;
-    out.alpha[first + t] = s_.alphas[best];
-    out.edge_low += a > 1 && best == 0 ? 1 : 0;
-    out.edge_high += a > 1 && best + 1 == a ? 1 : 0;
+    bool const better = scores[best] > chosen.score[t] || (scores[best] == chosen.score[t] && best > chosen.alpha[t]);
+    if (candidate > 0 && !better) {
+      continue;
+    }
+    chosen.score[t] = scores[best];
+    chosen.alpha[t] = best;
+    chosen.candidate[t] = candidate;
     if (all.empty()) {
       continue;
     }
@@ -140,6 +146,17 @@ void Fitted::choose(std::size_t first, Responses const& r, std::vector<double> c
         sum += value;
       }
       out.score[c * total + first + t] = sum / static_cast<double>(folds);
+    }
+  }
+}
+
+void Fitted::settle(std::size_t first, Responses const& r, Choice const& chosen, TileResult& out) const {
+  std::size_t const a = s_.alphas.size();
+  for (std::size_t t = 0; t < r.targets; ++t) {
+    if (out.flag[first + t] == TargetFlag::ok) {
+      out.alpha[first + t] = s_.alphas[chosen.alpha[t]];
+      out.edge_low += a > 1 && chosen.alpha[t] == 0 ? 1 : 0;
+      out.edge_high += a > 1 && chosen.alpha[t] + 1 == a ? 1 : 0;
     }
   }
 }
