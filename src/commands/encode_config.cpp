@@ -90,6 +90,7 @@ void describe(Schema& s, Model& m) {
   s("alphas", m.alphas,
     {.doc = "ridge penalties, chosen per target; relative: multiples of trace(K)/n of the training rows",
      .example = "{logspace: [-1, 8, 20]}"});
+  s("n_iter", m.n_iter, {.doc = "banded_ridge: weightings of the bands that are tried", .min = 1, .max = 100000});
 }
 
 void describe(Schema& s, InnerCv& c) {
@@ -132,7 +133,7 @@ void declare(Schema& s, Config& c) {
     {.doc = "of a rank; default: its share of what the job was given", .unit = "GiB", .min = 0.05, .identity = false});
   s("output", c.output,
     {.doc = "directory of the results", .required = true, .identity = false, .example = "out/encode"});
-  s("seed", c.seed, {.doc = "of shuffled folds and of the halves of the noise ceiling", .min = 0});
+  s("seed", c.seed, {.doc = "of shuffled folds, halves of the noise ceiling and random band weights", .min = 0});
 }
 
 namespace {
@@ -230,6 +231,9 @@ ModelOptions model_options(Config const& config) {
   o.standardize_responses = config.responses.standardize;
   o.predictions = config.outer() && (config.saves("predictions") || config.aggregate == "concat");
   o.coefficients = !config.outer() && config.saves("coefficients");
+  o.n_iter = static_cast<std::size_t>(config.model.n_iter);
+  o.seed = static_cast<std::uint64_t>(config.seed);
+  o.split = config.outer();
   return o;
 }
 

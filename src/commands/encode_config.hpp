@@ -47,6 +47,7 @@ struct FoldCount {
 struct Model {
   std::string type = "ridge";
   Alphas alphas;
+  std::int64_t n_iter = 100;
 };
 
 struct InnerCv {

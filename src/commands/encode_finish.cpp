@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "encode_joint.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/fsio.hpp"
 #include "striate/base/log.hpp"
@@ -142,6 +143,12 @@ class Summary {
   std::string text_;
 };
 
+/// Extras whose means over folds are results.
+std::vector<std::string> averaged_extras(Finish const& f) {
+  auto const model = find_model(f.config.model.type)->make(model_options(f.config, f.inputs));
+  return model->averages_extras() ? model->extras() : std::vector<std::string>();
+}
+
 std::vector<std::string> safe_names(Finish const& f) {
   std::vector<std::string> names;
   for (auto const& l : f.inputs.layers) names.push_back(l.name);
@@ -177,6 +184,9 @@ void derive(Finish const& f) {
     std::string const& name = f.inputs.layers[l].name;
     bool const concat = f.config.aggregate == "concat";
     auto const moments = concat ? f.result.read<double>(moments_name(name)) : std::vector<double>();
+    for (auto const& extra : averaged_extras(f))
+      f.result.write("/" + name + "/mean/" + extra,
+                     std::span<double const>(averaged(f, f.result.read<double>("/" + name + "/" + extra))));
     for (std::size_t s = 0; s < scores.size(); ++s) {
       std::string const dataset = "/" + name + "/score/" + f.config.scores[s];
       auto const values =
@@ -205,6 +215,10 @@ void write_outputs(Finish const& f) {
     }
     values.alpha = median_choice(f, name);
     map(f, values.alpha, map_stem(f.config.output, safe[l], chooses(f)));
+    auto const extras = averaged_extras(f), safe_extras = file_safe_names(extras);
+    for (std::size_t e = 0; e < extras.size(); ++e)
+      map(f, f.result.read<double>("/" + name + "/mean/" + extras[e]),
+          map_stem(f.config.output, safe[l], safe_extras[e]));
     summary.add(l, values);
   }
   write_best(f);
@@ -222,6 +236,8 @@ std::vector<fs::path> output_files(Finish const& f) {
   for (auto const& name : safe_names(f)) {
     for (auto const& s : f.config.scores) stems.push_back(map_stem(f.config.output, name, s));
     stems.push_back(map_stem(f.config.output, name, chooses(f)));
+    for (auto const& extra : file_safe_names(averaged_extras(f)))
+      stems.push_back(map_stem(f.config.output, name, extra));
   }
   for (char const* name : ceiling_names)
     if (f.layout.noise_tiles > 0) stems.push_back(maps / (std::string("noise-ceiling_stat-") + name));

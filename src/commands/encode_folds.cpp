@@ -3,7 +3,7 @@
 #include <numeric>
 #include <set>
 
-#include "encode_inputs.hpp"
+#include "encode_joint.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
 
@@ -88,7 +88,7 @@ void plan_folds(Config const& config, Inputs& in) {
     std::iota(all.outer.train.begin(), all.outer.train.end(), 0U);
     in.passes.push_back(std::move(all));
   }
-  bool const chooses = find_model(config.model.type)->make(model_options(config))->candidates() > 1;
+  bool const chooses = find_model(config.model.type)->make(model_options(config, in))->candidates() > 1;
   for (FoldPlan& plan : in.passes)
     if (chooses || plan.outer.test.empty()) with_key("cv.inner.folds", [&] { add_inner(config, in.columns, plan); });
   check_test_rows(config, in);

@@ -34,7 +34,8 @@ struct Inputs {
   CvColumns columns;                                 ///< ids, group and split of the rows of Y
   std::vector<std::vector<std::size_t>> store_rows;  ///< per store: the row that each row of Y has there
   std::vector<LayerInput> layers;
-  std::vector<std::uint64_t> index;               ///< (t) flat indices of the targets
+  std::vector<LayerInput> bands;     ///< of the one layer `joint`, where the model joins all layers; else none
+  std::vector<std::uint64_t> index;  ///< (t) flat indices of the targets
   std::vector<std::uint32_t> stimulus_of_volume;  ///< for the noise ceiling; empty where there is none
   std::vector<FoldPlan> passes;     ///< outer folds, then the refit on all rows where coefficients need one
   std::size_t folds = 0;            ///< outer folds (1 where cv.folds is 0: the plan without test rows)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "encode_joint.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/log.hpp"
 #include "striate/models/table.hpp"
@@ -23,7 +24,7 @@ class Engine {
         shared_{config, inputs, layout, result, context.team, pools_},
         done_(result.done()),
         progress_("encode", "units", layout.units(), finished()) {
-    ModelOptions options = model_options(config);
+    ModelOptions options = model_options(config, inputs);
     scoring_ = find_model(config.model.type)->make(options);
     options.coefficients = true;
     options.predictions = false;
@@ -92,22 +93,22 @@ class Engine {
 
   bool layer(std::size_t l, TargetBlock& y) {
     LayerInput const& input = in_.layers[l];
-    LayerSource const source(context_.comm, *stores_[input.store], input, in_.store_rows[input.store], memory_.layer);
+    auto const source = open_source(context_.comm, in_, input, stores_, memory_.layer);
     for (std::size_t p = 0; p < layout_.passes; ++p) {
       std::size_t const base = layout_.unit(l, p, 0);
       if (!pending(base, base + layout_.tiles)) continue;
       if (stopping()) return false;
-      auto const fold = prepare(l, p, source);
-      FoldTiles work(shared_, y, *fold, source, l, p, saying());
+      auto const fold = prepare(l, p, *source);
+      FoldTiles work(shared_, y, *fold, *source, l, p, saying());
       if (!tiles(base, y, work)) return false;
     }
     return true;
   }
 
-  std::unique_ptr<FittedFold> prepare(std::size_t l, std::size_t p, LayerSource const& source) {
+  std::unique_ptr<FittedFold> prepare(std::size_t l, std::size_t p, FeatureSource const& source) {
     LayerInput const& input = in_.layers[l];
-    Transform const& transform = config_.features[input.store].transform;
-    Design const design{source, transform.standardize, transform.pca, in_.t()};
+    Transform const transform = transform_of(config_, in_, input);
+    Design const design{source, transform.standardize, transform.pca, in_.t(), bands_of(config_, in_)};
     std::string const what = p < in_.folds ? fmt::format("fold {} of {}", p + 1, in_.folds) : "refit on all rows";
     std::unique_ptr<FittedFold> fold;
     try {

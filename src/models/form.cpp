@@ -170,9 +170,13 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
   c.shared_bytes = c.shared_kept_bytes + grams + w.features;
   c.private_bytes = std::min(2.0 * p * static_cast<double>(rows.n) * 4,
                              std::max(512e6, 2 * 1024.0 * static_cast<double>(rows.n) * 4));
-  std::size_t widest = 0;
+  std::size_t widest = 0;  // rows of the largest product with a tile, per alpha
   for (auto const& s : rows.sets) {
     widest = std::max(widest, s.test.size());
+  }
+  widest = std::max(widest, shape.bands * rows.n_test);
+  if (shape.bands > 0 && shape.coefficients) {
+    widest = std::max(widest, is_dual(form) ? rows.n_train : shape.p);
   }
   double const tile = static_cast<double>(target_tile) *
                       (4 * (3 * used + (form == Form::primal ? p * static_cast<double>(rows.blocks.blocks() + 2) : 0)) +

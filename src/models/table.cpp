@@ -10,7 +10,7 @@ std::vector<ModelRow> const& models() {
       {"ridge", "ridge regression, alpha chosen per target by inner cross-validation", "alpha", make_ridge},
       {"ols", "ordinary least squares; of minimum norm where features outnumber stimuli", "alpha", make_ols},
       {"banded_ridge", "one joint ridge of all feature spaces, a penalty for each, chosen per target", "alpha",
-       make_banded_ridge},
+       make_banded_ridge, true},
   };
   return rows;
 }

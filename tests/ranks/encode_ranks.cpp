@@ -29,7 +29,8 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
   Comm const world = Comm::world();
   Place const place("encode_bits");
   for (auto const& extra : std::vector<std::vector<std::string>>{
-           everything, {"responses.repeats=keep", "aggregate=concat"}, {"cv.folds=0", "save=coefficients"}}) {
+           everything, {"responses.repeats=keep", "aggregate=concat"}, {"cv.folds=0", "save=coefficients"},
+           {"model.type=banded_ridge", "model.n_iter=7", "save=[coefficients, predictions]"}}) {
     auto const many =
         run_encode(world, place.folder.path, World::yaml(), {.sets = with_output(extra, "many"), .fresh = true});
     EXPECT_EQ(many.code, Exit::ok) << many.message;
