@@ -15,6 +15,7 @@ encode_test(test_encode_ranks FILES ranks/encode_ranks.cpp RANKS 1 2 3 TIMEOUT 3
 add_test(NAME test_encode_ranks.nodes COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} 3 $<TARGET_FILE:test_encode_ranks>)
 get_test_property(test_encode_ranks.np3 ENVIRONMENT encode_environment)
 set_tests_properties(test_encode_ranks.nodes PROPERTIES TIMEOUT 300 LABELS ranks ENVIRONMENT "${encode_environment};STRIATE_FAKE_NODES=2")
+encode_test(test_encode_banded FILES unit/encode_banded.cpp TIMEOUT 300)
 encode_test(test_encode_job FILES unit/encode_job.cpp TIMEOUT 300)
 encode_test(test_encode_permute FILES unit/encode_permute.cpp TIMEOUT 300)
 encode_test(test_permute_ranks FILES ranks/permute_ranks.cpp RANKS 1 2 3 TIMEOUT 300)

@@ -1,8 +1,10 @@
 // One case of the race: ridge with an alpha per target chosen by cross-validation on all rows, and the refit, as
 // himalaya's RidgeCV.fit does. bench/race/race.py writes the arrays and compares.
 //
-// usage: race_striate DIR THREADS [--standardize] [--exact] [--targets-hint N]
+// usage: race_striate DIR THREADS [--standardize] [--exact] [--banded]
 //   DIR/X.npy (n × p float32), DIR/Y.npy (n × t float32), DIR/case.txt: folds, then alphas, one a line
+//   with --banded, DIR/bands.txt: candidates that banded ridge tries, then the columns of each band; their weights are
+//   written to DIR/gammas.npy (candidates × bands, rows one after the other)
 //   writes DIR/alpha.npy (t), DIR/score.npy (t), DIR/weights.npy (m × t in column-major order) and prints one CSV line
 #include <atomic>
 #include <chrono>
@@ -18,6 +20,7 @@
 #include "striate/base/error.hpp"
 #include "striate/math/blas.hpp"
 #include "striate/math/panel_product.hpp"
+#include "striate/models/banded_ridge.hpp"
 #include "striate/models/table.hpp"
 
 namespace striate {
@@ -129,7 +132,25 @@ double gemm_rate(ThreadTeam& team) {
   return 4 * 2.0 * static_cast<double>(m * n * k * threads) / best;
 }
 
-int race(std::string const& dir, int threads, bool standardize, bool exact) {
+/// Bands of DIR/bands.txt; their weights are written for the other side.
+std::vector<Band> read_bands(std::string const& dir, bool standardize, ModelOptions& options) {
+  std::vector<Band> bands;
+  std::ifstream in(dir + "/bands.txt");
+  in >> options.n_iter;
+  std::size_t first = 0;
+  for (std::size_t count = 0; in >> count; first += count) {
+    bands.push_back({"band" + std::to_string(bands.size()), first, count, standardize});
+    options.bands.push_back(bands.back().name);
+  }
+  std::vector<double> all;
+  for (auto const& weights : band_weights(bands.size(), options.n_iter, options.seed)) {
+    all.insert(all.end(), weights.begin(), weights.end());
+  }
+  write_npy(dir + "/gammas.npy", all);
+  return bands;
+}
+
+int race(std::string const& dir, int threads, bool standardize, bool exact, bool banded) {
   blas::single_thread();
   std::size_t n = 0, p = 0, t = 0;
   auto const x = read_npy(dir + "/X.npy", n, p), y = read_npy(dir + "/Y.npy", n, t);
@@ -156,9 +177,10 @@ int race(std::string const& dir, int threads, bool standardize, bool exact) {
   ThreadTeam team(threads);
   double const rate = gemm_rate<float>(team), rate64 = gemm_rate<double>(team);
   MemorySource const source({x.data(), n, p});
-  auto const model = find_model("ridge")->make(options);
+  auto const bands = banded ? read_bands(dir, standardize, options) : std::vector<Band>();
+  auto const model = find_model(banded ? "banded_ridge" : "ridge")->make(options);
   double const c0 = cpu(), w0 = now();
-  auto const fold = model->prepare({source, standardize, 0, t}, plan, team, 16e9);
+  auto const fold = model->prepare({source, standardize, 0, t, bands}, plan, team, 16e9);
   double const cp = cpu() - c0, wp = now() - w0;
   std::size_t const tiles = (t + target_tile - 1) / target_tile, m = fold->weight_rows();
   std::vector<double> alpha(t), score(t);
@@ -197,16 +219,17 @@ int race(std::string const& dir, int threads, bool standardize, bool exact) {
 
 int main(int argc, char** argv) {
   try {
-    bool standardize = false, exact = false;
+    bool standardize = false, exact = false, banded = false;
     for (int i = 3; i < argc; ++i) {
       standardize = standardize || std::string(argv[i]) == "--standardize";
       exact = exact || std::string(argv[i]) == "--exact";
+      banded = banded || std::string(argv[i]) == "--banded";
     }
     if (argc < 3) {
-      std::cerr << "usage: race_striate DIR THREADS [--standardize] [--exact]\n";
+      std::cerr << "usage: race_striate DIR THREADS [--standardize] [--exact] [--banded]\n";
       return 64;
     }
-    return striate::race(argv[1], std::stoi(argv[2]), standardize, exact);
+    return striate::race(argv[1], std::stoi(argv[2]), standardize, exact, banded);
   } catch (striate::Error const& e) {
     std::cerr << "error: " << e.what() << "\n";
     return static_cast<int>(e.code());

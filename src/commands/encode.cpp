@@ -116,10 +116,11 @@ void Encode::say_plan(Context const& context, Plan& plan) const {
     auto const bytes = 4.0 * static_cast<double>(n) * static_cast<double>(layer.units);
     bool const kept = bytes <= memory_.layer;
     plan.bytes_read += nodes * bytes * (kept ? 1 : static_cast<double>(inputs_.passes.size()));
-    plan.lines.emplace_back(
-        "layer " + layer.name,
-        fmt::format("{} features, {}, {:.2g} flops a target and fold, {}", layer.units, costs_.layer[l].form,
-                    costs_.layer[l].flops_per_target, kept ? "read once" : "streamed in every fold"));
+    plan.lines.emplace_back("layer " + layer.name,
+                            fmt::format("{} features{}, {}, {:.2g} flops a target and fold, {}", layer.units,
+                                        inputs_.bands.empty() ? "" : fmt::format(" in {} bands", inputs_.bands.size()),
+                                        costs_.layer[l].form, costs_.layer[l].flops_per_target,
+                                        kept ? "read once" : "streamed in every fold"));
   }
   if (memory_.target_block < t)
     plan.lines.emplace_back("targets", fmt::format("{} at a time, for the memory of a node", memory_.target_block));

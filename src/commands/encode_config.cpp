@@ -100,6 +100,7 @@ void describe(Schema& s, Model& m) {
      .example = "{logspace: [-1, 8, 20]}"});
   s("components", m.components,
     {.doc = "pls, pcr: exactly so many; chosen per target among a list; or among 1 … up_to", .example = "{up_to: 25}"});
+  s("n_iter", m.n_iter, {.doc = "banded_ridge: weightings of the bands that are tried", .min = 1, .max = 100000});
 }
 
 void describe(Schema& s, InnerCv& c) {
@@ -196,7 +197,7 @@ void declare(Schema& s, Config& c) {
     {.doc = "of a rank; default: its share of what the job was given", .unit = "GiB", .min = 0.05, .identity = false});
   s("output", c.output,
     {.doc = "directory of the results", .required = true, .identity = false, .example = "out/encode"});
-  s("seed", c.seed, {.doc = "of shuffled folds and of the halves of the noise ceiling", .min = 0});
+  s("seed", c.seed, {.doc = "of shuffled folds, halves of the noise ceiling and random band weights", .min = 0});
 }
 
 namespace {
@@ -358,6 +359,9 @@ ModelOptions model_options(Config const& config) {
   o.predictions = config.outer() && (config.saves("predictions") || config.aggregate == "concat" || ranks ||
                                       (config.permutation.n > 0 && config.permutation.scheme == "fixed_model"));
   o.coefficients = !config.outer() && config.saves("coefficients");
+  o.n_iter = static_cast<std::size_t>(config.model.n_iter);
+  o.seed = static_cast<std::uint64_t>(config.seed);
+  o.split = config.outer();
   return o;
 }
 

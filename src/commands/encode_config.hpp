@@ -55,6 +55,7 @@ struct Model {
   std::string type = "ridge";
   Alphas alphas;
   Components components;
+  std::int64_t n_iter = 100;
 };
 
 struct InnerCv {

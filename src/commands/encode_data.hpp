@@ -12,10 +12,17 @@
 
 namespace striate::encode {
 
+/// Features that a rank can also read by itself.
+class NodeSource : public FeatureSource {
+ public:
+  /// The same by this rank alone, from the file. Not collective.
+  virtual void read_alone(std::size_t first, std::size_t count, float* out) const = 0;
+};
+
 /// The rows of Y of one layer. The ranks of a node share the reading: each reads a part of the columns into memory of
 /// the node. A layer that fits `room` is read once and kept for all folds; else panel by panel, fold by fold.
 /// Values never depend on any of this. `read` is collective over the communicator (prepare() calls it in step).
-class LayerSource final : public FeatureSource {
+class LayerSource final : public NodeSource {
  public:
   /// `room`: bytes of the node's memory, equal on all ranks. The reader and `rows` must outlive the source. Collective.
   LayerSource(Comm const& comm, ActReader const& reader, LayerInput const& layer, std::vector<std::size_t> const& rows,
@@ -23,8 +30,7 @@ class LayerSource final : public FeatureSource {
   [[nodiscard]] std::size_t rows() const override { return rows_.size(); }
   [[nodiscard]] std::size_t cols() const override { return layer_.units; }
   void read(std::size_t first, std::size_t count, float* out) const override;
-  /// The same by this rank alone, from the file. Not collective.
-  void read_alone(std::size_t first, std::size_t count, float* out) const;
+  void read_alone(std::size_t first, std::size_t count, float* out) const override;
 
  private:
   void load(std::size_t first, std::size_t count) const;

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "encode_joint.hpp"
 #include "encode_null.hpp"
 #include "encode_scores.hpp"
 #include "striate/base/error.hpp"
@@ -139,6 +140,12 @@ class Summary {
   std::string text_;
 };
 
+/// Extras whose means over folds are results.
+std::vector<std::string> averaged_extras(Finish const& f) {
+  auto const model = find_model(f.config.model.type)->make(model_options(f.config, f.inputs));
+  return model->averages_extras() ? model->extras() : std::vector<std::string>();
+}
+
 std::vector<std::string> safe_names(Finish const& f) {
   std::vector<std::string> names;
   for (auto const& l : f.inputs.layers) names.push_back(l.name);
@@ -172,10 +179,15 @@ void derive(Finish const& f) {
   std::vector<double> best_score(f.layout.t, nan);
   std::vector<std::int32_t> best(f.layout.t, -1);
   double const sign = better(scores[0]);
+  auto const weights = f.config.outer() ? fold_weights(f.config, f.inputs) : std::vector<double>{1};
   std::vector<double> reliability;
   if (f.layout.noise_tiles > 0) reliability = f.result.read<double>("/noise_ceiling/row_reliability");
   for (std::size_t l = 0; l < f.inputs.layers.size(); ++l) {
     std::string const& name = f.inputs.layers[l].name;
+    for (auto const& extra : averaged_extras(f)) {
+      auto const mean = averaged(weights, f.result.read<double>("/" + name + "/" + extra));
+      f.result.write("/" + name + "/mean/" + extra, std::span<double const>(mean));
+    }
     for (std::size_t s = 0; s < scores.size(); ++s) {
       std::string const dataset = "/" + name + "/score/" + f.config.scores[s];
       auto const values = layer_scores(f.config, f.inputs, f.result, l, s);
@@ -217,6 +229,10 @@ void write_outputs(Finish const& f) {
     }
     values.alpha = median_choice(f, name);
     map(f, values.alpha, map_stem(f.config.output, safe[l], chooses(f)));
+    auto const extras = averaged_extras(f), safe_extras = file_safe_names(extras);
+    for (std::size_t e = 0; e < extras.size(); ++e)
+      map(f, f.result.read<double>("/" + name + "/mean/" + extras[e]),
+          map_stem(f.config.output, safe[l], safe_extras[e]));
     summary.add(l, values);
   }
   write_best(f);
@@ -237,6 +253,8 @@ std::vector<fs::path> output_files(Finish const& f) {
     }
     for (auto const& s : normalised_scores(f)) stems.push_back(map_stem(f.config.output, name, s + "_normalized"));
     stems.push_back(map_stem(f.config.output, name, chooses(f)));
+    for (auto const& extra : file_safe_names(averaged_extras(f)))
+      stems.push_back(map_stem(f.config.output, name, extra));
   }
   for (auto const& stat : best_permutation_stats(f.config, f.layout)) stems.push_back(maps / ("best-score_" + stat));
   for (auto const& name : f.layout.ceilings()) stems.push_back(maps / ("noise-ceiling_stat-" + name));

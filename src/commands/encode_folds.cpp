@@ -3,7 +3,7 @@
 #include <numeric>
 #include <set>
 
-#include "encode_inputs.hpp"
+#include "encode_joint.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/log.hpp"
 #include "striate/models/table.hpp"
@@ -146,7 +146,7 @@ void plan_folds(Config const& config, Inputs& in) {
     std::iota(all.outer.train.begin(), all.outer.train.end(), 0U);
     in.passes.push_back(std::move(all));
   }
-  bool const chooses = find_model(config.model.type)->make(model_options(config))->candidates() > 1;
+  bool const chooses = find_model(config.model.type)->make(model_options(config, in))->candidates() > 1;
   for (std::size_t p = 0; p < in.passes.size(); ++p) {
     FoldPlan& plan = in.passes[p];
     bool const all_rows = plan.outer.test.empty();

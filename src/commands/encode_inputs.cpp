@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "encode_joint.hpp"
 #include "fingerprint.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/hash.hpp"
@@ -43,6 +44,7 @@ class Loader {
     find_rows();
     find_columns();
     for (std::size_t s = 0; s < stores_.size(); ++s) match(s), find_layers(s);
+    join_layers(config_, in_);
     find_rois();
     find_repeats();
     find_others(config_, list_.ids, list_.source, in_);
@@ -265,6 +267,7 @@ class Loader {
           {"rows", stores_[s].rows()}, {"ids_sha256", joined(ids_[s])}, {"content_sha256", fingerprint(stores_[s])}};
     }
     for (auto const& l : in_.layers) j["layers"][l.name] = l.units;
+    for (auto const& b : in_.bands) j["bands"].push_back({b.name, b.units});
     in_.identity = j;
   }
 
@@ -307,14 +310,20 @@ void share(Comm const& comm, Inputs& in) {
   comm.broadcast(in.stimulus_of_volume, 0);
   comm.broadcast(in.subjects, 0);
   comm.broadcast(in.stimuli, 0);
-  nlohmann::ordered_json small{{"identity", in.identity}, {"layers", nlohmann::json::array()}};
-  for (auto const& l : in.layers) small["layers"].push_back({l.store, l.layer, l.name, l.units});
+  nlohmann::ordered_json small{{"identity", in.identity}};
+  std::pair<char const*, std::vector<LayerInput>*> const lists[] = {{"layers", &in.layers}, {"bands", &in.bands}};
+  for (auto const& [name, list] : lists) {
+    small[name] = nlohmann::json::array();
+    for (auto const& l : *list) small[name].push_back({l.store, l.layer, l.name, l.units});
+  }
   std::string text = small.dump();
   comm.broadcast(text, 0);
   small = nlohmann::ordered_json::parse(text);
   in.identity = small["identity"];
-  in.layers.clear();
-  for (auto const& l : small["layers"]) in.layers.push_back({l[0], l[1], l[2], l[3]});
+  for (auto const& [name, list] : lists) {
+    list->clear();
+    for (auto const& l : small[name]) list->push_back({l[0], l[1], l[2], l[3]});
+  }
 }
 
 }  // namespace
@@ -336,6 +345,7 @@ Inputs load_inputs(Config const& config, Comm const& comm) {
   Inputs inputs;
   together(comm, [&] {
     check(config);
+    check_joint(config);
     if (comm.root()) Loader(config, inputs).load();
   });
   share(comm, inputs);

@@ -38,7 +38,8 @@ struct Inputs {
   std::vector<std::string> exchange;                 ///< permutation.exchange of the rows of Y; empty where not given
   std::vector<std::vector<std::size_t>> store_rows;  ///< per store: the row that each row of Y has there
   std::vector<LayerInput> layers;
-  std::vector<std::uint64_t> index;               ///< (t) flat indices of the targets
+  std::vector<LayerInput> bands;     ///< of the one layer `joint`, where the model joins all layers; else none
+  std::vector<std::uint64_t> index;  ///< (t) flat indices of the targets
   std::vector<std::uint32_t> stimulus_of_volume;  ///< for the noise ceiling; empty where there is none
   std::size_t subjects = 0, stimuli = 0;          ///< of the ceiling between subjects; 0: there is none
   std::vector<FoldPlan> passes;     ///< outer folds, then the refit on all rows where coefficients need one

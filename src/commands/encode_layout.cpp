@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "encode_joint.hpp"
 #include "encode_permute.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
@@ -93,7 +94,8 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
   std::size_t const t = layout.t, k = score_rows(config, in), w = layout.tile;
   std::vector<std::string> names;
   ModelRow const& model = *find_model(config.model.type);
-  auto const extras = model.make(model_options(config))->extras();
+  auto const made = model.make(model_options(config, in));
+  auto const extras = made->extras();
   for (LayerInput const& l : in.layers) {
     std::string const root = "/" + l.name;
     names.push_back(l.name);
@@ -104,7 +106,10 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
         d.push_back({root + "/score/" + s + "_normalized", Dtype::f64, {t}, 0});
     }
     d.push_back({fmt::format("{}/{}", root, model.chooses), Dtype::f64, {in.folds, t}, w});
-    for (auto const& extra : extras) d.push_back({fmt::format("{}/{}", root, extra), Dtype::f64, {in.folds, t}, w});
+    for (auto const& extra : extras) {
+      d.push_back({fmt::format("{}/{}", root, extra), Dtype::f64, {in.folds, t}, w});
+      if (made->averages_extras()) d.push_back({fmt::format("{}/mean/{}", root, extra), Dtype::f64, {t}, 0});
+    }
     if (config.saves("coefficients")) {
       d.push_back({root + "/coef", Dtype::f32, {l.units, t}, w});
       d.push_back({root + "/intercept", Dtype::f64, {t}, w});
@@ -124,6 +129,9 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
   d.push_back({counts_name, Dtype::u64, {layout.units(), counts}, 0});
   d.push_back({report_name, Dtype::u64, {layout.layers * layout.passes, founds}, 0});
   spec.texts = {{"/layers", names}, {"/.striate/stimulus_id", in.columns.id}};
+  std::vector<std::string> bands;
+  for (auto const& band : in.bands) bands.push_back(band.name);
+  if (!bands.empty()) spec.texts.push_back({fmt::format("/{}/bands", joint_name), bands});
   spec.attributes = {{"command", "encode"}, {"aggregate", config.aggregate}, {"best_by", config.scores[0]}};
   spec.tiles = layout.units();
   spec.identity = identity;
@@ -139,12 +147,12 @@ double bytes_of(ResultSpec const& spec) {
 
 Costs cost_of(Config const& config, Inputs const& in, double budget) {
   Costs all;
-  ModelOptions options = model_options(config);
+  ModelOptions options = model_options(config, in);
   auto const scoring = find_model(config.model.type)->make(options);
   options.coefficients = true;
   auto const refitting = find_model(config.model.type)->make(options);
   for (LayerInput const& l : in.layers) {
-    Transform const& transform = config.features[l.store].transform;
+    Transform const transform = transform_of(config, in, l);
     ModelCost greatest;
     for (std::size_t p = 0; p < in.passes.size(); ++p) {
       bool const refit = p >= in.folds;

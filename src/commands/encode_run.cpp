@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "encode_joint.hpp"
 #include "encode_permute.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/log.hpp"
@@ -24,7 +25,7 @@ class Engine {
         shared_{config, inputs, layout, result, context.team, pools_},
         done_(result.done()),
         progress_("encode", "units", layout.units(), finished()) {
-    ModelOptions options = model_options(config);
+    ModelOptions options = model_options(config, inputs);
     scoring_ = find_model(config.model.type)->make(options);
     options.coefficients = true;
     options.predictions = false;
@@ -121,13 +122,13 @@ class Engine {
 
   bool layer(std::size_t l, TargetBlock& y) {
     LayerInput const& input = in_.layers[l];
-    LayerSource const source(context_.comm, *stores_[input.store], input, in_.store_rows[input.store], memory_.layer);
+    auto const source = open_source(context_.comm, in_, input, stores_, memory_.layer);
     for (std::size_t p = 0; p < layout_.passes; ++p) {
       std::size_t const base = layout_.unit(l, p, 0);
       if (!pending(base, base + layout_.tiles)) continue;
       if (stopping()) return false;
-      auto const fold = prepare(l, p, source, y, memory_.model);
-      FoldTiles work(shared_, y, *fold, source, l, p, saying());
+      auto const fold = prepare(l, p, *source, y, memory_.model);
+      FoldTiles work(shared_, y, *fold, *source, l, p, saying());
       if (!tiles(base, y, work, layout_.tile, 1)) return false;
     }
     return true;
@@ -143,12 +144,11 @@ class Engine {
       double held = 0;
       std::size_t const first = p.groups == 1 ? 0 : g, last = p.groups == 1 ? layout_.layers : g + 1;
       for (std::size_t l = first; l < last; ++l) {
-        LayerInput const& input = in_.layers[l];
-        LayerSource const source(context_.comm, *stores_[input.store], input, in_.store_rows[input.store], memory_.layer);
+        auto const source = open_source(context_.comm, in_, in_.layers[l], stores_, memory_.layer);
         folds.emplace_back();
         for (std::size_t f = 0; f < in_.folds; ++f) {
           if (stopping()) return false;
-          folds.back().push_back(prepare(l, f, source, y, memory_.model - held));
+          folds.back().push_back(prepare(l, f, *source, y, memory_.model - held));
           held += folds.back().back()->report().shared_bytes;
         }
       }
@@ -158,13 +158,13 @@ class Engine {
     return true;
   }
 
-  std::unique_ptr<FittedFold> prepare(std::size_t l, std::size_t p, LayerSource const& source, TargetBlock& y,
+  std::unique_ptr<FittedFold> prepare(std::size_t l, std::size_t p, FeatureSource const& source, TargetBlock& y,
                                       double memory) {
     LayerInput const& input = in_.layers[l];
-    Transform const& transform = config_.features[input.store].transform;
+    Transform const transform = transform_of(config_, in_, input);
     ResponseSource const responses(y, in_.n(), in_.t());
     Design const design{source, transform.standardize, transform.pca, in_.t(),
-                        scoring_->prepare_uses_responses() ? &responses : nullptr};
+                        scoring_->prepare_uses_responses() ? &responses : nullptr, bands_of(config_, in_)};
     std::string const what = p < in_.folds ? fmt::format("fold {} of {}", p + 1, in_.folds) : "refit on all rows";
     std::unique_ptr<FittedFold> fold;
     try {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "encode_joint.hpp"
 #include "encode_scores.hpp"
 #include "striate/models/table.hpp"
 #include "striate/stats/ranks.hpp"
@@ -45,7 +46,7 @@ void Tiles::mark(std::span<std::size_t const> mine) {
   s_.result.mark(units);
 }
 
-FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold const& fold, LayerSource const& source,
+FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold const& fold, NodeSource const& source,
                      std::size_t layer, std::size_t pass, std::function<void(std::size_t)> said)
     : Tiles(shared, y, shared.layout.unit(layer, pass, 0), std::move(said)),
       fold_(fold),
@@ -57,7 +58,7 @@ FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold cons
       coefficients_(shared.config.saves("coefficients") && (refit_ || !shared.config.outer())) {
   ModelRow const& model = *find_model(shared.config.model.type);
   chooses_ = model.chooses;
-  extras_ = model.make(model_options(shared.config))->extras();
+  extras_ = model.make(model_options(shared.config, shared.inputs))->extras();
   auto const fold_of_row = shared.inputs.fold_of_row();
   for (auto row : plan_.outer.test)
     if (fold_of_row[row] == static_cast<std::int32_t>(pass)) scored_rows_.push_back(row);

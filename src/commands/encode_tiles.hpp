@@ -89,7 +89,7 @@ class Tiles : public TileWork {
 /// Tiles of a pass of a layer: scores, alphas, predictions of a fold; coefficients of the refit.
 class FoldTiles final : public Tiles {
  public:
-  FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold const& fold, LayerSource const& source,
+  FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold const& fold, NodeSource const& source,
             std::size_t layer, std::size_t pass, std::function<void(std::size_t)> said);
 
  private:
@@ -100,7 +100,7 @@ class FoldTiles final : public Tiles {
   void write_coefficients(std::vector<Ready> const& tiles);
 
   FittedFold const& fold_;
-  LayerSource const& source_;
+  NodeSource const& source_;
   std::size_t pass_;
   std::string root_, chooses_;
   std::vector<std::string> extras_;

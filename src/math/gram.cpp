@@ -29,7 +29,7 @@ void PackedShape::position(std::size_t index, std::size_t& i, std::size_t& j) co
 }
 
 void gather(PackedShape const& shape, double const* data, std::span<std::uint32_t const> rows,
-            std::span<std::uint32_t const> cols, double* out, std::size_t ld, bool lower) {
+            std::span<std::uint32_t const> cols, double* out, std::size_t ld, bool lower, double factor, bool add) {
   // Element (i, j) of a block at or below the diagonal lies at row_at(i) + col_at(j).
   std::size_t const b = shape.block;
   auto row_at = [b](std::size_t i) { return PackedShape::index(i / b, 0) * b * b + i % b; };
@@ -43,7 +43,8 @@ void gather(PackedShape const& shape, double const* data, std::span<std::uint32_
     double* column = out + c * ld;
     std::size_t const start = cols[c] / b * b, down = col_at(cols[c]), across = row_at(cols[c]);
     for (std::size_t r = lower ? c : 0; r < rows.size(); ++r) {
-      column[r] = data[rows[r] >= start ? row[r] + down : across + swapped[r]];
+      double const value = factor * data[rows[r] >= start ? row[r] + down : across + swapped[r]];
+      column[r] = add ? column[r] + value : value;
     }
   }
 }

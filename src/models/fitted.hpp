@@ -9,6 +9,12 @@
 
 namespace striate::detail {
 
+/// What each target of a tile has chosen so far, over candidates (weights of bands) and alphas.
+struct Choice {
+  std::vector<double> score;  ///< mean over inner folds
+  std::vector<std::size_t> candidate, alpha;
+};
+
 class Fitted final : public FittedFold {
  public:
   explicit Fitted(std::unique_ptr<FoldState> state) : state_(std::move(state)), s_(*state_) {}
@@ -16,7 +22,9 @@ class Fitted final : public FittedFold {
   void tile_at(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out,
                Workspace& work) const override;
   [[nodiscard]] FoldReport const& report() const override { return s_.report; }
-  [[nodiscard]] std::size_t weight_rows() const override { return is_dual(s_.form) ? s_.rows.n_train : s_.p; }
+  [[nodiscard]] std::size_t weight_rows() const override {
+    return is_dual(s_.form) ? s_.rows.n_train + s_.bands.size() : s_.p;  // banded: the weights of the bands last
+  }
   void coefficients(MatrixView<float const> x, std::size_t first, MatrixView<float const> weights,
                     float* out) const override;
 
@@ -30,20 +38,29 @@ class Fitted final : public FittedFold {
   float const* project(Responses const& r, std::size_t set, std::size_t& ld, Workspace& work) const;
   void block_products(Responses const& r, Workspace& work) const;
   float const* feature_products(Responses const& r, std::size_t set, Workspace& work) const;
-  void inner(Responses const& r, std::size_t first, TileResult& out, std::vector<double>& mean_scores,
-             std::vector<double>& all, Workspace& work) const;
+  void inner(Responses const& r, std::size_t first, std::size_t weighting, TileResult& out,
+             std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const;
   void inner_target(Responses const& r, std::size_t set, std::size_t t, float const* p, double* mean_scores,
                     double* all, Workspace& work) const;
   void inner_components(Responses const& r, std::size_t set, std::size_t t, float const* z, double* mean_scores,
                         double* all, Workspace& work) const;
-  void choose(std::size_t first, Responses const& r, std::vector<double> const& mean_scores,
-              std::vector<double> const& all, TileResult& out, std::vector<std::size_t>& chosen) const;
+  void choose(std::size_t first, Responses const& r, std::size_t weighting, std::vector<double> const& mean_scores,
+              std::vector<double> const& all, TileResult& out, Choice& chosen) const;
+  void settle(std::size_t first, Responses const& r, Choice const& chosen, TileResult& out) const;
   void outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen, TileResult& out,
              Workspace& work) const;
   void test_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
                   float const* z, TileResult& out, Workspace& work) const;
   void weight_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
                     float const* z, TileResult& out, Workspace& work) const;
+  // banded.cpp
+  void banded_outer(Responses const& r, std::size_t first, Choice const& chosen, TileResult& out,
+                    Workspace& work) const;
+  void banded_tests(Responses const& r, std::size_t first, std::size_t candidate, std::span<std::size_t const> group,
+                    Choice const& chosen, float const* z, TileResult& out, Workspace& work) const;
+  void banded_scores(Responses const& r, std::size_t first, std::size_t t, double const* parts, TileResult& out) const;
+  void banded_weights(Responses const& r, std::size_t first, std::size_t candidate, std::span<std::size_t const> group,
+                      Choice const& chosen, float const* z, TileResult& out, Workspace& work) const;
   [[nodiscard]] double scaled(Score score, double value, double sd) const {
     return score == Score::mse && s_.options.standardize_responses ? value / (sd * sd) : value;
   }

@@ -1,5 +1,6 @@
 #pragma once
 /// What prepare() leaves behind: read-only, shared by all ranks of a node, used by every tile.
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -15,6 +16,7 @@ namespace striate::detail {
 struct SetHats {
   std::size_t depth = 0;         ///< length of z
   float const* inner = nullptr;  ///< (q·n_e) × depth: skeleton alphas one after the other; inner sets only
+  std::size_t next = 0;          ///< floats from the hats of a candidate to those of the next
   float const* basis = nullptr;  ///< spectral: depth × training rows
   std::size_t basis_rows = 0;    ///< the set's training rows
 };
@@ -29,14 +31,16 @@ struct FoldState {
   std::vector<double> alphas;  ///< ascending; {0} without a penalty
   std::vector<std::size_t> counts;  ///< pcr, pls: numbers of components, descending (as alphas: the last is the stiffest)
   Skeleton skeleton;
-  std::vector<SetHats> sets;          ///< as rows.sets
-  std::vector<float const*> outer;    ///< per alpha: n_test × depth
-  std::vector<float const*> inverse;  ///< per alpha: m × m, weights = inverse · z
+  std::vector<SetHats> sets;                         ///< as rows.sets
+  std::vector<Band> bands;                           ///< banded ridge; none for other models
+  std::vector<std::vector<double>> weightings{{1}};  ///< weights of the bands that are tried
+  std::vector<float const*> outer;  ///< per alpha: n_test × depth; banded: per candidate, (q·bands·n_test) × depth
+  std::vector<float const*> inverse;  ///< per alpha: m × m, weights = inverse · z; banded: per candidate and skeleton
   float const* basis_back = nullptr;  ///< spectral: m × depth, weights = basis_back · z / (λ + α)
   std::vector<double> eigenvalues;    ///< spectral: of the outer set
   double const* stats = nullptr;      ///< per feature: stats_size(sets)
   std::vector<float const*> x;        ///< primal: per block of training rows, p × rows, less the outer training mean
-  std::vector<double> mean_product;   ///< dual: per training position Σ_j (x_ij − μ_j) μ_j scale_j²
+  std::vector<double> mean_product;   ///< dual: per band and training position Σ_j (x_ij − μ_j) μ_j scale_j²
   std::vector<std::shared_ptr<std::byte>> owned;
   FoldReport report;
   [[nodiscard]] bool by_components() const { return fit == Fit::pcr || fit == Fit::pls; }
@@ -45,12 +49,21 @@ struct FoldState {
     return by_components() ? static_cast<double>(counts[i]) : alphas[i];
   }
   [[nodiscard]] std::size_t q() const { return skeleton.chosen.size(); }
+  [[nodiscard]] bool banded() const { return !bands.empty(); }
+  /// Kernels of which a training set's is made.
+  [[nodiscard]] std::size_t parts() const { return std::max<std::size_t>(1, bands.size()); }
+  [[nodiscard]] std::size_t part_of(std::size_t feature) const;
 };
 
 /// Streams features, factors, and fills a FoldState. Collective.
 [[nodiscard]] std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan,
                                                       ModelOptions const& options, Fit fit, Team& team,
                                                       double memory_budget);
+/// The same for banded ridge: `bands` cover the features, each candidate weighs them.
+[[nodiscard]] std::unique_ptr<FoldState> prepare_banded(Design const& design, FoldPlan const& plan,
+                                                        ModelOptions const& options, std::vector<Band> bands,
+                                                        std::vector<std::vector<double>> candidates, Team& team,
+                                                        double memory_budget);
 [[nodiscard]] std::unique_ptr<FittedFold> make_fitted(std::unique_ptr<FoldState> state);
 
 }  // namespace striate::detail

@@ -31,6 +31,11 @@ double hat_bytes(RowPlan const& rows, Shape const& shape, Form form, std::size_t
     std::size_t const depth = is_spectral(form) ? most_components(shape, train) : m;
     bool const outer = s + 1 == rows.sets.size();
     floats += is_spectral(form) ? packed_size(depth, train) + 2 * (depth + 2) + e * depth : 0;
+    if (shape.bands > 0) {
+      floats += shape.candidates * packed_size((outer ? shape.bands : 1) * q * panel_round(e), depth);
+      floats += outer && shape.coefficients ? shape.candidates * q * packed_size(m, m) : 0;
+      continue;
+    }
     floats += outer ? a * packed_size(e, depth) : packed_size(solved * panel_round(e), depth);
     if (outer && shape.coefficients) {
       floats += is_spectral(form) ? packed_size(m, depth) : a * packed_size(m, m);
@@ -84,8 +89,18 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     double const solved = is_spectral(form) ? a : dq;
     w.tile += outer ? 2 * ne * c : 2 * solved * ne * c;
     if (outer && shape.coefficients) {
-      w.tile += 2 * m * c;
+      w.tile += 2 * m * c * (shape.bands > 0 ? dq : 1);
     }
+  }
+  if (shape.bands > 0) {
+    auto const candidates = static_cast<double>(shape.candidates);
+    w.factor *= candidates;
+    for (std::size_t s = 0; s + 1 < rows.sets.size(); ++s) {
+      auto const& set = rows.sets[s];
+      w.tile += 2 * (candidates - 1) * dq * static_cast<double>(set.test.size()) *
+                (is_dual(form) ? static_cast<double>(set.train.size()) : p);
+    }
+    w.tile += 2 * (static_cast<double>(shape.bands) * dq - 1) * te * (is_dual(form) ? n : p);
   }
   w.tile += form == Form::primal ? 2 * n * p : 0;
   w.features = is_dual(form) ? 0 : used * p * 4;
@@ -145,7 +160,8 @@ std::size_t most_components(Shape const& shape, std::size_t train) {
 double gram_bytes(RowPlan const& rows, Shape const& shape, Form form) {
   auto const bytes = [](std::size_t order) { return static_cast<double>(PackedShape(order).doubles()) * 8; };
   double const sets = shape.response_per_set && !shape.standardize ? static_cast<double>(rows.sets.size()) : 1;
-  return bytes(is_dual(form) ? rows.row.size() : shape.p) + (shape.pls ? sets * bytes(rows.n_train) : 0);
+  double const bands = is_dual(form) && shape.bands > 0 ? static_cast<double>(shape.bands) : 1;
+  return bands * bytes(is_dual(form) ? rows.row.size() : shape.p) + (shape.pls ? sets * bytes(rows.n_train) : 0);
 }
 
 bool wide_gram(Shape const& shape, std::size_t rows) {
@@ -195,9 +211,13 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
   c.shared_bytes = c.shared_kept_bytes + grams + w.features;
   c.private_bytes = std::min(2.0 * p * static_cast<double>(rows.n) * 4,
                              std::max(512e6, 2 * 1024.0 * static_cast<double>(rows.n) * 4));
-  std::size_t widest = 0;
+  std::size_t widest = 0;  // rows of the largest product with a tile, per alpha
   for (auto const& s : rows.sets) {
     widest = std::max(widest, s.test.size());
+  }
+  widest = std::max(widest, shape.bands * rows.n_test);
+  if (shape.bands > 0 && shape.coefficients) {
+    widest = std::max(widest, is_dual(form) ? rows.n_train : shape.p);
   }
   double const tile = static_cast<double>(target_tile) *
                       (4 * (3 * used + (form == Form::primal ? p * static_cast<double>(rows.blocks.blocks() + 2) : 0)) +

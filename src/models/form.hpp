@@ -20,6 +20,7 @@ enum class Fit { ridge, ols, pcr, pls };
 
 struct Shape {
   std::size_t p = 0, alphas = 1, targets = 0;
+  std::size_t bands = 0, candidates = 1;  ///< banded ridge: feature spaces (0: another model) and their weightings
   bool standardize = true, spectral = false, coefficients = false;
   double pca = 0;
   std::size_t components = 0;      ///< pcr, pls: the most to choose among

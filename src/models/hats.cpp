@@ -50,163 +50,58 @@ bool Preparer::factor_dual(double* g, std::size_t n, double alpha) const {
   return least * least > margin * error;
 }
 
-double const* Preparer::gram_of(std::size_t set) const {
-  std::size_t const g = is_dual(s_.form) && grams_ > 1 ? set - group_first_ : 0;
-  return reinterpret_cast<double const*>(gram_.get()) + g * packed_.doubles();
-}
-
-std::vector<double> Preparer::scales(std::size_t set) const {
-  std::size_t const width = stats_size(s_.rows.sets.size());
-  auto const* stats = reinterpret_cast<double const*>(stats_.get());
-  std::vector<double> scale(s_.p);
-  for (std::size_t j = 0; j < s_.p; ++j) {
-    scale[j] = stats[j * width + 2 + 2 * set];
-  }
-  return scale;
-}
-
-/// What was taken, or is still to be taken (exact()), from features [first, first + count).
-std::vector<double> Preparer::shifts(std::size_t first, std::size_t count) const {
-  std::size_t const width = stats_size(s_.rows.sets.size());
-  auto const* stats = reinterpret_cast<double const*>(stats_.get());
-  std::vector<double> shift(count);
-  for (std::size_t j = 0; j < count; ++j) {
-    shift[j] = stats[(first + j) * width];
-  }
-  return shift;
-}
-
-/// Kernel of a set's training rows (lower triangle), centred on them, and training × test. The direction of ones, which
-/// centring makes exactly null, is lifted to the mean eigenvalue: predictions do not change, and small alphas keep
-/// their digits.
-void Preparer::dual_matrices(std::size_t set, double* g, double* test) const {
-  auto const& rows = s_.rows.sets[set];
-  std::size_t const n = rows.train.size(), e = rows.test.size();
-  gather(packed_, gram_of(set), rows.train, rows.train, g, n, true);
-  gather(packed_, gram_of(set), rows.train, rows.test, test, n);
-  // Each entry loses lift[i] + lift[j], which takes the training means of its row and of its column.
-  double const* lift = reinterpret_cast<double const*>(centre_.get()) + set * (s_.rows.row.size() + 1);
-  double trace = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    trace += g[i * (n + 1)] - 2 * lift[rows.train[i]];
-  }
-  double const ones = is_spectral(s_.form) ? 0 : trace / static_cast<double>(n) / static_cast<double>(n);
-  std::vector<double> mine(n);
-  for (std::size_t i = 0; i < n; ++i) {
-    mine[i] = lift[rows.train[i]];
-  }
-  for (std::size_t j = 0; j < n; ++j) {
-    double const here = mine[j] - ones;
-    for (std::size_t i = j; i < n; ++i) {
-      g[i + j * n] -= mine[i] + here;
-    }
-  }
-  for (std::size_t j = 0; j < e; ++j) {
-    double const here = lift[rows.test[j]];
-    for (std::size_t i = 0; i < n; ++i) {
-      test[i + j * n] -= mine[i] + here;
-    }
-  }
-}
-
-/// Training means of the rows of each set's kernel, less half their mean.
-void Preparer::centre(std::size_t first_set, std::size_t last_set) {
-  std::size_t const used = s_.rows.row.size(), b = packed_.block, across = packed_.across;
-  centre_ = team_.shared(s_.rows.sets.size() * (used + 1) * 8);
-  std::vector<Slot> slots;
-  for (std::size_t u = 0; u < (last_set - first_set) * across; ++u) {
-    std::size_t const set = first_set + u / across, first = u % across * b;
-    slots.push_back({(set * (used + 1) + first) * 8, packed_.size(u % across) * 8});
-  }
-  auto* lift = reinterpret_cast<double*>(centre_.get());
-  team_.run(centre_.get(), slots, [&](std::size_t u) {
-    std::size_t const set = first_set + u / across, first = u % across * b;
-    row_sums(packed_, gram_of(set), first, first + packed_.size(u % across), s_.rows.sets[set].train,
-             lift + slots[u].offset / 8);
-  });
-  std::vector<Slot> whole;
-  for (std::size_t set = first_set; set < last_set; ++set) {
-    whole.push_back({set * (used + 1) * 8, used * 8});
-  }
-  team_.run(centre_.get(), whole, [&](std::size_t u) {
-    double* mine = lift + (first_set + u) * (used + 1);
-    auto const& train = s_.rows.sets[first_set + u].train;
-    auto const n = static_cast<double>(train.size());
-    double all = 0;
-    for (auto i : train) {
-      all += mine[i] / n;
-    }
-    for (std::size_t i = 0; i < used; ++i) {
-      mine[i] = mine[i] / n - all / n / 2;
-    }
-  });
-}
-
-/// Gram of the standardised features over a training set, and the standardised test rows, features × test.
-void Preparer::primal_matrices(std::size_t set, double* g, double* test) const {
-  std::size_t const p = s_.p, used = s_.rows.row.size(), width = stats_size(s_.rows.sets.size());
-  auto const& rows = s_.rows.sets[set];
-  auto const* stats = reinterpret_cast<double const*>(stats_.get());
-  auto const* grams = reinterpret_cast<double const*>(gram_.get());
-  auto const* x = reinterpret_cast<float const*>(x_.get());
-  auto const n = static_cast<double>(rows.train.size());
-  std::fill_n(g, p * p, 0.0);
-  for (auto block : s_.rows.blocks.sets[set]) {
-    double const* part = grams + block * packed_.doubles();
-    for (std::size_t b = 0; b < packed_.blocks(); ++b) {
-      std::size_t bi = 0, bj = 0;
-      packed_.position(b, bi, bj);
-      double const* from = part + b * packed_.block * packed_.block;
-      for (std::size_t c = 0; c < packed_.size(bj); ++c) {
-        double* to = g + bi * packed_.block + (bj * packed_.block + c) * p;
-        for (std::size_t r = 0; r < packed_.size(bi); ++r) {
-          to[r] += from[r + c * packed_.block];
-        }
-      }
-    }
-  }
-  std::vector<double> const scale = scales(set);
-  for (std::size_t j = 0; j < p; ++j) {
-    double const mean_j = stats[j * width + 1 + 2 * set];
-    for (std::size_t i = j; i < p; ++i) {  // the lower triangle
-      double const mean_i = stats[i * width + 1 + 2 * set];
-      g[i + j * p] = (g[i + j * p] - n * mean_i * mean_j) * scale[i] * scale[j];
-    }
-    for (std::size_t e = 0; e < rows.test.size(); ++e) {
-      test[j + e * p] = (static_cast<double>(x[rows.test[e] + j * used]) - stats[j * width] - mean_j) * scale[j];
-    }
-  }
-}
-
 /// Where the hats of an inner set at skeleton alpha j are packed.
-float* Preparer::inner_hat(std::size_t set, std::size_t j) const {
-  return at(inner_at_[set]) + j * panel_round(s_.rows.sets[set].test.size()) * s_.sets[set].depth;
+float* Preparer::inner_hat(std::size_t set, std::size_t candidate, std::size_t j) const {
+  auto const& hats = s_.sets[set];
+  return at(inner_at_[set]) + candidate * hats.next + j * panel_round(s_.rows.sets[set].test.size()) * hats.depth;
 }
 
-/// Outer hats and, where coefficients are wanted, the inverse, of one alpha. scale (primal) turns Xᵀy of raw
-/// features into that of standardised ones, and weights back.
-void Preparer::write_outer(std::size_t alpha, std::size_t m, double const* solved, double const* inverse,
+/// Bytes that write_outer writes.
+void Preparer::outer_slots(std::size_t candidate, std::size_t j, std::vector<Slot>& slots) const {
+  std::size_t const e = s_.rows.n_test, m = most_.back(), alpha = s_.skeleton.chosen[j];
+  std::size_t const matrix = s_.banded() ? candidate * s_.q() + j : alpha;
+  if (s_.banded()) {
+    std::size_t const bytes = s_.parts() * panel_round(e) * m * 4;
+    slots.push_back({outer_at_[candidate] + j * bytes, bytes});
+  } else {
+    slots.push_back({outer_at_[alpha], packed_size(e, m) * 4});
+  }
+  if (s_.options.coefficients) {
+    slots.push_back({inverse_at_[matrix], packed_size(m, m) * 4});
+  }
+}
+
+/// Outer hats and, where coefficients are wanted, the inverse, of one alpha (banded: of each band, at a skeleton alpha).
+/// scale (primal) turns Xᵀy of raw features into that of standardised ones, and weights back.
+void Preparer::write_outer(std::size_t candidate, std::size_t j, double const* solved, double const* inverse,
                            double const* scale) {
-  pack_rows<double>({.from = solved, .row_stride = m, .depth_scale = scale}, s_.rows.n_test, m, at(outer_at_[alpha]));
+  std::vector<Slot> slots;
+  outer_slots(candidate, j, slots);
+  std::size_t const m = most_.back(), e = s_.rows.n_test;
+  for (std::size_t part = 0; part < s_.parts(); ++part) {
+    pack_rows<double>({.from = solved + part * m * e, .row_stride = m, .depth_scale = scale}, e, m,
+                      at(slots[0].offset) + part * panel_round(e) * m);
+  }
   if (inverse != nullptr) {
     pack_rows<double>({.from = inverse, .row_stride = m, .row_scale = scale, .depth_scale = scale}, m, m,
-                      at(inverse_at_[alpha]));
+                      at(slots[1].offset));
   }
 }
 
-bool Preparer::block_inverse_unit(std::size_t j, Scratch& scratch) {
+bool Preparer::block_inverse_unit(std::size_t candidate, std::size_t j, Scratch& scratch) {
   std::size_t const n = s_.rows.n_train, alpha = s_.skeleton.chosen[j];
   double* g = scratch.g.grow(n * n);
-  double* test = scratch.test.grow(n * s_.rows.n_test);
-  dual_matrices(s_.rows.inner(), g, test);
+  double* test = scratch.test.grow(n * s_.rows.n_test * s_.parts());
+  dual_kernel(s_.rows.inner(), s_.weightings[candidate], g);
   if (!factor_dual(g, n, s_.alphas[alpha])) {
     return false;
   }
   if (s_.rows.n_test > 0) {
-    blas::cholesky_solve(n, s_.rows.n_test, g, n, test, n);
+    std::size_t const columns = tests_of(s_.rows.inner(), s_.weightings[candidate], test);
+    blas::cholesky_solve(n, columns, g, n, test, n);
   }
   blas::cholesky_inverse(n, g, n);
-  write_outer(alpha, n, test, s_.options.coefficients ? g : nullptr, nullptr);
+  write_outer(candidate, j, test, s_.options.coefficients ? g : nullptr, nullptr);
   std::vector<double> ones(n, 0.0);  // G⁻¹1 / sqrt(1ᵀG⁻¹1): B = G⁻¹ − ones onesᵀ
   for (std::size_t c = 0; c < n; ++c) {
     for (std::size_t r = 0; r < n; ++r) {
@@ -218,7 +113,7 @@ bool Preparer::block_inverse_unit(std::size_t j, Scratch& scratch) {
     x /= total;
   }
   for (std::size_t set = 0; set < s_.rows.inner(); ++set) {
-    if (!block_inverse_inner(j, set, g, ones.data(), scratch)) {
+    if (!block_inverse_inner(inner_hat(set, candidate, j), set, g, ones.data(), scratch)) {
       return false;
     }
   }
@@ -227,7 +122,7 @@ bool Preparer::block_inverse_unit(std::size_t j, Scratch& scratch) {
 
 /// Leaves the rows out that are no training rows of the set; keeps the hats of its test rows. False where alpha is too
 /// small for the rounding of the inverse.
-bool Preparer::block_inverse_inner(std::size_t j, std::size_t set, double const* inverse, double const* ones,
+bool Preparer::block_inverse_inner(float* out, std::size_t set, double const* inverse, double const* ones,
                                    Scratch& scratch) {
   std::size_t const n = s_.rows.n_train;
   auto const& rows = s_.rows.sets[set];
@@ -265,25 +160,26 @@ bool Preparer::block_inverse_inner(std::size_t j, std::size_t set, double const*
     hat = wanted;
   }
   double const mean = 1 / static_cast<double>(nr);  // hats give deviations from the training mean
-  pack_rows<double>({.from = hat, .row_stride = nr, .factor = -1, .offset = -mean}, e, nr, inner_hat(set, j));
+  pack_rows<double>({.from = hat, .row_stride = nr, .factor = -1, .offset = -mean}, e, nr, out);
   return true;
 }
 
-bool Preparer::set_unit(std::size_t set, std::size_t j, Scratch& scratch) {
+bool Preparer::set_unit(std::size_t set, std::size_t candidate, std::size_t j, Scratch& scratch) {
+  Weights const& weights = s_.weightings[candidate];
   auto const& rows = s_.rows.sets[set];
   std::size_t const alpha = s_.skeleton.chosen[j], e = rows.test.size();
   bool const outer = set + 1 == s_.rows.sets.size(), dual = s_.form == Form::dual;
   std::size_t const m = dual ? rows.train.size() : s_.p;
   double* g = scratch.g.grow(m * m);
-  double* test = scratch.test.grow(m * e);
+  double* test = scratch.test.grow(m * e * (outer ? s_.parts() : 1));
   std::vector<double> scale;
   bool fine = false;
   if (dual) {
-    dual_matrices(set, g, test);
+    dual_kernel(set, weights, g);
     fine = factor_dual(g, m, s_.alphas[alpha]);
   } else {
-    primal_matrices(set, g, test);
-    scale = scales(set);
+    primal_gram(set, weights, g);
+    scale = scales(set, weights);
     add_diagonal(g, m, s_.alphas[alpha]);
     fine = blas::cholesky(m, g, m);
   }
@@ -291,41 +187,38 @@ bool Preparer::set_unit(std::size_t set, std::size_t j, Scratch& scratch) {
     return false;
   }
   if (e > 0) {
-    blas::cholesky_solve(m, e, g, m, test, m);
+    std::size_t const columns = tests_of(set, weights, test);
+    blas::cholesky_solve(m, columns, g, m, test, m);
   }
   double const* d = dual ? nullptr : scale.data();
   if (!outer) {
-    pack_rows<double>({.from = test, .row_stride = m, .depth_scale = d}, e, m, inner_hat(set, j));
+    pack_rows<double>({.from = test, .row_stride = m, .depth_scale = d}, e, m, inner_hat(set, candidate, j));
     return true;
   }
   if (s_.options.coefficients) {
     blas::cholesky_inverse(m, g, m);
   }
-  write_outer(alpha, m, test, s_.options.coefficients ? g : nullptr, d);
+  write_outer(candidate, j, test, s_.options.coefficients ? g : nullptr, d);
   return true;
 }
 
-/// One unit an alpha (block-inverse) or a (set, alpha). False where alphas had to be dropped.
+/// One unit a (candidate, alpha) (block-inverse) or a (set, candidate, alpha). False where alphas had to be dropped.
 bool Preparer::factor(std::size_t first_set, std::size_t last_set) {
   if (is_dual(s_.form)) {
     centre(s_.form == Form::block_inverse ? s_.rows.inner() : first_set, last_set);
   }
-  std::size_t const q = s_.q(), sets = s_.rows.sets.size();
+  std::size_t const q = s_.q(), sets = s_.rows.sets.size(), per_set = q * s_.weightings.size();
   bool const together = s_.form == Form::block_inverse;
-  std::size_t const count = together ? q : q * (last_set - first_set);
+  std::size_t const count = together ? per_set : per_set * (last_set - first_set);
   Slots slots(count);
   for (std::size_t u = 0; u < count; ++u) {
-    std::size_t const j = u % q, alpha = s_.skeleton.chosen[j];
-    for (std::size_t set = together ? 0 : first_set + u / q; set < (together ? sets : first_set + u / q + 1); ++set) {
-      std::size_t const e = s_.rows.sets[set].test.size(), m = most_[set];
+    std::size_t const j = u % q, candidate = u / q % s_.weightings.size(), mine = first_set + u / per_set;
+    for (std::size_t set = together ? 0 : mine; set < (together ? sets : mine + 1); ++set) {
       if (set + 1 < sets) {
-        std::size_t const bytes = panel_round(e) * m * 4;
-        slots[u].push_back({inner_at_[set] + j * bytes, bytes});
-        continue;
-      }
-      slots[u].push_back({outer_at_[alpha], packed_size(e, m) * 4});
-      if (s_.options.coefficients) {
-        slots[u].push_back({inverse_at_[alpha], packed_size(m, m) * 4});
+        std::size_t const bytes = panel_round(s_.rows.sets[set].test.size()) * most_[set] * 4;
+        slots[u].push_back({inner_at_[set] + candidate * s_.sets[set].next * 4 + j * bytes, bytes});
+      } else {
+        outer_slots(candidate, j, slots[u]);
       }
     }
     slots[u].push_back({flags_at_ + u * 8, 8});
@@ -333,7 +226,9 @@ bool Preparer::factor(std::size_t first_set, std::size_t last_set) {
   auto* flags = reinterpret_cast<double*>(hats_.get() + flags_at_);
   team_.run(hats_.get(), slots, [&](std::size_t u) {
     auto scratch = pool_.take();
-    bool const fine = together ? block_inverse_unit(u, *scratch) : set_unit(first_set + u / q, u % q, *scratch);
+    std::size_t const candidate = u / q % s_.weightings.size();
+    bool const fine = together ? block_inverse_unit(candidate, u % q, *scratch)
+                               : set_unit(first_set + u / per_set, candidate, u % q, *scratch);
     flags[u] = fine ? 1 : -1;
     pool_.give(std::move(scratch));
   });
@@ -363,7 +258,7 @@ bool Preparer::factor(std::size_t first_set, std::size_t last_set) {
 
 /// Outer hats and inverses of the alphas that are not in the skeleton.
 void Preparer::interpolate() {
-  if (s_.skeleton.exact()) {
+  if (s_.skeleton.exact() || s_.banded()) {  // banded: predictions are interpolated, target by target
     return;
   }
   std::size_t const q = s_.q(), m = most_.back(), hat = packed_size(s_.rows.n_test, m);

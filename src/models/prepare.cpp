@@ -13,25 +13,32 @@ constexpr double gib = 1024.0 * 1024 * 1024;
 }  // namespace
 
 Preparer::Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, Fit fit, Team& team,
-                   double budget)
+                   double budget, std::vector<Band> bands, std::vector<std::vector<double>> weightings)
     : design_(design), team_(team), budget_(budget), state_(std::make_unique<FoldState>()), s_(*state_) {
   s_.options = options;
   s_.ols = fit != Fit::ridge;
   s_.fit = fit;
   s_.counts = s_.by_components() ? options.components : s_.counts;
+  s_.bands = std::move(bands);
+  s_.weightings = std::move(weightings);
   s_.p = design.X.cols();
   if (s_.p == 0) {
     fail(Exit::data, "the layer has no features (0 columns); check the mask or the layer's name");
   }
   s_.alphas = s_.ols ? std::vector<double>{0.0} : options.alphas;
   bool const refit_only = plan.outer.test.empty();
-  bool const with_inner = s_.candidates() > 1 || refit_only;
+  bool const with_inner = s_.candidates() * s_.weightings.size() > 1 || refit_only;
   if (with_inner && plan.inner.empty()) {
     fail(Exit::data, "{} but there are no inner folds; set cv.inner.folds to 2 or more",
          refit_only ? "no outer fold has test rows" : "there are several settings to choose among");
   }
   s_.rows = make_rows(plan, design.X.rows(), with_inner);
   shape_ = shape_of(s_.p, design.targets, design.standardize, design.pca, options, fit, s_.alphas.size());
+  shape_.bands = s_.bands.size();
+  shape_.candidates = s_.weightings.size();
+  if (s_.banded()) {
+    shape_.standardize = std::ranges::any_of(s_.bands, [](Band const& b) { return b.standardize; });
+  }
   s_.form = choose_form(s_.rows, shape_);
 }
 
@@ -80,14 +87,20 @@ bool Preparer::all_groups() {
 
 /// Absolute alphas, ascending, and their skeleton.
 void Preparer::choose_alphas() {
-  trace_ = is_spectral(s_.form) ? 0 : trace_per_row();
+  double mean = 0;  // of the bands: the trace of their kernels at equal weights
+  trace_ = 0;
+  for (std::size_t part = 0; !is_spectral(s_.form) && part < s_.parts(); ++part) {
+    double const mine = trace_per_row(part);
+    mean += mine / static_cast<double>(s_.parts());
+    trace_ = std::max(trace_, mine);
+  }
   if (s_.report.alphas.empty() && !s_.ols) {  // first time: nothing has been dropped
     auto& a = s_.alphas;
     std::sort(a.begin(), a.end());
     a.erase(std::unique(a.begin(), a.end()), a.end());
     if (s_.options.relative_alphas && !is_spectral(s_.form)) {
       for (auto& x : a) {
-        x *= trace_ > 0 ? trace_ : 1;
+        x *= mean > 0 ? mean : 1;
       }
     }
   }
@@ -110,8 +123,9 @@ void Preparer::layout() {
   for (auto* v : {&inner_at_, &basis_at_, &values_at_, &cross_at_, &most_}) {
     v->assign(sets, 0);
   }
-  outer_at_.assign(a, 0);
-  inverse_at_.assign(a, 0);
+  std::size_t const candidates = s_.weightings.size();
+  outer_at_.assign(s_.banded() ? candidates : a, 0);
+  inverse_at_.assign(s_.banded() ? candidates * q : a, 0);
   x_at_.clear();
   s_.sets.assign(sets, {});
   for (std::size_t s = 0; s < sets; ++s) {
@@ -126,25 +140,29 @@ void Preparer::layout() {
       cross_at_[s] = place(e * depth);
     }
     if (s + 1 < sets) {
-      inner_at_[s] = place(packed_size(q * panel_round(e), depth));
+      s_.sets[s].next = packed_size(q * panel_round(e), depth);
+      inner_at_[s] = place(candidates * s_.sets[s].next);
       continue;
     }
-    for (std::size_t i = 0; i < a; ++i) {
-      outer_at_[i] = place(packed_size(e, depth));
-      inverse_at_[i] = coefficients && !spectral ? place(packed_size(m, m)) : 0;
+    for (auto& outer : outer_at_) {
+      outer = place(packed_size(s_.banded() ? q * s_.parts() * panel_round(e) : e, depth));
+    }
+    for (auto& inverse : inverse_at_) {
+      inverse = coefficients && !spectral ? place(packed_size(m, m)) : 0;
     }
     back_at_ = coefficients && spectral ? place(packed_size(m, depth)) : 0;
   }
   for (std::size_t b = 0; s_.form == Form::primal && b < s_.rows.blocks.blocks(); ++b) {
     x_at_.push_back(place(packed_size(s_.p, s_.rows.blocks.begin[b + 1] - s_.rows.blocks.begin[b])));
   }
-  flags_at_ = place(2 * std::max(sets * q, sets));
+  flags_at_ = place(2 * std::max(sets * q * candidates, sets));
   if (static_cast<double>(at) > budget_) {
     fail(
         Exit::limit,
         "a fold of {} stimuli needs {:.1f} GiB for its hat matrices but the budget is {:.1f} GiB; raise memory, or use "
-        "fewer alphas or inner folds",
-        s_.rows.n_train, static_cast<double>(at) / gib, budget_ / gib);
+        "fewer alphas or inner folds{}",
+        s_.rows.n_train, static_cast<double>(at) / gib, budget_ / gib,
+        s_.banded() ? ", or a smaller model.n_iter" : "");
   }
   hats_.reset();
   hats_ = team_.shared(at);
@@ -181,9 +199,11 @@ void Preparer::finish() {
     s_.sets[s].inner = at(inner_at_[s]);
     s_.sets[s].basis = at(basis_at_[s]);
   }
-  for (std::size_t i = 0; i < s_.alphas.size(); ++i) {
-    s_.outer.push_back(at(outer_at_[i]));
-    s_.inverse.push_back(at(inverse_at_[i]));
+  for (auto offset : outer_at_) {
+    s_.outer.push_back(at(offset));
+  }
+  for (auto offset : inverse_at_) {
+    s_.inverse.push_back(at(offset));
   }
   for (auto offset : x_at_) {
     s_.x.push_back(at(offset));
@@ -213,6 +233,12 @@ void Preparer::finish() {
 std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan, ModelOptions const& options,
                                         Fit fit, Team& team, double memory_budget) {
   return Preparer(design, plan, options, fit, team, memory_budget).run();
+}
+
+std::unique_ptr<FoldState> prepare_banded(Design const& design, FoldPlan const& plan, ModelOptions const& options,
+                                          std::vector<Band> bands, std::vector<std::vector<double>> candidates,
+                                          Team& team, double memory_budget) {
+  return Preparer(design, plan, options, Fit::ridge, team, memory_budget, std::move(bands), std::move(candidates)).run();
 }
 
 }  // namespace striate::detail

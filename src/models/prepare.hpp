@@ -36,11 +36,12 @@ class ScratchPool {
 
 class Preparer {
  public:
-  Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, Fit fit, Team& team,
-           double budget);
+  Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, Fit fit, Team& team, double budget,
+           std::vector<Band> bands = {}, std::vector<std::vector<double>> weightings = {{1}});
   std::unique_ptr<FoldState> run();
 
  private:
+  using Weights = std::vector<double>;  ///< of the bands
   using Slots = std::vector<std::vector<Slot>>;
 
   // prepare.cpp
@@ -56,21 +57,32 @@ class Preparer {
   void column_statistics(std::size_t first, std::size_t count, float const* x);
   void accumulate(std::size_t first, std::size_t count, float const* x, std::size_t first_set, std::size_t last_set);
   void mean_product(std::size_t first, std::size_t count, float const* x);
+  void variances(std::size_t first, std::size_t count, float const* x);
   void feature_grams();
-  [[nodiscard]] double trace_per_row() const;
+  [[nodiscard]] double trace_per_row(std::size_t part) const;
+  [[nodiscard]] bool standardizes(std::size_t feature) const;
   // hats.cpp
   [[nodiscard]] bool factor(std::size_t first_set, std::size_t last_set);
   [[nodiscard]] bool factor_dual(double* g, std::size_t n, double alpha) const;
-  bool block_inverse_unit(std::size_t j, Scratch& scratch);
-  [[nodiscard]] bool block_inverse_inner(std::size_t j, std::size_t set, double const* inverse, double const* ones,
+  bool block_inverse_unit(std::size_t candidate, std::size_t j, Scratch& scratch);
+  [[nodiscard]] bool block_inverse_inner(float* out, std::size_t set, double const* inverse, double const* ones,
                                          Scratch& scratch);
-  bool set_unit(std::size_t set, std::size_t j, Scratch& scratch);
-  void write_outer(std::size_t alpha, std::size_t m, double const* solved, double const* inverse, double const* scale);
-  [[nodiscard]] float* inner_hat(std::size_t set, std::size_t j) const;
+  bool set_unit(std::size_t set, std::size_t candidate, std::size_t j, Scratch& scratch);
+  void write_outer(std::size_t candidate, std::size_t j, double const* solved, double const* inverse,
+                   double const* scale);
+  void outer_slots(std::size_t candidate, std::size_t j, std::vector<Slot>& slots) const;
+  [[nodiscard]] float* inner_hat(std::size_t set, std::size_t candidate, std::size_t j) const;
   void interpolate();
+  // matrices.cpp
   void centre(std::size_t first_set, std::size_t last_set);
-  void dual_matrices(std::size_t set, double* g, double* test) const;
-  void primal_matrices(std::size_t set, double* g, double* test) const;
+  [[nodiscard]] std::vector<double> lifts(std::size_t set, Weights const& weights) const;
+  void gather_kernel(std::size_t set, Weights const& weights, std::vector<std::uint32_t> const& cols, bool lower,
+                     double* out) const;
+  void dual_kernel(std::size_t set, Weights const& weights, double* g) const;
+  void dual_test(std::size_t set, Weights const& weights, double* test) const;
+  void primal_gram(std::size_t set, Weights const& weights, double* g) const;
+  void primal_test(std::size_t set, Weights const& weights, double* test) const;
+  std::size_t tests_of(std::size_t set, Weights const& weights, double* test) const;
   // spectral.cpp
   void decompose(std::size_t first_set, std::size_t last_set);
   void spectral_unit(std::size_t set, Scratch& scratch);
@@ -88,8 +100,8 @@ class Preparer {
   std::vector<double> keep_leading(std::size_t set, double* k, double* test, double trace, Scratch& scratch);
   void choose_counts();
 
-  [[nodiscard]] double const* gram_of(std::size_t set) const;
-  [[nodiscard]] std::vector<double> scales(std::size_t set) const;
+  [[nodiscard]] double const* gram_of(std::size_t set, std::size_t part) const;
+  [[nodiscard]] std::vector<double> scales(std::size_t set, Weights const& weights) const;
   [[nodiscard]] std::vector<double> shifts(std::size_t first, std::size_t count) const;
   /// Whether features are centred as they enter float64 products, not before, in float32.
   [[nodiscard]] bool exact() const { return !is_dual(s_.form) || wide_gram(shape_, s_.rows.row.size()); }
@@ -106,7 +118,8 @@ class Preparer {
   std::size_t response_first_ = 0;  ///< first set of gram_y_, where sets have their own
   std::size_t grams_ = 1, group_ = 1, group_first_ = 0;  ///< Gram matrices in all, in memory at once, first of those
   bool have_stats_ = false;
-  double trace_ = 0;  ///< trace(K)/n of the outer training rows
+  std::vector<double> variance_;  ///< per band, where some are standardised and some not
+  double trace_ = 0;              ///< trace(K)/n of the outer training rows, at most
   // Offsets into hats_, in bytes.
   std::vector<std::size_t> inner_at_, basis_at_, values_at_, cross_at_, outer_at_, inverse_at_, x_at_;
   std::vector<std::size_t> most_;  ///< depth of the hats of each set, at most

@@ -137,6 +137,11 @@ void Fitted::coefficients(MatrixView<float const> x, std::size_t first, MatrixVi
     }
   }
   blas::gemm('T', 'N', count, t, n, 1.0F, panel.data(), n, weights.data, weights.stride, 0.0F, out, count);
+  for (std::size_t c = 0; s_.banded() && c < t; ++c) {
+    for (std::size_t j = 0; j < count; ++j) {
+      out[j + c * count] *= weights(n + s_.part_of(first + j), c);
+    }
+  }
 }
 
 }  // namespace striate::detail

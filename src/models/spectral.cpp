@@ -37,11 +37,12 @@ void Preparer::spectral_unit(std::size_t set, Scratch& scratch) {
   double* test = scratch.test.grow(m * e);
   std::vector<double> scale;
   if (dual) {
-    dual_matrices(set, g, test);
+    dual_kernel(set, s_.weightings[0], g);
   } else {
-    primal_matrices(set, g, test);
-    scale = scales(set);
+    primal_gram(set, s_.weightings[0], g);
+    scale = scales(set, s_.weightings[0]);
   }
+  tests_of(set, s_.weightings[0], test);
   double total = 0;
   for (std::size_t i = 0; i < m; ++i) {
     total += g[i * (m + 1)];

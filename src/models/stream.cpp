@@ -19,7 +19,7 @@ constexpr double gib = 1024.0 * 1024 * 1024;
 void Preparer::allocate() {
   std::size_t const sets = s_.rows.sets.size(), used = s_.rows.row.size();
   packed_ = PackedShape(is_dual(s_.form) ? used : s_.p);
-  grams_ = is_dual(s_.form) ? (design_.standardize ? sets : 1) : s_.rows.blocks.blocks();
+  grams_ = is_dual(s_.form) ? (shape_.standardize ? sets : 1) : s_.rows.blocks.blocks();
   auto const cost = cost_of(s_.rows, shape_, s_.form, s_.alphas.size(), budget_);
   double const one = gram_bytes(s_.rows, shape_, s_.form);
   auto const room = (cost.shared_bytes - cost.shared_kept_bytes) / one;
@@ -42,7 +42,7 @@ void Preparer::allocate() {
 void Preparer::stream(std::size_t first_set, std::size_t last_set) {
   std::size_t const n = design_.X.rows(), used = s_.rows.row.size();
   gram_.reset();
-  gram_ = team_.shared((last_set - first_set) * packed_.doubles() * 8);
+  gram_ = team_.shared((last_set - first_set) * (is_dual(s_.form) ? s_.parts() : 1) * packed_.doubles() * 8);
   group_first_ = first_set;
   double const fits = std::min(budget_ / 8, panel_bytes) / static_cast<double>(n * 4);
   std::size_t const panels = std::max<std::size_t>(1, static_cast<std::size_t>(fits) / gram_panel);
@@ -73,15 +73,18 @@ void Preparer::panel(std::size_t first, std::size_t count, float* x, std::size_t
     column_statistics(first, count, x);
     for (std::size_t c = 0; c < count; ++c) {
       if (std::isnan(stats[(first + c) * width])) {
+        Band const band = s_.banded() ? s_.bands[s_.part_of(first + c)] : Band{};
         fail(Exit::data,
-             "feature {} has a value that is not finite (NaN or infinity) among the rows used; extract the layer again "
-             "or "
-             "leave such stimuli out",
-             first + c);
+             "feature {}{}{} has a value that is not finite (NaN or infinity) among the rows used; extract the layer "
+             "again or leave such stimuli out",
+             first + c - band.first, band.name.empty() ? "" : " of ", band.name);
       }
     }
     if (s_.options.coefficients && is_dual(s_.form)) {
       mean_product(first, count, x);
+    }
+    if (s_.banded() && shape_.standardize) {
+      variances(first, count, x);
     }
   }
   std::size_t const units = exact() ? 0 : (count + columns_per_unit - 1) / columns_per_unit;
@@ -110,7 +113,7 @@ void Preparer::column_statistics(std::size_t first, std::size_t count, float con
     for (std::size_t c = u * columns_per_unit; c < std::min(count, (u + 1) * columns_per_unit); ++c) {
       float const* column = x + c * used;
       double* out = stats + (first + c) * width;
-      column_stats(column, s_.rows.blocks, design_.standardize, out);
+      column_stats(column, s_.rows.blocks, standardizes(first + c), out);
       float zero = 0;  // stays 0 unless a value is not finite
       for (std::size_t i = 0; i < used; ++i) {
         zero += column[i] * 0.0F;
@@ -122,16 +125,39 @@ void Preparer::column_statistics(std::size_t first, std::size_t count, float con
   });
 }
 
-/// Adds Σ_j (x_ij − μ_j) μ_j scale_j² per training row: what an intercept on raw features needs.
+bool Preparer::standardizes(std::size_t feature) const {
+  return s_.banded() ? s_.bands[s_.part_of(feature)].standardize : design_.standardize;
+}
+
+/// Adds Σ_j (x_ij − μ_j) μ_j scale_j² per band and training row: what an intercept on raw features needs.
 void Preparer::mean_product(std::size_t first, std::size_t count, float const* x) {
   std::size_t const used = s_.rows.row.size(), sets = s_.rows.sets.size(), width = stats_size(sets);
   auto const* stats = reinterpret_cast<double const*>(stats_.get());
-  s_.mean_product.resize(s_.rows.n_train, 0.0);
+  s_.mean_product.resize(s_.rows.n_train * s_.parts(), 0.0);
   for (std::size_t c = 0; c < count; ++c) {
     double const* st = stats + (first + c) * width;
     double const mean = st[0], scale = st[2 * sets], factor = mean * scale * scale;
+    double* sum = s_.mean_product.data() + s_.part_of(first + c) * s_.rows.n_train;
     for (std::size_t i = 0; i < s_.rows.n_train; ++i) {
-      s_.mean_product[i] += (static_cast<double>(x[c * used + i]) - mean) * factor;
+      sum[i] += (static_cast<double>(x[c * used + i]) - mean) * factor;
+    }
+  }
+}
+
+/// Adds the variances of the features that are not scaled, in the outer training rows.
+void Preparer::variances(std::size_t first, std::size_t count, float const* x) {
+  std::size_t const used = s_.rows.row.size(), width = stats_size(s_.rows.sets.size());
+  auto const* stats = reinterpret_cast<double const*>(stats_.get());
+  variance_.resize(s_.parts(), 0.0);
+  for (std::size_t c = 0; c < count; ++c) {
+    if (!standardizes(first + c)) {
+      double const mean = stats[(first + c) * width];
+      double sum = 0;
+      for (std::size_t i = 0; i < s_.rows.n_train; ++i) {
+        double const v = static_cast<double>(x[c * used + i]) - mean;
+        sum += v * v;
+      }
+      variance_[s_.part_of(first + c)] += sum / static_cast<double>(s_.rows.n_train);
     }
   }
 }
@@ -151,26 +177,31 @@ void Preparer::accumulate(std::size_t first, std::size_t count, float const* x, 
     return;
   }
   struct Unit {
-    std::size_t gram, i, j;
+    std::size_t gram, part, i, j;
   };
   std::vector<Unit> units;
   std::vector<Slot> slots;
   for (std::size_t g = first_set; g < last_set; ++g) {
     bool const outer = grams_ == 1 || g + 1 == sets;
-    for (std::size_t b = 0; b < packed_.blocks(); ++b) {
+    for (std::size_t u = 0; u < packed_.blocks() * s_.parts(); ++u) {
+      std::size_t const part = u / packed_.blocks(), b = u % packed_.blocks();
+      if (s_.banded() &&
+          (s_.bands[part].first >= first + count || s_.bands[part].first + s_.bands[part].count <= first)) {
+        continue;  // no feature of this panel
+      }
       std::size_t i = 0, j = 0;
       packed_.position(b, i, j);
       if ((outer ? j : i) * packed_.block < s_.rows.n_train) {  // products among test rows are never needed
-        units.push_back({g - first_set, i, j});
+        units.push_back({g - first_set, part, i, j});
         Slot slot = packed_.slot(b);
-        slot.offset += (g - first_set) * packed_.doubles() * 8;
+        slot.offset += ((g - first_set) * s_.parts() + part) * packed_.doubles() * 8;
         slots.push_back(slot);
       }
     }
   }
   auto const* stats = reinterpret_cast<double const*>(stats_.get());
   std::vector<std::vector<double>> weights(last_set - first_set);
-  for (std::size_t g = 0; design_.standardize && g < weights.size(); ++g) {
+  for (std::size_t g = 0; shape_.standardize && g < weights.size(); ++g) {
     for (std::size_t c = 0; c < count; ++c) {
       double const scale = stats[(first + c) * width + 2 + 2 * (g + first_set)];
       weights[g].push_back(scale * scale);
@@ -181,8 +212,15 @@ void Preparer::accumulate(std::size_t first, std::size_t count, float const* x, 
   team_.run(gram_.get(), slots, [&](std::size_t u) {
     auto const& unit = units[u];
     auto const& w = weights[unit.gram];
-    add_row_gram(packed_, unit.i, unit.j, x, used, count, w.empty() ? nullptr : w.data(), wide,
-                 reinterpret_cast<double*>(gram_.get() + slots[u].offset), wide ? shift.data() : nullptr);
+    std::size_t const low = s_.banded() ? std::max(first, s_.bands[unit.part].first) : first;
+    std::size_t const end =
+        s_.banded() ? std::min(first + count, s_.bands[unit.part].first + s_.bands[unit.part].count) : first + count;
+    for (std::size_t from = low, to = 0; from < end; from = to) {  // cut where any width of panels would be cut
+      to = std::min(end, from / gram_panel * gram_panel + gram_panel);
+      std::size_t const c = from - first;
+      add_row_gram(packed_, unit.i, unit.j, x + c * used, used, to - from, w.empty() ? nullptr : w.data() + c, wide,
+                   reinterpret_cast<double*>(gram_.get() + slots[u].offset), wide ? shift.data() + c : nullptr);
+    }
   });
 }
 
@@ -207,20 +245,33 @@ void Preparer::feature_grams() {
   });
 }
 
-double Preparer::trace_per_row() const {
+/// Of the kernel of one band, or of all features.
+double Preparer::trace_per_row(std::size_t part) const {
   std::size_t const sets = s_.rows.sets.size(), width = stats_size(sets);
   auto const* stats = reinterpret_cast<double const*>(stats_.get());
-  if (design_.standardize) {  // every feature that varies has variance 1
+  std::size_t const first = s_.banded() ? s_.bands[part].first : 0;
+  std::size_t const end = s_.banded() ? first + s_.bands[part].count : s_.p;
+  if (standardizes(first)) {  // every feature that varies has variance 1
     double varying = 0;
-    for (std::size_t j = 0; j < s_.p; ++j) {
+    for (std::size_t j = first; j < end; ++j) {
       varying += stats[j * width + 2 * sets] == 0 ? 0 : 1;
     }
     return varying;
   }
+  if (!variance_.empty()) {  // beside bands that are scaled
+    return variance_[part];
+  }
   double trace = 0;
-  for (std::size_t i = 0; i < (is_dual(s_.form) ? s_.rows.n_train : s_.p); ++i) {
+  auto const* grams = reinterpret_cast<double const*>(gram_.get());
+  if (is_dual(s_.form)) {  // one kernel serves all sets
+    for (std::size_t i = 0; i < s_.rows.n_train; ++i) {
+      trace += packed_.at(grams + part * packed_.doubles(), i, i);
+    }
+    return trace / static_cast<double>(s_.rows.n_train);
+  }
+  for (std::size_t i = first; i < end; ++i) {
     for (std::size_t g = 0; g < grams_; ++g) {
-      trace += packed_.at(reinterpret_cast<double const*>(gram_.get()) + g * packed_.doubles(), i, i);
+      trace += packed_.at(grams + g * packed_.doubles(), i, i);
     }
   }
   return trace / static_cast<double>(s_.rows.n_train);

@@ -3,6 +3,7 @@
 #include "striate/base/error.hpp"
 #include "striate/models/lasso.hpp"
 #include "striate/models/components.hpp"
+#include "striate/models/banded_ridge.hpp"
 #include "striate/models/ridge.hpp"
 
 namespace striate {
@@ -16,6 +17,8 @@ std::vector<ModelRow> const& models() {
       {"pls", "partial least squares of all targets together, number of components chosen per target", "components",
        make_pls},
       {"pcr", "least squares on principal components, their number chosen per target", "components", make_pcr},
+      {"banded_ridge", "one joint ridge of all feature spaces, a penalty for each, chosen per target", "alpha",
+       make_banded_ridge, true},
   };
   return rows;
 }

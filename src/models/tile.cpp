@@ -40,6 +40,7 @@ void Fitted::run(MatrixView<float const> Y, std::span<double const> alpha, TileR
   std::fill(out.prediction.begin(), out.prediction.end(), std::numeric_limits<float>::quiet_NaN());
   out.weights.resize(s_.options.coefficients ? weight_rows() * t : 0);
   out.intercept.assign(s_.options.coefficients ? t : 0, nan);
+  out.extra.assign(s_.bands.size() * (s_.options.split ? 3 : 1) * t, nan);
   out.degenerate = out.edge_low = out.edge_high = 0;
   for (std::size_t first = 0; first < t; first += target_tile) {
     block(Y.columns(first, std::min(target_tile, t - first)), alpha, first, out, work);
@@ -50,23 +51,25 @@ void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std
                    Workspace& work) const {
   Responses r;
   load(Y, first, out, r, work);
-  std::vector<std::size_t> chosen(r.targets, 0);
+  Choice chosen{std::vector<double>(r.targets, -std::numeric_limits<double>::infinity()),
+                std::vector<std::size_t>(r.targets, 0), std::vector<std::size_t>(r.targets, 0)};
   if (s_.form == Form::primal) {
     block_products(r, work);
   }
   if (!alpha.empty()) {
-    take(alpha, first, out, chosen);
-  } else if (selects()) {
-    std::vector<double> mean_scores, all;
-    inner(r, first, out, mean_scores, all, work);
-    choose(first, r, mean_scores, all, out, chosen);
+    take(alpha, first, out, chosen.alpha);
   } else {
-    for (std::size_t t = 0; t < r.targets; ++t) {
-      out.alpha[first + t] = out.flag[first + t] == TargetFlag::ok ? s_.candidate(0) : nan;
+    for (std::size_t weighting = 0; selects() && weighting < s_.weightings.size(); ++weighting) {
+      std::vector<double> mean_scores, all;
+      inner(r, first, weighting, out, mean_scores, all, work);
+      choose(first, r, weighting, mean_scores, all, out, chosen);
     }
+    settle(first, r, chosen, out);
   }
-  if (tests() || s_.options.coefficients) {
-    outer(r, first, chosen, out, work);
+  if (s_.banded()) {
+    banded_outer(r, first, chosen, out, work);
+  } else if (tests() || s_.options.coefficients) {
+    outer(r, first, chosen.alpha, out, work);
   }
 }
 
@@ -91,10 +94,10 @@ void Fitted::take(std::span<double const> alpha, std::size_t first, TileResult& 
   }
 }
 
-/// Scores of every alpha in every inner fold. mean_scores: [target][alpha] of the selecting score; all:
-/// [fold][score][target][alpha], only where the plan has no outer test.
-void Fitted::inner(Responses const& r, std::size_t first, TileResult& out, std::vector<double>& mean_scores,
-                   std::vector<double>& all, Workspace& work) const {
+/// Scores of every alpha in every inner fold, with the bands so weighted. mean_scores: [target][alpha] of the selecting
+/// score; all: [fold][score][target][alpha], only where the plan has no outer test.
+void Fitted::inner(Responses const& r, std::size_t first, std::size_t weighting, TileResult& out,
+                   std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const {
   std::size_t const a = s_.candidates(), q = s_.q(), k = s_.options.scores.size(), folds = s_.rows.inner();
   mean_scores.assign(r.targets * a, 0);
   all.assign(tests() ? 0 : folds * k * r.targets * a, 0);
@@ -114,7 +117,7 @@ void Fitted::inner(Responses const& r, std::size_t first, TileResult& out, std::
     }
     std::size_t const rows = padded_rows(q * panel_round(e));
     float* p = work.predictions.grow(rows * r.width);
-    panel_product(hats.inner, q * panel_round(e), hats.depth, z, ld, r.width, p, work.slivers);
+    panel_product(hats.inner + weighting * hats.next, q * panel_round(e), hats.depth, z, ld, r.width, p, work.slivers);
     for (std::size_t t = 0; t < r.targets; ++t) {
       if (out.flag[first + t] == TargetFlag::ok) {
         inner_target(r, set, t, p + t * rows, mean_scores.data() + t * a, at(t), work);
@@ -184,8 +187,10 @@ void Fitted::inner_components(Responses const& r, std::size_t set, std::size_t t
   }
 }
 
-void Fitted::choose(std::size_t first, Responses const& r, std::vector<double> const& mean_scores,
-                    std::vector<double> const& all, TileResult& out, std::vector<std::size_t>& chosen) const {
+/// A weighting replaces an earlier one where it is better, or as good at a larger alpha.
+void Fitted::choose(std::size_t first, Responses const& r, std::size_t weighting,
+                    std::vector<double> const& mean_scores, std::vector<double> const& all, TileResult& out,
+                    Choice& chosen) const {
   std::size_t const a = s_.candidates(), k = s_.options.scores.size(), folds = s_.rows.inner(),
                     total = out.alpha.size();
   for (std::size_t t = 0; t < r.targets; ++t) {
@@ -197,10 +202,13 @@ void Fitted::choose(std::size_t first, Responses const& r, std::vector<double> c
     for (std::size_t i = a - 1; i-- > 0;) {  // a tie goes to the larger alpha, to fewer components
       best = scores[i] > scores[best] ? i : best;
     }
-    chosen[t] = best;
-    out.alpha[first + t] = s_.candidate(best);
-    out.edge_low += a > 1 && best == 0 ? 1 : 0;
-    out.edge_high += a > 1 && best + 1 == a ? 1 : 0;
+    bool const better = scores[best] > chosen.score[t] || (scores[best] == chosen.score[t] && best > chosen.alpha[t]);
+    if (weighting > 0 && !better) {
+      continue;
+    }
+    chosen.score[t] = scores[best];
+    chosen.alpha[t] = best;
+    chosen.candidate[t] = weighting;
     if (all.empty()) {
       continue;
     }
@@ -212,6 +220,17 @@ void Fitted::choose(std::size_t first, Responses const& r, std::vector<double> c
         sum += value;
       }
       out.score[c * total + first + t] = sum / static_cast<double>(folds);
+    }
+  }
+}
+
+void Fitted::settle(std::size_t first, Responses const& r, Choice const& chosen, TileResult& out) const {
+  std::size_t const a = s_.candidates();
+  for (std::size_t t = 0; t < r.targets; ++t) {
+    if (out.flag[first + t] == TargetFlag::ok) {
+      out.alpha[first + t] = s_.candidate(chosen.alpha[t]);
+      out.edge_low += a > 1 && chosen.alpha[t] == 0 ? 1 : 0;
+      out.edge_high += a > 1 && chosen.alpha[t] + 1 == a ? 1 : 0;
     }
   }
 }

@@ -33,7 +33,9 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
            {"permutation={n: 23, exchange: session}", "aggregate=weighted"},
            {"permutation={n: 23, scheme: fixed_model, tail: two, best_layer: false}", "responses.repeats=keep"},
            {"model.type=pls", "model.components={up_to: 6}", "save=[coefficients, predictions]"},
-           {"model.type=pcr", "model.components=[2, 5]"}}) {
+           {"model.type=pcr", "model.components=[2, 5]"},
+           {"model.type=banded_ridge", "model.n_iter=7", "save=[coefficients, predictions]"},
+           {"model.type=banded_ridge", "model.n_iter=4", "permutation.n=9"}}) {
     auto const many =
         run_encode(world, place.folder.path, World::yaml(), {.sets = with_output(extra, "many"), .fresh = true});
     EXPECT_EQ(many.code, Exit::ok) << many.message;

@@ -34,9 +34,11 @@ struct PackedShape {
   }
 };
 
-/// out(r, c) = M(rows[r], cols[c]), column-major with leading dimension ld; only r >= c with `lower`.
+/// out(r, c) = factor M(rows[r], cols[c]), added to what is there with `add`; column-major with leading dimension ld;
+/// only r >= c with `lower`.
 void gather(PackedShape const& shape, double const* data, std::span<std::uint32_t const> rows,
-            std::span<std::uint32_t const> cols, double* out, std::size_t ld, bool lower = false);
+            std::span<std::uint32_t const> cols, double* out, std::size_t ld, bool lower = false, double factor = 1,
+            bool add = false);
 
 /// Σ over columns in `cols` of rows [first, last) of the matrix, which must lie in one row of blocks.
 void row_sums(PackedShape const& shape, double const* data, std::size_t first, std::size_t last,

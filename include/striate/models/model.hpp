@@ -33,12 +33,20 @@ namespace striate {
 /// Width of target tiles that the models are tuned for; a tile may be narrower at the end.
 inline constexpr std::size_t target_tile = 512;
 
+/// A feature space of a joint model: columns [first, first + count) of X.
+struct Band {
+  std::string name;
+  std::size_t first = 0, count = 0;
+  bool standardize = true;
+};
+
 struct Design {
   FeatureSource const& X;  ///< n × p
   bool standardize = true;
   double pca = 0;           ///< 0 none; below 1 the share of variance kept; else the number of components
   std::size_t targets = 0;  ///< that will follow, for the choice of the algorithm; 0 unknown (10,000 is assumed)
   FeatureSource const* Y = nullptr;  ///< n × targets raw responses, for models whose prepare_uses_responses()
+  std::vector<Band> bands;  ///< banded_ridge: in order, without gaps, over all of X; none: X is one band
 };
 
 struct ModelOptions {
@@ -53,6 +61,10 @@ struct ModelOptions {
   bool exact_grid = false;            ///< no interpolation between alphas
   bool predictions = false;           ///< TileResult::prediction wanted
   bool coefficients = false;          ///< TileResult::weights and intercept wanted (the refit)
+  std::vector<std::string> bands;     ///< banded_ridge: names of Design::bands
+  std::size_t n_iter = 100;           ///< banded_ridge: band weights that are tried
+  std::uint64_t seed = 0;             ///< banded_ridge: of the random band weights
+  bool split = true;                  ///< banded_ridge: shares of the bands in the scores of outer test rows wanted
 };
 
 /// Why a target has no score.
@@ -143,6 +155,8 @@ class EncodingModel {
   [[nodiscard]] virtual bool fixes_choice() const { return false; }
   /// Names of further values per fold and target, TileResult::extra; saved as /L/NAME (k, t).
   [[nodiscard]] virtual std::vector<std::string> extras() const { return {}; }
+  /// Whether the extras' means over folds are results too: /L/mean/NAME (t), and maps.
+  [[nodiscard]] virtual bool averages_extras() const { return false; }
 };
 
 }  // namespace striate

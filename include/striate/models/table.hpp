@@ -13,6 +13,7 @@ struct ModelRow {
   char const* doc;  ///< one line
   char const* chooses;  ///< name of TileResult::alpha in results: "alpha", "components" …
   std::unique_ptr<EncodingModel> (*make)(ModelOptions const&);
+  bool joint = false;  ///< all layers make one model, as its bands
 };
 
 [[nodiscard]] std::vector<ModelRow> const& models();

@@ -1,0 +1,90 @@
+#include "encode_joint.hpp"
+
+#include <algorithm>
+
+#include "striate/base/error.hpp"
+#include "striate/models/table.hpp"
+
+namespace striate::encode {
+
+bool joins(Config const& config) {
+  ModelRow const* const row = find_model(config.model.type);
+  return row != nullptr && row->joint;
+}
+
+void check_joint(Config const& config) {
+  if (!joins(config)) return;
+  for (std::size_t i = 0; i < config.features.size(); ++i)
+    if (config.features[i].transform.pca != 0)
+      fail(Exit::config, "{}.transform.pca: model.type {} takes the features of a band as they are; remove it",
+           config.features.size() == 1 ? "features" : fmt::format("features[{}]", i), config.model.type);
+}
+
+void join_layers(Config const& config, Inputs& inputs) {
+  if (!joins(config)) return;
+  inputs.bands = std::move(inputs.layers);
+  LayerInput joint{0, "", joint_name, 0};
+  for (auto const& band : inputs.bands) joint.units += band.units;
+  inputs.layers = {joint};
+}
+
+Transform transform_of(Config const& config, Inputs const& inputs, LayerInput const& layer) {
+  if (inputs.bands.empty()) return config.features[layer.store].transform;
+  auto const scaled = [&](LayerInput const& band) { return config.features[band.store].transform.standardize; };
+  return {std::ranges::any_of(inputs.bands, scaled), 0};
+}
+
+std::vector<Band> bands_of(Config const& config, Inputs const& inputs) {
+  std::vector<Band> bands;
+  std::size_t first = 0;
+  for (auto const& b : inputs.bands) {
+    bands.push_back({b.name, first, b.units, config.features[b.store].transform.standardize});
+    first += b.units;
+  }
+  return bands;
+}
+
+ModelOptions model_options(Config const& config, Inputs const& inputs) {
+  ModelOptions o = model_options(config);
+  for (auto const& band : inputs.bands) o.bands.push_back(band.name);
+  return o;
+}
+
+JointSource::JointSource(std::vector<std::unique_ptr<LayerSource>> parts) : parts_(std::move(parts)), first_{0} {
+  for (auto const& part : parts_) first_.push_back(first_.back() + part->cols());
+}
+
+/// f(part, its first column, columns, where they belong among those asked for).
+template <class F>
+void JointSource::each(std::size_t first, std::size_t count, F const& f) const {
+  for (std::size_t b = 0; b < parts_.size(); ++b) {
+    std::size_t const low = std::max(first, first_[b]), end = std::min(first + count, first_[b + 1]);
+    if (low < end) f(*parts_[b], low - first_[b], end - low, low - first);
+  }
+}
+
+void JointSource::read(std::size_t first, std::size_t count, float* out) const {
+  each(first, count, [&](LayerSource const& part, std::size_t from, std::size_t n, std::size_t at) {
+    part.read(from, n, out + at * rows());
+  });
+}
+
+void JointSource::read_alone(std::size_t first, std::size_t count, float* out) const {
+  each(first, count, [&](LayerSource const& part, std::size_t from, std::size_t n, std::size_t at) {
+    part.read_alone(from, n, out + at * rows());
+  });
+}
+
+std::unique_ptr<NodeSource> open_source(Comm const& comm, Inputs const& inputs, LayerInput const& layer,
+                                        std::vector<std::unique_ptr<ActReader>> const& stores, double room) {
+  auto const one = [&](LayerInput const& l, double bytes) {
+    return std::make_unique<LayerSource>(comm, *stores[l.store], l, inputs.store_rows[l.store], bytes);
+  };
+  if (inputs.bands.empty()) return one(layer, room);
+  bool const kept = 4.0 * static_cast<double>(inputs.n()) * static_cast<double>(layer.units) <= room;
+  std::vector<std::unique_ptr<LayerSource>> parts;
+  for (auto const& band : inputs.bands) parts.push_back(one(band, kept ? room : 0));
+  return std::make_unique<JointSource>(std::move(parts));
+}
+
+}  // namespace striate::encode
