@@ -28,8 +28,20 @@ std::vector<std::string> with_output(std::vector<std::string> sets, std::string 
 TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
   Comm const world = Comm::world();
   Place const place("encode_bits");
+  if (world.root()) {
+    std::string folds = "id\ta\tb\n";
+    for (std::size_t i = 0; i < 40; ++i)
+      folds += World::id(i) + (i % 3 == 0 ? "\ttest\ttrain\n" : i % 3 == 1 ? "\ttrain\t\n" : "\ttrain\ttest\n");
+    write_atomically(place.folder / "folds.tsv", folds);
+  }
+  world.barrier();
   for (auto const& extra : std::vector<std::vector<std::string>>{
-           everything, {"responses.repeats=keep", "aggregate=concat"}, {"cv.folds=0", "save=coefficients"}}) {
+           everything,
+           {"responses.repeats=keep", "aggregate=concat"},
+           {"cv.folds=0", "save=coefficients"},
+           {"cv={folds: 3, stratify: session, purge: 1, inner: {folds: 3, shuffle: true}}", "scores=[spearman, r2]",
+            "other_subjects={data: [betas.nii.gz, betas.nii.gz]}"},
+           {"cv={file: folds.tsv, inner: {folds: 3}}", "scores=spearman"}}) {
     auto const many =
         run_encode(world, place.folder.path, World::yaml(), {.sets = with_output(extra, "many"), .fresh = true});
     EXPECT_EQ(many.code, Exit::ok) << many.message;
