@@ -133,6 +133,10 @@ TEST_F(EncodeCv, SaysItsFolds) {
             "10 shuffled folds, 4 inner shuffled");
   EXPECT_EQ(folds_of("{purge: 1}"), "5 contiguous folds, 5 inner, 1 rows purged about each test row");
   EXPECT_EQ(folds_of("{split: part, group: session}"), "1 folds of column part, 3 inner by session");
+  bool said = false;
+  for (auto const& [key, value] : run("{}", {}, true).plan.lines)
+    said = said || (key == "ceiling" && value == "between 3 subjects, 48 stimuli");
+  EXPECT_TRUE(said);
 }
 
 TEST_F(EncodeCv, RefusesWhatTheConfigCannotMean) {
