@@ -111,6 +111,11 @@ void Encode::say_plan(Context const& context, Plan& plan) const {
                                           config_.responses.repeats == "keep" ? "kept" : "averaged");
   plan.lines.emplace_back("responses", fmt::format("{} rows × {} targets{}", n, t, repeats));
   plan.lines.emplace_back("folds", cv_text());
+  if (inputs_.subjects > 0) {
+    plan.lines.emplace_back("ceiling",
+                            fmt::format("between {} subjects, {} stimuli", inputs_.subjects, inputs_.stimuli));
+    plan.bytes_read += 4.0 * static_cast<double>(inputs_.subjects * inputs_.stimuli * t);
+  }
   for (std::size_t l = 0; l < inputs_.layers.size(); ++l) {
     auto const& layer = inputs_.layers[l];
     auto const bytes = 4.0 * static_cast<double>(n) * static_cast<double>(layer.units);

@@ -28,8 +28,18 @@ std::vector<std::string> with_output(std::vector<std::string> sets, std::string 
 TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
   Comm const world = Comm::world();
   Place const place("encode_bits");
+  if (world.root()) {
+    std::string folds = "id\ta\tb\n";
+    for (std::size_t i = 0; i < 40; ++i)
+      folds += World::id(i) + (i % 3 == 0 ? "\ttest\ttrain\n" : i % 3 == 1 ? "\ttrain\t\n" : "\ttrain\ttest\n");
+    write_atomically(place.folder / "folds.tsv", folds);
+  }
+  world.barrier();
   for (auto const& extra : std::vector<std::vector<std::string>>{
            everything, {"responses.repeats=keep", "aggregate=concat"}, {"cv.folds=0", "save=coefficients"},
+           {"cv={folds: 3, stratify: session, purge: 1, inner: {folds: 3, shuffle: true}}", "scores=[spearman, r2]",
+            "other_subjects={data: [betas.nii.gz, betas.nii.gz]}"},
+           {"cv={file: folds.tsv, inner: {folds: 3}}", "scores=spearman"},
            {"permutation={n: 23, exchange: session}", "aggregate=weighted"},
            {"permutation={n: 23, scheme: fixed_model, tail: two, best_layer: false}", "responses.repeats=keep"},
            {"model.type=pls", "model.components={up_to: 6}", "save=[coefficients, predictions]"},

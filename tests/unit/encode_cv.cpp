@@ -133,6 +133,10 @@ TEST_F(EncodeCv, SaysItsFolds) {
             "10 shuffled folds, 4 inner shuffled");
   EXPECT_EQ(folds_of("{purge: 1}"), "5 contiguous folds, 5 inner, 1 rows purged about each test row");
   EXPECT_EQ(folds_of("{split: part, group: session}"), "1 folds of column part, 3 inner by session");
+  bool said = false;
+  for (auto const& [key, value] : run("{}", {}, true).plan.lines)
+    said = said || (key == "ceiling" && value == "between 3 subjects, 48 stimuli");
+  EXPECT_TRUE(said);
 }
 
 TEST_F(EncodeCv, RefusesWhatTheConfigCannotMean) {
@@ -220,6 +224,86 @@ TEST_F(EncodeCv, RareClassesAreWarnedAboutAndShufflesHaveNames) {
   EXPECT_EQ(read(dir_ / "plain/result.h5", ".striate/fold"), read(dir_ / "inner/result.h5", ".striate/fold"));
   auto const a = read(dir_ / "plain/result.h5", "fc/alpha"), b = read(dir_ / "inner/result.h5", "fc/alpha");
   EXPECT_NE(std::memcmp(a.data(), b.data(), a.size() * 8), 0);
+}
+
+/// Responses of `targets` targets to the 48 stimuli that the goldens show, one row each: noise, or as `value` says.
+void write_responses(fs::path const& folder, std::size_t targets,
+                     std::function<float(std::size_t row, std::size_t target)> const& value) {
+  std::string list = "type=image\npath=.\ndata=stimID,kind\n";
+  for (std::size_t i = 0; i < 48; ++i) list += fmt::format("im{:03d}.png,{}\n", i + 4, i % 5 == 0);
+  write_atomically(folder / "own.stim.csv", list);
+  std::vector<float> y(48 * targets);
+  for (std::size_t i = 0; i < y.size(); ++i) y[i] = value(i / targets, i % targets);
+  write_npy(folder / "own.npy", y, {48, targets});
+}
+std::vector<std::string> const own{"responses={data: own.npy, stimuli: own.stim.csv}", "other_subjects=null"};
+
+/// Rows 20 … 27 are tested, 19 and 28 purged, 40 … 43 left out; the others train.
+TEST_F(EncodeCv, NoRowOutsideTheTrainingRowsReachesAFit) {
+  std::string table = "id\tfold\n";
+  auto const tested = [](std::size_t i) { return i >= 20 && i < 28; };
+  auto const outside = [&](std::size_t i) { return tested(i) || i == 19 || i == 28 || (i >= 40 && i < 44); };
+  for (std::size_t i = 0; i < 48; ++i)
+    table += fmt::format("im{:03d}.png\t{}\n", i + 4, tested(i) ? "0" : i >= 40 && i < 44 ? "" : "-1");
+  write_atomically(dir_ / "own.tsv", table);
+  auto const predictions = [&](char const* output, auto const& changed) {
+    write_responses(dir_.path, 9, [&](std::size_t i, std::size_t t) {
+      return noise(i, 31 * t) + (changed(i) ? 100 * noise(i, 7000 + t) : 0);
+    });
+    std::vector<std::string> sets = own;
+    for (std::string const set : {"save=predictions", "scores=[pearson, spearman]"}) sets.push_back(set);
+    sets.push_back(std::string("output=") + output);
+    Outcome const out = run("{file: own.tsv, purge: 1, inner: {folds: 3}}", sets);
+    EXPECT_EQ(out.code, Exit::ok) << out.message;
+    std::vector<double> found;
+    for (std::string const layer : {"conv", "fc"})
+      for (char const* name : {"/prediction", "/alpha"}) {
+        auto const part = read(dir_ / output / "result.h5", layer + name);
+        found.insert(found.end(), part.begin(), part.end());
+      }
+    return found;
+  };
+  auto const same = [](std::vector<double> const& a, std::vector<double> const& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0;
+  };
+  auto const plain = predictions("plain", [](std::size_t) { return false; });
+  EXPECT_TRUE(same(plain, predictions("outside", outside)));
+  EXPECT_FALSE(same(plain, predictions("inside", [](std::size_t i) { return i == 29; })));
+}
+
+TEST_F(EncodeCv, NoiseScoresNothing) {
+  std::size_t const t = 400;
+  write_responses(dir_.path, t, [](std::size_t i, std::size_t j) { return noise(i, 555 + 3 * j); });
+  std::vector<std::string> sets = own;
+  sets.push_back("scores=[pearson, spearman]");
+  ASSERT_EQ(run("{folds: 4, stratify: kind, shuffle: true, repeats: 2, inner: {folds: 3, shuffle: true}}", sets).code,
+            Exit::ok);
+  for (std::string const s : {"fc/score/pearson", "fc/score/spearman"}) {
+    double sum = 0, square = 0;
+    for (double r : read(dir_ / "out/result.h5", s)) sum += r, square += r * r;
+    double const mean = sum / t, error = std::sqrt((square / t - mean * mean) / t);
+    EXPECT_LT(std::abs(mean), 3 * error) << s << " " << mean << " ± " << error;
+    EXPECT_LT(error, 0.02);
+  }
+}
+
+TEST_F(EncodeCv, ResumesOnlyOnTheSameFoldsAndSubjects) {
+  write_folds([](auto const& line, std::size_t) { return line + "\n"; });
+  fs::copy_file(golden() / "encode_cv/subject1.npy", dir_ / "other.npy");
+  fs::copy_file(golden() / "encode_cv/subject1.stim.csv", dir_ / "other.stim.csv");
+  std::string const cv = "{file: folds.tsv}";
+  std::vector<std::string> const sets{"other_subjects={data: other.npy, stimuli: other.stim.csv}", "scores=[pearson]"};
+  ASSERT_EQ(run(cv, sets).code, Exit::ok);
+  ASSERT_EQ(run(cv, sets).code, Exit::ok);
+  write_folds([](auto const& line, std::size_t i) { return i == 7 ? line.substr(0, 9) + "\t\t\t\n" : line + "\n"; });
+  Outcome const folds = run(cv, sets);
+  EXPECT_EQ(folds.code, Exit::cant_create);
+  EXPECT_NE(folds.message.find("folds_sha256"), std::string::npos) << folds.message;
+  write_folds([](auto const& line, std::size_t) { return line + "\n"; });
+  fs::copy_file(golden() / "encode_cv/subject2.npy", dir_ / "other.npy", fs::copy_options::overwrite_existing);
+  Outcome const subjects = run(cv, sets);
+  EXPECT_EQ(subjects.code, Exit::cant_create);
+  EXPECT_NE(subjects.message.find("other_subjects"), std::string::npos) << subjects.message;
 }
 
 TEST_F(EncodeCv, SingleVolumesHaveALowerCeiling) {
