@@ -1,7 +1,7 @@
-// One case of the race: ridge with an alpha per target chosen by cross-validation on all rows, and the refit, as
+// One case of the race: a model with an alpha per target chosen by cross-validation on all rows, and the refit, as
 // himalaya's RidgeCV.fit does. bench/race/race.py writes the arrays and compares.
 //
-// usage: race_striate DIR THREADS [--standardize] [--exact] [--targets-hint N]
+// usage: race_striate DIR THREADS [--standardize] [--exact] [--model NAME]
 //   DIR/X.npy (n × p float32), DIR/Y.npy (n × t float32), DIR/case.txt: folds, then alphas, one a line
 //   writes DIR/alpha.npy (t), DIR/score.npy (t), DIR/weights.npy (m × t in column-major order) and prints one CSV line
 #include <atomic>
@@ -129,7 +129,7 @@ double gemm_rate(ThreadTeam& team) {
   return 4 * 2.0 * static_cast<double>(m * n * k * threads) / best;
 }
 
-int race(std::string const& dir, int threads, bool standardize, bool exact) {
+int race(std::string const& dir, int threads, bool standardize, bool exact, std::string const& name) {
   blas::single_thread();
   std::size_t n = 0, p = 0, t = 0;
   auto const x = read_npy(dir + "/X.npy", n, p), y = read_npy(dir + "/Y.npy", n, t);
@@ -156,7 +156,7 @@ int race(std::string const& dir, int threads, bool standardize, bool exact) {
   ThreadTeam team(threads);
   double const rate = gemm_rate<float>(team), rate64 = gemm_rate<double>(team);
   MemorySource const source({x.data(), n, p});
-  auto const model = find_model("ridge")->make(options);
+  auto const model = find_model(name)->make(options);
   double const c0 = cpu(), w0 = now();
   auto const fold = model->prepare({source, standardize, 0, t}, plan, team, 16e9);
   double const cp = cpu() - c0, wp = now() - w0;
@@ -198,15 +198,19 @@ int race(std::string const& dir, int threads, bool standardize, bool exact) {
 int main(int argc, char** argv) {
   try {
     bool standardize = false, exact = false;
+    std::string name = "ridge";
     for (int i = 3; i < argc; ++i) {
       standardize = standardize || std::string(argv[i]) == "--standardize";
       exact = exact || std::string(argv[i]) == "--exact";
+      if (std::string(argv[i]) == "--model" && i + 1 < argc) {
+        name = argv[i + 1];
+      }
     }
     if (argc < 3) {
-      std::cerr << "usage: race_striate DIR THREADS [--standardize] [--exact]\n";
+      std::cerr << "usage: race_striate DIR THREADS [--standardize] [--exact] [--model NAME]\n";
       return 64;
     }
-    return striate::race(argv[1], std::stoi(argv[2]), standardize, exact);
+    return striate::race(argv[1], std::stoi(argv[2]), standardize, exact, name);
   } catch (striate::Error const& e) {
     std::cerr << "error: " << e.what() << "\n";
     return static_cast<int>(e.code());
