@@ -1,7 +1,7 @@
-// One case of the race: ridge with an alpha per target chosen by cross-validation on all rows, and the refit, as
+// One case of the race: a model with an alpha per target chosen by cross-validation on all rows, and the refit, as
 // himalaya's RidgeCV.fit does. bench/race/race.py writes the arrays and compares.
 //
-// usage: race_striate DIR THREADS [--standardize] [--exact] [--banded]
+// usage: race_striate DIR THREADS [--standardize] [--exact] [--model NAME]
 //   DIR/X.npy (n × p float32), DIR/Y.npy (n × t float32), DIR/case.txt: folds, then alphas, one a line
 //   with --banded, DIR/bands.txt: candidates that banded ridge tries, then the columns of each band; their weights are
 //   written to DIR/gammas.npy (candidates × bands, rows one after the other)
@@ -150,7 +150,8 @@ std::vector<Band> read_bands(std::string const& dir, bool standardize, ModelOpti
   return bands;
 }
 
-int race(std::string const& dir, int threads, bool standardize, bool exact, bool banded) {
+int race(std::string const& dir, int threads, bool standardize, bool exact, std::string const& name) {
+  bool const banded = name == "banded_ridge";
   blas::single_thread();
   std::size_t n = 0, p = 0, t = 0;
   auto const x = read_npy(dir + "/X.npy", n, p), y = read_npy(dir + "/Y.npy", n, t);
@@ -178,7 +179,7 @@ int race(std::string const& dir, int threads, bool standardize, bool exact, bool
   double const rate = gemm_rate<float>(team), rate64 = gemm_rate<double>(team);
   MemorySource const source({x.data(), n, p});
   auto const bands = banded ? read_bands(dir, standardize, options) : std::vector<Band>();
-  auto const model = find_model(banded ? "banded_ridge" : "ridge")->make(options);
+  auto const model = find_model(name)->make(options);
   double const c0 = cpu(), w0 = now();
   auto const fold = model->prepare({source, standardize, 0, t, bands}, plan, team, 16e9);
   double const cp = cpu() - c0, wp = now() - w0;
@@ -219,17 +220,20 @@ int race(std::string const& dir, int threads, bool standardize, bool exact, bool
 
 int main(int argc, char** argv) {
   try {
-    bool standardize = false, exact = false, banded = false;
+    bool standardize = false, exact = false;
+    std::string name = "ridge";
     for (int i = 3; i < argc; ++i) {
       standardize = standardize || std::string(argv[i]) == "--standardize";
       exact = exact || std::string(argv[i]) == "--exact";
-      banded = banded || std::string(argv[i]) == "--banded";
+      if (std::string(argv[i]) == "--model" && i + 1 < argc) {
+        name = argv[i + 1];
+      }
     }
     if (argc < 3) {
-      std::cerr << "usage: race_striate DIR THREADS [--standardize] [--exact] [--banded]\n";
+      std::cerr << "usage: race_striate DIR THREADS [--standardize] [--exact] [--model NAME]\n";
       return 64;
     }
-    return striate::race(argv[1], std::stoi(argv[2]), standardize, exact, banded);
+    return striate::race(argv[1], std::stoi(argv[2]), standardize, exact, name);
   } catch (striate::Error const& e) {
     std::cerr << "error: " << e.what() << "\n";
     return static_cast<int>(e.code());

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "sparse_kernels.hpp"
 #include "striate/math/blas.hpp"
@@ -12,7 +11,7 @@ namespace striate::detail {
 namespace {
 
 constexpr std::size_t lanes = 8;
-constexpr std::size_t most_sweeps = 100000, most_crossings = 8;
+constexpr std::size_t most_sweeps = 100000, most_steps = 8;
 
 /// Larger memory with the old contents at its front; the rest zero.
 void widen(Buffer<double>& buffer, std::size_t kept, std::size_t size) {
@@ -92,12 +91,12 @@ double Descent::gap(Penalty const& penalty, double outside) const {
   return penalty.l1 * norm1 - s * wq + 0.5 * (1 - s) * (1 - s) * residual;
 }
 
-/// Passes after which an exact step costs no more than they did: a Cholesky factorisation against passes in which a
-/// coordinate takes some forty cycles and a vector operation for each eight of the working set.
+/// Passes after which a Newton step costs about as much as they did: a Cholesky factorisation against passes in which a
+/// coordinate takes some forty cycles, and three or four for each eight of the working set.
 std::size_t Descent::patience() const {
   auto const active = static_cast<double>(
       std::count_if(w_.data(), w_.data() + count_, [](double w) { return w != 0; }));
-  return 4 + static_cast<std::size_t>(active * active / (24 * (40 + static_cast<double>(count_) / lanes)));
+  return 3 + static_cast<std::size_t>(active * active / (48 * (40 + 3.5 * static_cast<double>(count_) / lanes)));
 }
 
 void Descent::solve(Penalty const& penalty, Buffer<double>& scratch) {
@@ -119,49 +118,35 @@ void Descent::solve(Penalty const& penalty, Buffer<double>& scratch) {
   }
 }
 
-/// Newton steps within the orthant of w; a coordinate that comes to zero first leaves, and the rest steps on.
+/// Newton steps; another one at once where the last went to the first zero only.
 void Descent::exact_step(Penalty const& penalty, Buffer<double>& scratch) {
-  std::vector<std::size_t> active;
-  for (std::size_t i = 0; i < count_; ++i) {
-    if (w_[i] != 0) {
-      active.push_back(i);
-    }
-  }
-  double* direction = scratch.grow(active.size() * (active.size() + 1));
-  double* matrix = direction + active.size();
-  for (std::size_t k = 0; k < most_crossings && !active.empty(); ++k) {
-    std::size_t crosses = active.size();
-    if (!newton(penalty, active, direction, matrix)) {
-      return;
-    }
-    double const length = step_length(penalty, active, direction, crosses);
-    for (std::size_t i = 0; i < active.size(); ++i) {
-      double const change = i == crosses ? -w_[active[i]] : length * direction[i];
-      w_[active[i]] = i == crosses ? 0 : w_[active[i]] + change;
-      double const* row = matrix_.data() + active[i] * stride_;
-      for (std::size_t j = 0; j < count_; ++j) {
-        q_[j] -= change * row[j];
+  bool again = true;
+  for (std::size_t k = 0; again && k < most_steps; ++k) {
+    active_.clear();
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (w_[i] != 0) {
+        active_.push_back(static_cast<std::uint32_t>(i));
       }
     }
-    if (crosses == active.size()) {
-      return;
-    }
-    active.erase(active.begin() + static_cast<std::ptrdiff_t>(crosses));
+    std::size_t const m = active_.size();
+    double* product = scratch.grow(stride_ + 2 * m + m * m);
+    double* direction = product + stride_;
+    again = m > 0 && newton(penalty, direction, direction + 2 * m) &&
+            search(penalty, direction, direction + m, product);
   }
 }
 
 /// direction = −(G + l2)⁻¹ gradient over the active coordinates; false where they are collinear to rounding.
-bool Descent::newton(Penalty const& penalty, std::vector<std::size_t> const& active, double* direction,
-                     double* matrix) {
-  std::size_t const m = active.size();
+bool Descent::newton(Penalty const& penalty, double* direction, double* matrix) const {
+  std::size_t const m = active_.size();
   for (std::size_t i = 0; i < m; ++i) {
-    double const* row = matrix_.data() + active[i] * stride_;
+    double const* row = matrix_.data() + active_[i] * stride_;
     for (std::size_t j = i; j < m; ++j) {
-      matrix[i * m + j] = row[active[j]];
+      matrix[i * m + j] = row[active_[j]];
     }
-    matrix[i * (m + 1)] += penalty.l2 + 1e-13 * diagonal_[active[i]];
-    double const w = w_[active[i]];
-    direction[i] = q_[active[i]] - penalty.l2 * w - std::copysign(penalty.l1, w);
+    matrix[i * (m + 1)] += penalty.l2 + 1e-13 * diagonal_[active_[i]];
+    double const w = w_[active_[i]];
+    direction[i] = q_[active_[i]] - penalty.l2 * w - std::copysign(penalty.l1, w);
   }
   if (!blas::cholesky(m, matrix, m)) {
     return false;
@@ -170,29 +155,52 @@ bool Descent::newton(Penalty const& penalty, std::vector<std::size_t> const& act
   return true;
 }
 
-/// To the minimum along the direction, or to the first zero, whose place is `crosses`.
-double Descent::step_length(Penalty const& penalty, std::vector<std::size_t> const& active, double const* direction,
-                            std::size_t& crosses) const {
-  double slope = 0, curvature = 0;
-  for (std::size_t i = 0; i < active.size(); ++i) {
-    double const w = w_[active[i]], d = direction[i];
-    slope += d * (q_[active[i]] - penalty.l2 * w - std::copysign(penalty.l1, w));
-    double const* row = matrix_.data() + active[i] * stride_;
-    double product = penalty.l2 * d;
-    for (std::size_t j = 0; j < active.size(); ++j) {
-      product += row[active[j]] * direction[j];
-    }
-    curvature += d * product;
+/// Goes along the direction, coordinates that would change their sign staying at zero, as far as the objective falls;
+/// at least to the first zero: up to there it falls for sure. Returns whether it was no more than that.
+bool Descent::search(Penalty const& penalty, double const* direction, double* change, double* product) {
+  bool fell = false;
+  for (double length = 1; !fell && length > 0.05; length /= 2) {
+    fell = falls(penalty, length, direction, change, product);
   }
-  double length = curvature > 0 ? slope / curvature : std::numeric_limits<double>::infinity();
-  for (std::size_t i = 0; i < active.size(); ++i) {
-    double const reach = -w_[active[i]] / direction[i];
-    if (reach > 0 && reach <= length) {
-      length = reach;
-      crosses = i;
-    }
+  bool const shortest = !fell;
+  if (shortest && !falls(penalty, first_zero(direction), direction, change, product)) {
+    return false;
   }
-  return std::isfinite(length) ? length : 0;
+  for (std::size_t i = 0; i < active_.size(); ++i) {
+    w_[active_[i]] += change[i];
+  }
+  for (std::size_t j = 0; j < count_; ++j) {
+    q_[j] -= product[j];
+  }
+  return shortest;
+}
+
+bool Descent::falls(Penalty const& penalty, double length, double const* direction, double* change,
+                    double* product) const {
+  double fall = 0;
+  for (std::size_t i = 0; i < active_.size(); ++i) {
+    double const w = w_[active_[i]];
+    double to = w + length * direction[i];
+    to = to * w > 0 ? to : 0;
+    change[i] = to - w;
+    fall += change[i] * (q_[active_[i]] - penalty.l2 * (w + 0.5 * change[i])) -
+            penalty.l1 * (std::fabs(to) - std::fabs(w));
+  }
+  combine_rows(matrix_.data(), stride_, count_, active_.data(), change, active_.size(), product);
+  for (std::size_t i = 0; i < active_.size(); ++i) {
+    fall -= 0.5 * change[i] * product[active_[i]];
+  }
+  return fall > 0;
+}
+
+/// Length at which the first coordinate is zero, a trifle beyond; 1 at most.
+double Descent::first_zero(double const* direction) const {
+  double length = 1;
+  for (std::size_t i = 0; i < active_.size(); ++i) {
+    double const reach = -w_[active_[i]] / direction[i];
+    length = reach > 0 && reach < length ? reach : length;
+  }
+  return length * (1 + 1e-14);
 }
 
 void Descent::violators(double const* gradient, double l1, std::vector<std::uint32_t>& enter) const {

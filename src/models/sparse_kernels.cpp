@@ -1,5 +1,6 @@
 #include "sparse_kernels.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -48,6 +49,24 @@ STRIATE_CLONES double descend(double const* matrix, std::size_t stride, std::siz
     }
   }
   return largest;
+}
+
+STRIATE_CLONES void combine_rows(double const* matrix, std::size_t stride, std::size_t count,
+                                 std::uint32_t const* index, double const* value, std::size_t rows, double* out) {
+  for (std::size_t j = 0; j < count; j += 4 * lanes) {
+    std::size_t const vectors = std::min<std::size_t>(4, (count - j + lanes - 1) / lanes);
+    Doubles sum[4] = {};
+    for (std::size_t k = 0; k < rows; ++k) {
+      double const* row = matrix + index[k] * stride + j;
+      Doubles const by = Doubles{} + value[k];
+      for (std::size_t v = 0; v < vectors; ++v) {
+        Doubles x;
+        std::memcpy(&x, row + v * lanes, sizeof x);
+        sum[v] += by * x;
+      }
+    }
+    std::memcpy(out + j, sum, vectors * sizeof(Doubles));
+  }
 }
 
 STRIATE_CLONES void panel_gradient(double const* panel, std::uint32_t const* index, double const* value,
