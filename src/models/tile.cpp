@@ -42,8 +42,8 @@ void Fitted::block(MatrixView<float const> Y, std::size_t first, TileResult& out
   load(Y, first, out, r, work);
   Choice chosen{std::vector<double>(r.targets, -std::numeric_limits<double>::infinity()),
                 std::vector<std::size_t>(r.targets, 0), std::vector<std::size_t>(r.targets, 0)};
+  std::vector<double> mean_scores, all;
   for (std::size_t candidate = 0; selects() && candidate < s_.candidates.size(); ++candidate) {
-    std::vector<double> mean_scores, all;
     inner(r, first, candidate, out, mean_scores, all, work);
     choose(first, r, candidate, mean_scores, all, out, chosen);
   }
