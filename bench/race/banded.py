@@ -33,9 +33,9 @@ Ks = np.stack([x @ x.T for x in np.split(X - X.mean(0), np.cumsum(b[1:])[:-1], a
 Y -= Y.mean(0)
 extra = dict(score_func=r2_score, fit_intercept=True) if check else {}   # as striate does in every fold
 w, p = time.perf_counter(), time.process_time()
-deltas, weights, scores = search(Ks, Y, n_iter=gammas, alphas=al, cv=PredefinedSplit(np.arange(len(X)) * k // len(X)), return_weights='dual', n_targets_batch=2000, n_alphas_batch=2, n_targets_batch_refit=200, progress_bar=False, **extra)
+result = search(Ks, Y, n_iter=gammas, alphas=al, cv=PredefinedSplit(np.arange(len(X)) * k // len(X)), return_weights='dual', n_targets_batch=2000, n_alphas_batch=2, n_targets_batch_refit=200, progress_bar=False, **extra)
 print(json.dumps(dict(wall=time.perf_counter() - w, cpu=time.process_time() - p)))
-if check: np.save(d + '/him_score.npy', scores.max(0))
+if check: np.save(d + '/him_score.npy', result[2].max(0))
 '''
 
 

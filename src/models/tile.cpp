@@ -59,8 +59,8 @@ void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std
   if (!alpha.empty()) {
     take(alpha, first, out, chosen.alpha);
   } else {
+    std::vector<double> mean_scores, all;
     for (std::size_t weighting = 0; selects() && weighting < s_.weightings.size(); ++weighting) {
-      std::vector<double> mean_scores, all;
       inner(r, first, weighting, out, mean_scores, all, work);
       choose(first, r, weighting, mean_scores, all, out, chosen);
     }
