@@ -97,7 +97,7 @@ int race(std::string const& dir, int threads, bool standardize, bool exact, std:
   auto const bands = banded ? read_bands(dir, standardize, options) : std::vector<Band>();
   auto const model = find_model(name)->make(options);
   double const c0 = cpu(), w0 = now();
-  auto const fold = model->prepare({source, standardize, 0, t, bands}, plan, team, 16e9);
+  auto const fold = model->prepare({source, standardize, 0, t, nullptr, bands}, plan, team, 16e9);
   double const cp = cpu() - c0, wp = now() - w0;
   std::size_t const tiles = (t + target_tile - 1) / target_tile, m = fold->weight_rows();
   std::vector<double> alpha(t), score(t);

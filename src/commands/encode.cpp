@@ -24,6 +24,10 @@ constexpr double hashed_bytes = 4 * gib;  ///< foreign stores up to this size ar
 
 class Encode final : public Job {
  public:
+  explicit Encode(bool partition) {
+    config_.partition = partition;
+    if (partition) config_.scores = {"r2"};
+  }
   void describe(Schema& schema) override { encode::declare(schema, config_); }
   [[nodiscard]] fs::path output() const override { return config_.output; }
   [[nodiscard]] bool output_is_directory() const override { return true; }
@@ -123,7 +127,7 @@ void Encode::say_plan(Context const& context, Plan& plan) const {
     plan.bytes_read += nodes * bytes * (kept ? 1 : static_cast<double>(inputs_.passes.size()));
     plan.lines.emplace_back("layer " + layer.name,
                             fmt::format("{} features{}, {}, {:.2g} flops a target and fold, {}", layer.units,
-                                        inputs_.bands.empty() ? "" : fmt::format(" in {} bands", inputs_.bands.size()),
+                                        layer.parts.empty() ? "" : fmt::format(" in {} bands", layer.parts.size()),
                                         costs_.layer[l].form, costs_.layer[l].flops_per_target,
                                         kept ? "read once" : "streamed in every fold"));
   }
@@ -229,6 +233,8 @@ bool Encode::run(Context& context) {
 
 }  // namespace
 
-std::unique_ptr<Job> make_encode() { return std::make_unique<Encode>(); }
+std::unique_ptr<Job> make_encode() { return std::make_unique<Encode>(false); }
+/// `striate partition`: the same over every subset of the feature spaces, and what they share (docs/encode.md).
+std::unique_ptr<Job> make_partition() { return std::make_unique<Encode>(true); }
 
 }  // namespace striate

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "encode_partition.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
 #include "striate/stats/permute.hpp"
@@ -299,6 +300,7 @@ void check(Config const& c) {
   check_features(c);
   check_cv(c);
   check_permutation(c);
+  check_partition(c);
   ModelRow const* const row = find_model(c.model.type);
   if (row == nullptr) {
     std::string const near = nearest(c.model.type, model_names());
@@ -321,9 +323,9 @@ void check(Config const& c) {
     fail(Exit::config, "aggregate: cv.folds: 0 gives the mean over inner folds; use aggregate: mean");
   check_spearman(c);
   auto const model = row->make(model_options(c));  // says what is wrong with its settings
-  if (c.permutation.n > 0 && c.permutation.scheme == "refit" && model->prepare_uses_responses())
+  if (c.permutation.n > 0 && c.permutation.scheme != "fixed_model" && model->prepare_uses_responses())
     fail(Exit::config,
-         "permutation.scheme: refit is not there for model.type: {}, whose components depend on all responses; use "
+         "permutation.scheme: refit and fixed_alpha are not there for model.type: {}, whose components depend on all responses; use "
          "fixed_model with one test set (cv.split)",
          c.model.type);
   if (c.permutation.n > 0 && c.permutation.scheme == "fixed_alpha" && !model->fixes_choice())

@@ -106,6 +106,7 @@ struct Config {
   std::optional<double> memory;
   std::filesystem::path output;
   std::int64_t seed = 0;
+  bool partition = false;  ///< of the command `partition`: every subset of the feature spaces is a model
 
   [[nodiscard]] bool saves(std::string const& what) const;
   /// Whether there is an outer loop (cv.folds is not 0).

@@ -7,6 +7,7 @@
 
 #include "encode_joint.hpp"
 #include "encode_null.hpp"
+#include "encode_partition.hpp"
 #include "encode_scores.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/fsio.hpp"
@@ -204,6 +205,7 @@ void derive(Finish const& f) {
   f.result.write("/best/layer", std::span<std::int32_t const>(best));
   f.result.write("/best/score", std::span<double const>(best_score));
   derive_permutation(f.config, f.inputs, f.layout, f.result);
+  if (f.config.partition) derive_partition(f.config, f.inputs, f.result);
 }
 
 void write_outputs(Finish const& f) {
@@ -236,6 +238,7 @@ void write_outputs(Finish const& f) {
     summary.add(l, values);
   }
   write_best(f);
+  for (auto const& share : partition_datasets(f.config, f.inputs)) map(f, f.result.read<double>(share.name), maps / share_file(share.name));
   for (auto const& name : f.layout.ceilings())
     map(f, f.result.read<double>("/noise_ceiling/" + name), maps / ("noise-ceiling_stat-" + name));
   write_atomically(f.config.output / "summary.tsv", summary.text());
@@ -257,6 +260,7 @@ std::vector<fs::path> output_files(Finish const& f) {
       stems.push_back(map_stem(f.config.output, name, extra));
   }
   for (auto const& stat : best_permutation_stats(f.config, f.layout)) stems.push_back(maps / ("best-score_" + stat));
+  for (auto const& share : partition_datasets(f.config, f.inputs)) stems.push_back(maps / share_file(share.name));
   for (auto const& name : f.layout.ceilings()) stems.push_back(maps / ("noise-ceiling_stat-" + name));
   for (auto& stem : stems) stem += extension;
   stems.push_back(maps / "best-layer.tsv");
@@ -270,7 +274,7 @@ void remove_outputs(fs::path const& output) {
   for (auto const& entry : fs::directory_iterator(output / "maps", ignored)) {
     std::string const name = entry.path().filename().string();
     bool const ours = (name.starts_with("layer-") && name.find("_stat-") != std::string::npos) ||
-                      name.starts_with("best-layer.") || name.starts_with("best-score.") || name.starts_with("best-score_") ||
+                      name.starts_with("best-layer.") || name.starts_with("best-score.") || name.starts_with("best-score_") || name.starts_with("unique_") || name.starts_with("shared_") ||
                       name.starts_with("noise-ceiling_stat-");
     std::error_code trouble;
     if (ours) fs::remove(entry.path(), trouble);

@@ -314,7 +314,7 @@ void share(Comm const& comm, Inputs& in) {
   std::pair<char const*, std::vector<LayerInput>*> const lists[] = {{"layers", &in.layers}, {"bands", &in.bands}};
   for (auto const& [name, list] : lists) {
     small[name] = nlohmann::json::array();
-    for (auto const& l : *list) small[name].push_back({l.store, l.layer, l.name, l.units});
+    for (auto const& l : *list) small[name].push_back({l.store, l.layer, l.name, l.units, l.parts});
   }
   std::string text = small.dump();
   comm.broadcast(text, 0);
@@ -322,7 +322,7 @@ void share(Comm const& comm, Inputs& in) {
   in.identity = small["identity"];
   for (auto const& [name, list] : lists) {
     list->clear();
-    for (auto const& l : small[name]) list->push_back({l[0], l[1], l[2], l[3]});
+    for (auto const& l : small[name]) list->push_back({l[0], l[1], l[2], l[3], l[4]});
   }
 }
 

@@ -18,6 +18,7 @@ struct LayerInput {
   std::string layer;      ///< in the store
   std::string name;       ///< in the results: LAYER, or NAME/LAYER of several stores
   std::size_t units = 0;  ///< p
+  std::vector<std::size_t> parts = {};  ///< of a model of several: which of Inputs::bands, side by side
 };
 
 /// Held by the first rank alone.
@@ -38,7 +39,7 @@ struct Inputs {
   std::vector<std::string> exchange;                 ///< permutation.exchange of the rows of Y; empty where not given
   std::vector<std::vector<std::size_t>> store_rows;  ///< per store: the row that each row of Y has there
   std::vector<LayerInput> layers;
-  std::vector<LayerInput> bands;     ///< of the one layer `joint`, where the model joins all layers; else none
+  std::vector<LayerInput> bands;     ///< what layers with `parts` are made of (banded_ridge, partition); else none
   std::vector<std::uint64_t> index;  ///< (t) flat indices of the targets
   std::vector<std::uint32_t> stimulus_of_volume;  ///< for the noise ceiling; empty where there is none
   std::size_t subjects = 0, stimuli = 0;          ///< of the ceiling between subjects; 0: there is none

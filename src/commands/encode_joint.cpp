@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "encode_partition.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
 
@@ -13,40 +14,43 @@ bool joins(Config const& config) {
 }
 
 void check_joint(Config const& config) {
-  if (!joins(config)) return;
+  if (!joins(config) && !config.partition) return;
   for (std::size_t i = 0; i < config.features.size(); ++i)
     if (config.features[i].transform.pca != 0)
-      fail(Exit::config, "{}.transform.pca: model.type {} takes the features of a band as they are; remove it",
-           config.features.size() == 1 ? "features" : fmt::format("features[{}]", i), config.model.type);
+      fail(Exit::config, "{}.transform.pca: {} takes the features of a band as they are; remove it",
+           config.features.size() == 1 ? "features" : fmt::format("features[{}]", i),
+           config.partition ? "partition" : "model.type " + config.model.type);
 }
 
 void join_layers(Config const& config, Inputs& inputs) {
+  if (config.partition) return make_subsets(config, inputs);
   if (!joins(config)) return;
   inputs.bands = std::move(inputs.layers);
   LayerInput joint{0, "", joint_name, 0};
-  for (auto const& band : inputs.bands) joint.units += band.units;
+  for (std::size_t b = 0; b < inputs.bands.size(); ++b) joint.units += inputs.bands[b].units, joint.parts.push_back(b);
   inputs.layers = {joint};
 }
 
 Transform transform_of(Config const& config, Inputs const& inputs, LayerInput const& layer) {
-  if (inputs.bands.empty()) return config.features[layer.store].transform;
-  auto const scaled = [&](LayerInput const& band) { return config.features[band.store].transform.standardize; };
-  return {std::ranges::any_of(inputs.bands, scaled), 0};
+  if (layer.parts.empty()) return config.features[layer.store].transform;
+  auto const scaled = [&](std::size_t b) { return config.features[inputs.bands[b].store].transform.standardize; };
+  return {std::ranges::any_of(layer.parts, scaled), 0};
 }
 
 std::vector<Band> bands_of(Config const& config, Inputs const& inputs) {
   std::vector<Band> bands;
   std::size_t first = 0;
-  for (auto const& b : inputs.bands) {
-    bands.push_back({b.name, first, b.units, config.features[b.store].transform.standardize});
-    first += b.units;
+  for (std::size_t b = 0; joins(config) && b < inputs.bands.size(); ++b) {
+    LayerInput const& band = inputs.bands[b];
+    bands.push_back({band.name, first, band.units, config.features[band.store].transform.standardize});
+    first += band.units;
   }
   return bands;
 }
 
 ModelOptions model_options(Config const& config, Inputs const& inputs) {
   ModelOptions o = model_options(config);
-  for (auto const& band : inputs.bands) o.bands.push_back(band.name);
+  for (std::size_t b = 0; joins(config) && b < inputs.bands.size(); ++b) o.bands.push_back(inputs.bands[b].name);
   return o;
 }
 
@@ -80,10 +84,10 @@ std::unique_ptr<NodeSource> open_source(Comm const& comm, Inputs const& inputs, 
   auto const one = [&](LayerInput const& l, double bytes) {
     return std::make_unique<LayerSource>(comm, *stores[l.store], l, inputs.store_rows[l.store], bytes);
   };
-  if (inputs.bands.empty()) return one(layer, room);
+  if (layer.parts.empty()) return one(layer, room);
   bool const kept = 4.0 * static_cast<double>(inputs.n()) * static_cast<double>(layer.units) <= room;
   std::vector<std::unique_ptr<LayerSource>> parts;
-  for (auto const& band : inputs.bands) parts.push_back(one(band, kept ? room : 0));
+  for (std::size_t b : layer.parts) parts.push_back(one(inputs.bands[b], kept ? room : 0));
   return std::make_unique<JointSource>(std::move(parts));
 }
 

@@ -16,7 +16,7 @@ inline constexpr char const* joint_name = "joint";
 [[nodiscard]] bool joins(Config const& config);
 /// Throws Error(Exit::config) for what joint models do not take.
 void check_joint(Config const& config);
-/// Moves inputs.layers to inputs.bands where the model joins them.
+/// Moves inputs.layers to inputs.bands where the model or the command joins them.
 void join_layers(Config const& config, Inputs& inputs);
 
 /// How a layer's features are prepared; of `joint`, whether any band is standardised.

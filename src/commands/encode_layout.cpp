@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "encode_joint.hpp"
+#include "encode_partition.hpp"
 #include "encode_permute.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
@@ -131,8 +132,10 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
   spec.texts = {{"/layers", names}, {"/.striate/stimulus_id", in.columns.id}};
   std::vector<std::string> bands;
   for (auto const& band : in.bands) bands.push_back(band.name);
-  if (!bands.empty()) spec.texts.push_back({fmt::format("/{}/bands", joint_name), bands});
-  spec.attributes = {{"command", "encode"}, {"aggregate", config.aggregate}, {"best_by", config.scores[0]}};
+  if (joins(config)) spec.texts.push_back({fmt::format("/{}/bands", joint_name), bands});
+  auto const shares = partition_datasets(config, in);
+  d.insert(d.end(), shares.begin(), shares.end());
+  spec.attributes = {{"command", config.partition ? "partition" : "encode"}, {"aggregate", config.aggregate}, {"best_by", config.scores[0]}};
   spec.tiles = layout.units();
   spec.identity = identity;
   spec.identity["inputs"] = in.identity;

@@ -7,6 +7,7 @@ namespace striate {
 
 std::unique_ptr<Job> make_extract();
 std::unique_ptr<Job> make_encode();
+std::unique_ptr<Job> make_partition();
 std::unique_ptr<Job> make_permute();
 std::unique_ptr<Job> make_simulate();
 
@@ -24,6 +25,12 @@ char const* const encode_example =
     "model: {type: ridge}\n"
     "cv: {folds: 5}\n"
     "output: out/encode\n";
+char const* const partition_example =
+    "features:\n"
+    "  - {name: network, store: act.h5, layers: [conv5]}\n"
+    "  - {name: semantics, store: words.act.h5}\n"
+    "responses: {data: betas.nii.gz, mask: vtc.nii.gz, stimuli: images.stim.csv}\n"
+    "output: out/partition\n";
 char const* const permute_example =
     "encode: encode.yaml\n"
     "permutation: {n: 10000, scheme: refit}\n"
@@ -42,6 +49,8 @@ std::vector<Command> const& commands() {
   static std::vector<Command> const table{
       {"extract", "stimuli × network × layers → activation store", extract_example, make_extract},
       {"encode", "features → brain: cross-validated fits per target, scores, maps", encode_example, make_encode},
+      {"partition", "variance of responses that feature spaces explain alone and together", partition_example,
+       make_partition},
       {"permute", "more permutations for a finished encode; a share a job, merged exactly", permute_example, make_permute},
       {"simulate", "responses with a known answer: planted layers at a given signal-to-noise ratio", simulate_example,
        make_simulate},

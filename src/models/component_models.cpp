@@ -45,6 +45,7 @@ class Components final : public EncodingModel {
     return detail::cost_of(rows, shape, detail::choose_form(rows, shape), 1, memory_budget);
   }
 
+  [[nodiscard]] bool fixes_choice() const override { return fit_ == detail::Fit::pcr; }
   [[nodiscard]] std::size_t candidates() const override { return options_.components.size(); }
   [[nodiscard]] bool prepare_uses_responses() const override { return fit_ == detail::Fit::pls; }
 

@@ -73,7 +73,7 @@ void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std
   }
 }
 
-/// Alphas that were chosen before: the nearest of the grid, which is the same number but for what a file does to it.
+/// Alphas, or numbers of components, that were chosen before: the nearest of the grid, which is the same number but for what a file does to it.
 void Fitted::take(std::span<double const> alpha, std::size_t first, TileResult& out,
                   std::vector<std::size_t>& chosen) const {
   for (std::size_t t = 0; t < chosen.size(); ++t) {
@@ -84,13 +84,12 @@ void Fitted::take(std::span<double const> alpha, std::size_t first, TileResult& 
     if (out.flag[first + t] != TargetFlag::ok) {
       continue;
     }
-    auto const at = std::ranges::lower_bound(s_.alphas, wanted) - s_.alphas.begin();
-    auto best = std::min(static_cast<std::size_t>(at), s_.alphas.size() - 1);
-    if (best > 0 && wanted - s_.alphas[best - 1] < s_.alphas[best] - wanted) {
-      --best;
+    std::size_t best = 0;
+    for (std::size_t i = 1; i < s_.candidates(); ++i) {
+      best = std::abs(s_.candidate(i) - wanted) < std::abs(s_.candidate(best) - wanted) ? i : best;
     }
     chosen[t] = best;
-    out.alpha[first + t] = s_.alphas[best];
+    out.alpha[first + t] = s_.candidate(best);
   }
 }
 

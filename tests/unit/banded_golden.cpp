@@ -103,7 +103,7 @@ TEST_P(BandedGolden, EqualsScikitLearn) {
   auto const team = serial_team();
   Workspace work;
   for (std::size_t fold = 0; fold < g.at("alpha").rows; ++fold) {
-    auto const fitted = model->prepare({source, true, 0, 0, bands}, plan_of(n, c.folds, fold), *team, plenty);
+    auto const fitted = model->prepare({source, true, 0, 0, nullptr, bands}, plan_of(n, c.folds, fold), *team, plenty);
     if (c.form != nullptr) {
       EXPECT_EQ(fitted->report().form, c.form);
     }

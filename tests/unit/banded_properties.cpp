@@ -28,7 +28,7 @@ class BandedProperty : public ::testing::TestWithParam<Setting> {
 
   std::unique_ptr<FittedFold> fit(Problem const& data, Team& team, double budget = plenty) {
     auto const source = data.source();
-    return make_banded_ridge(options)->prepare({source, s.standardize, 0, 0, bands}, plan, team, budget);
+    return make_banded_ridge(options)->prepare({source, s.standardize, 0, 0, nullptr, bands}, plan, team, budget);
   }
   TileResult run(Problem const& data, Team& team, double budget = plenty) {
     TileResult r;
@@ -155,7 +155,7 @@ TEST(Banded, OfOneBandIsRidge) {
     TileResult a, b;
     Workspace work;
     make_ridge(o)->prepare({source, standardize}, plan, *team, plenty)->tile(data.responses(), a, work);
-    Design const design{source, standardize, 0, 0, bands_of({p}, {standardize ? 1.0 : 0.0})};
+    Design const design{source, standardize, 0, 0, nullptr, bands_of({p}, {standardize ? 1.0 : 0.0})};
     make_banded_ridge(o)->prepare(design, plan, *team, plenty)->tile(data.responses(), b, work);
     EXPECT_TRUE(same_bits(a.alpha, b.alpha));
     for (std::size_t i = 0; i < a.score.size(); ++i) {
@@ -173,7 +173,7 @@ TEST(Banded, AVertexIsRidgeOnThatBand) {  // gamma 0 leaves a band out
   ModelOptions const o = options_of(bands, {1, 10, 100, 1e3}, 3);
   TileResult joint, alone[2];
   Workspace work;
-  make_banded_ridge(o)->prepare({source, true, 0, 0, bands}, plan, *team, plenty)->tile(data.responses(), joint, work);
+  make_banded_ridge(o)->prepare({source, true, 0, 0, nullptr, bands}, plan, *team, plenty)->tile(data.responses(), joint, work);
   MemorySource const parts[] = {MemorySource({data.x.data(), data.n, 15}),
                                 MemorySource({data.x.data() + 15 * data.n, data.n, 25})};
   for (int b = 0; b < 2; ++b) {
@@ -204,7 +204,7 @@ TEST(Banded, NoiseScoresNothing) {
   for (std::size_t fold = 0; fold < 4; ++fold) {
     TileResult r;
     make_banded_ridge(options_of(bands, {1, 100, 1e4}, 10))
-        ->prepare({source, true, 0, 0, bands}, plan_of(data.n, 4, fold), *team, plenty)
+        ->prepare({source, true, 0, 0, nullptr, bands}, plan_of(data.n, 4, fold), *team, plenty)
         ->tile(data.responses(), r, work);
     for (std::size_t c = 0; c < data.t; ++c) {
       sum += r.score[c];
@@ -233,17 +233,17 @@ TEST(Banded, RefusesWhatCannotWork) {
   auto const refused = [&](Design const& design, FoldPlan const& p) {
     EXPECT_THROW((void)model->prepare(design, p, *team, plenty), Error);
   };
-  refused({source, true, 2, 0, bands}, plan);             // pca
-  refused({source, true, 0, 0, bands_of({2, 3})}, plan);  // a column too few
-  refused({source, true, 0, 0, bands_of({2, 0, 4})}, plan);
-  refused({source, true, 0, 0, bands_of({6})}, plan);
+  refused({source, true, 2, 0, nullptr, bands}, plan);             // pca
+  refused({source, true, 0, 0, nullptr, bands_of({2, 3})}, plan);  // a column too few
+  refused({source, true, 0, 0, nullptr, bands_of({2, 0, 4})}, plan);
+  refused({source, true, 0, 0, nullptr, bands_of({6})}, plan);
   EXPECT_THROW((void)model->cost(30, 6, 2, plan, true, 2, plenty), Error);
   plan.inner.clear();
-  refused({source, true, 0, 0, bands}, plan);
+  refused({source, true, 0, 0, nullptr, bands}, plan);
   data.x[4 * 30 + 20] = std::numeric_limits<float>::quiet_NaN();
   auto const broken = data.source();
   try {
-    (void)model->prepare({broken, true, 0, 0, bands}, plan_of(data.n, 4, 0), *team, plenty);
+    (void)model->prepare({broken, true, 0, 0, nullptr, bands}, plan_of(data.n, 4, 0), *team, plenty);
     FAIL();
   } catch (Error const& e) {
     EXPECT_NE(std::string(e.what()).find("feature 2 of b1"), std::string::npos) << e.what();
