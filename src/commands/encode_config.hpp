@@ -30,12 +30,11 @@ struct FeatureSet {
   std::string iterate = "layer";
 };
 
-/// A number, a list, {logspace: [from, to, count]}, or {relative: any of those}.
+/// A number, a list, {logspace: [from, to, count]}, {relative: any of those}, or auto: what the model's row says.
 struct Alphas {
-  std::vector<double> logspace{-1, 8, 20};  ///< as written; empty where values were listed
-  std::vector<double> values;               ///< follows from it, so it stands below
+  std::vector<double> logspace;  ///< as written; empty where values were listed, or nothing
+  std::vector<double> values;
   bool relative = false;
-  Alphas();
 };
 
 /// A number of folds, leave_one_out, or auto.
@@ -47,6 +46,7 @@ struct FoldCount {
 struct Model {
   std::string type = "ridge";
   Alphas alphas;
+  std::optional<double> l1_ratio;
 };
 
 struct InnerCv {
@@ -101,7 +101,7 @@ struct ConfigType<encode::Alphas> {
   static encode::Alphas read(YAML::Node const& node, ConfigPlace const& place);
   static nlohmann::json write(encode::Alphas const& alphas);
   static std::string name() {
-    return "number | [number, …] | {logspace: [from, to, count]} | {relative: any of those}";
+    return "number | [number, …] | {logspace: [from, to, count]} | {relative: any of those} | auto";
   }
 };
 

@@ -17,6 +17,7 @@ struct SetHats {
   float const* inner = nullptr;  ///< (q·n_e) × depth: skeleton alphas one after the other; inner sets only
   float const* basis = nullptr;  ///< spectral: depth × training rows
   std::size_t basis_rows = 0;    ///< the set's training rows
+  std::vector<double> values;    ///< spectral: eigenvalues of the kept components
 };
 
 struct FoldState {
@@ -40,10 +41,11 @@ struct FoldState {
   [[nodiscard]] std::size_t q() const { return skeleton.chosen.size(); }
 };
 
-/// Streams features, factors, and fills a FoldState. Collective.
+/// Streams features, factors, and fills a FoldState. Collective. `select`: inner sets are wanted though one alpha is left
+/// (what follows chooses among settings of its own).
 [[nodiscard]] std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan,
                                                       ModelOptions const& options, bool ols, Team& team,
-                                                      double memory_budget);
+                                                      double memory_budget, bool select = false);
 [[nodiscard]] std::unique_ptr<FittedFold> make_fitted(std::unique_ptr<FoldState> state);
 
 }  // namespace striate::detail

@@ -25,7 +25,7 @@ Shape shape_of(Design const& design, ModelOptions const& options, bool ols, std:
 }  // namespace
 
 Preparer::Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, bool ols, Team& team,
-                   double budget)
+                   double budget, bool select)
     : design_(design), team_(team), budget_(budget), state_(std::make_unique<FoldState>()), s_(*state_) {
   s_.options = options;
   s_.ols = ols;
@@ -35,7 +35,7 @@ Preparer::Preparer(Design const& design, FoldPlan const& plan, ModelOptions cons
   }
   s_.alphas = ols ? std::vector<double>{0.0} : options.alphas;
   bool const refit_only = plan.outer.test.empty();
-  bool const with_inner = s_.alphas.size() > 1 || refit_only;
+  bool const with_inner = select || s_.alphas.size() > 1 || refit_only;
   if (with_inner && plan.inner.empty()) {
     fail(Exit::data, "{} but there are no inner folds; set cv.inner.folds to 2 or more",
          refit_only ? "no outer fold has test rows" : "alpha is to be chosen among several");
@@ -217,8 +217,8 @@ void Preparer::finish() {
 }
 
 std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan, ModelOptions const& options,
-                                        bool ols, Team& team, double memory_budget) {
-  return Preparer(design, plan, options, ols, team, memory_budget).run();
+                                        bool ols, Team& team, double memory_budget, bool select) {
+  return Preparer(design, plan, options, ols, team, memory_budget, select).run();
 }
 
 }  // namespace striate::detail

@@ -37,7 +37,7 @@ class ScratchPool {
 class Preparer {
  public:
   Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, bool ols, Team& team,
-           double budget);
+           double budget, bool select);
   std::unique_ptr<FoldState> run();
 
  private:

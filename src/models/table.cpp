@@ -6,11 +6,14 @@
 namespace striate {
 
 std::vector<ModelRow> const& models() {
+  DefaultAlphas const sparse{{-3, 0, 20}, true};
   static std::vector<ModelRow> const rows{
       {"ridge", "ridge regression, alpha chosen per target by inner cross-validation", "alpha", make_ridge},
       {"ols", "ordinary least squares; of minimum norm where features outnumber stimuli", "alpha", make_ols},
-      {"lasso", "linear regression with an L1 penalty: few coefficients that are not zero", "alpha", make_lasso},
-      {"elastic_net", "linear regression with an L1 and an L2 penalty, mixed by l1_ratio", "alpha", make_elastic_net},
+      {"lasso", "linear regression with an L1 penalty: few coefficients that are not zero", "alpha", make_lasso,
+       sparse},
+      {"elastic_net", "linear regression with an L1 and an L2 penalty, mixed by l1_ratio", "alpha", make_elastic_net,
+       sparse},
   };
   return rows;
 }
