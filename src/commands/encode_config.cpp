@@ -33,7 +33,7 @@ Alphas read_alphas(YAML::Node const& node, ConfigPlace const& place, bool inside
     a.logspace.clear();
     return a;
   }
-  char const* const forms = "needs a number, a list, {logspace: [from, to, count]} or {relative: …}";
+  char const* const forms = "needs a number, a list, {logspace: [from, to, count]}, {relative: …} or auto";
   if (node.size() != 1) config_error(place, forms);
   std::string const key = node.begin()->first.Scalar();
   ConfigPlace here = place;
@@ -63,8 +63,6 @@ std::vector<std::string> model_names() {
 }
 
 }  // namespace
-
-Alphas::Alphas() : values(spaced(logspace)) {}
 
 bool Permutation::corrects(std::string const& how) const { return std::ranges::find(correct, how) != correct.end(); }
 std::vector<std::size_t> Components::counts() const {
@@ -97,11 +95,15 @@ void describe(Schema& s, FeatureSet& f) {
 void describe(Schema& s, Model& m) {
   s("type", m.type, {.doc = "encoding model", .choices = model_names()});
   s("alphas", m.alphas,
-    {.doc = "ridge penalties, chosen per target; relative: multiples of trace(K)/n of the training rows",
+    {.doc = "penalties, chosen per target; relative: multiples of trace(K)/n of the training rows (ridge), of each "
+            "target's smallest alpha without coefficients (lasso, elastic_net); auto: {logspace: [-1, 8, 20]} for ridge, "
+            "{relative: {logspace: [-3, 0, 20]}} for lasso and elastic_net",
      .example = "{logspace: [-1, 8, 20]}"});
   s("components", m.components,
     {.doc = "pls, pcr: exactly so many; chosen per target among a list; or among 1 … up_to", .example = "{up_to: 25}"});
   s("n_iter", m.n_iter, {.doc = "banded_ridge: weightings of the bands that are tried", .min = 1, .max = 100000});
+  s("l1_ratio", m.l1_ratio,
+    {.doc = "elastic_net: share of the L1 penalty, above 0; default 0.5", .min = 0, .max = 1, .example = "0.5"});
 }
 
 void describe(Schema& s, InnerCv& c) {
@@ -313,6 +315,8 @@ void check(Config const& c) {
   if (lists > 1 && lists != others)
     fail(Exit::config, "other_subjects.stimuli: names {} files for {} subjects; name one for all, or one each", lists,
          others);
+  if (c.model.l1_ratio && c.model.type != "elastic_net")
+    fail(Exit::config, "model.l1_ratio: belongs to type: elastic_net, but model.type is {}; remove one", c.model.type);
   if (c.scores.empty()) fail(Exit::config, "scores: the list is empty; name at least one");
   std::set<std::string> seen;
   for (auto const& name : c.scores)
@@ -350,9 +354,13 @@ std::vector<Score> scores_of(Config const& config) {
 ModelOptions model_options(Config const& config) {
   ModelOptions o;
   o.scores.clear();
-  o.alphas = config.model.alphas.values;
-  o.relative_alphas = config.model.alphas.relative;
   o.components = config.model.components.counts();
+  Alphas const& alphas = config.model.alphas;
+  ModelRow const* const row = find_model(config.model.type);
+  bool const none = alphas.values.empty() && row != nullptr;
+  o.alphas = none ? spaced(row->alphas.logspace) : alphas.values;
+  o.relative_alphas = none ? row->alphas.relative : alphas.relative;
+  o.l1_ratio = config.model.l1_ratio.value_or(o.l1_ratio);
   o.inner_score = score_of(config.cv.inner.score).value_or(Score::r2);
   for (Score s : scores_of(config))
     if (of_moments(s)) o.scores.push_back(s);
@@ -370,6 +378,7 @@ ModelOptions model_options(Config const& config) {
 }  // namespace encode
 
 encode::Alphas ConfigType<encode::Alphas>::read(YAML::Node const& node, ConfigPlace const& place) {
+  if (node.IsScalar() && node.Scalar() == "auto") return {};
   encode::Alphas a = encode::read_alphas(node, place, false);
   if (a.values.empty()) config_error(place, "is an empty list; give at least one alpha");
   for (double value : a.values)
@@ -379,6 +388,7 @@ encode::Alphas ConfigType<encode::Alphas>::read(YAML::Node const& node, ConfigPl
 }
 
 nlohmann::json ConfigType<encode::Alphas>::write(encode::Alphas const& a) {
+  if (a.values.empty()) return "auto";
   nlohmann::json plain = a.values;
   if (!a.logspace.empty()) plain = {{"logspace", a.logspace}};
   return a.relative ? nlohmann::json{{"relative", plain}} : plain;

@@ -30,12 +30,11 @@ struct FeatureSet {
   std::string iterate = "layer";
 };
 
-/// A number, a list, {logspace: [from, to, count]}, or {relative: any of those}.
+/// A number, a list, {logspace: [from, to, count]}, {relative: any of those}, or auto: what the model's row says.
 struct Alphas {
-  std::vector<double> logspace{-1, 8, 20};  ///< as written; empty where values were listed
-  std::vector<double> values;               ///< follows from it, so it stands below
+  std::vector<double> logspace;  ///< as written; empty where values were listed, or nothing
+  std::vector<double> values;
   bool relative = false;
-  Alphas();
 };
 
 /// A number, a list, or {up_to: N}.
@@ -56,6 +55,7 @@ struct Model {
   Alphas alphas;
   Components components;
   std::int64_t n_iter = 100;
+  std::optional<double> l1_ratio;
 };
 
 struct InnerCv {
@@ -137,7 +137,7 @@ struct ConfigType<encode::Alphas> {
   static encode::Alphas read(YAML::Node const& node, ConfigPlace const& place);
   static nlohmann::json write(encode::Alphas const& alphas);
   static std::string name() {
-    return "number | [number, …] | {logspace: [from, to, count]} | {relative: any of those}";
+    return "number | [number, …] | {logspace: [from, to, count]} | {relative: any of those} | auto";
   }
 };
 

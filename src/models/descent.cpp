@@ -11,7 +11,7 @@ namespace striate::detail {
 namespace {
 
 constexpr std::size_t lanes = 8;
-constexpr std::size_t most_sweeps = 100000, most_steps = 8;
+constexpr std::size_t most_sweeps = 100000, most_steps = 50, least_entry = 16;
 
 /// Larger memory with the old contents at its front; the rest zero.
 void widen(Buffer<double>& buffer, std::size_t kept, std::size_t size) {
@@ -118,7 +118,8 @@ void Descent::solve(Penalty const& penalty, Buffer<double>& scratch) {
   }
 }
 
-/// Newton steps; another one at once where the last went to the first zero only.
+/// Newton steps until one goes all its way: those before it left coordinates at zero, which passes of descent would only
+/// move again.
 void Descent::exact_step(Penalty const& penalty, Buffer<double>& scratch) {
   bool again = true;
   for (std::size_t k = 0; again && k < most_steps; ++k) {
@@ -129,22 +130,25 @@ void Descent::exact_step(Penalty const& penalty, Buffer<double>& scratch) {
       }
     }
     std::size_t const m = active_.size();
-    double* product = scratch.grow(stride_ + 2 * m + m * m);
-    double* direction = product + stride_;
-    again = m > 0 && newton(penalty, direction, direction + 2 * m) &&
-            search(penalty, direction, direction + m, product);
+    if (m == 0) {
+      return;
+    }
+    double* direction = scratch.grow(2 * m + m * m);
+    double* matrix = direction + 2 * m;
+    again = newton(penalty, direction, matrix) && search(penalty, direction, matrix, direction + m);
   }
 }
 
-/// direction = −(G + l2)⁻¹ gradient over the active coordinates; false where they are collinear to rounding.
+/// direction = −(G + l2)⁻¹ gradient over the active coordinates; false where they are collinear to rounding. The upper
+/// triangle of `matrix` (column-major) is G + l2, but for its diagonal; the rest its factor.
 bool Descent::newton(Penalty const& penalty, double* direction, double* matrix) const {
   std::size_t const m = active_.size();
   for (std::size_t i = 0; i < m; ++i) {
     double const* row = matrix_.data() + active_[i] * stride_;
-    for (std::size_t j = i; j < m; ++j) {
+    for (std::size_t j = 0; j < m; ++j) {
       matrix[i * m + j] = row[active_[j]];
     }
-    matrix[i * (m + 1)] += penalty.l2 + 1e-13 * diagonal_[active_[i]];
+    matrix[i * (m + 1)] += penalty.l2 + 1e-10 * diagonal_[active_[i]];
     double const w = w_[active_[i]];
     direction[i] = q_[active_[i]] - penalty.l2 * w - std::copysign(penalty.l1, w);
   }
@@ -156,39 +160,36 @@ bool Descent::newton(Penalty const& penalty, double* direction, double* matrix) 
 }
 
 /// Goes along the direction, coordinates that would change their sign staying at zero, as far as the objective falls;
-/// at least to the first zero: up to there it falls for sure. Returns whether it was no more than that.
-bool Descent::search(Penalty const& penalty, double const* direction, double* change, double* product) {
-  bool fell = false;
-  for (double length = 1; !fell && length > 0.05; length /= 2) {
-    fell = falls(penalty, length, direction, change, product);
+/// at least to the first zero: up to there it falls, but for rounding. Returns whether it stopped short
+/// of the end.
+bool Descent::search(Penalty const& penalty, double const* direction, double const* matrix, double* change) {
+  double const first = first_zero(direction);
+  double length = 1;
+  while (length > first && !falls(penalty, length, direction, matrix, change)) {
+    length /= 2;
   }
-  bool const shortest = !fell;
-  if (shortest && !falls(penalty, first_zero(direction), direction, change, product)) {
-    return false;
+  if (length <= first) {
+    length = first;
+    (void)falls(penalty, first, direction, matrix, change);
   }
   for (std::size_t i = 0; i < active_.size(); ++i) {
     w_[active_[i]] += change[i];
   }
-  for (std::size_t j = 0; j < count_; ++j) {
-    q_[j] -= product[j];
-  }
-  return shortest;
+  subtract_rows(matrix_.data(), stride_, count_, active_.data(), change, active_.size(), q_.data());
+  return length < 1;
 }
 
-bool Descent::falls(Penalty const& penalty, double length, double const* direction, double* change,
-                    double* product) const {
+bool Descent::falls(Penalty const& penalty, double length, double const* direction, double const* matrix,
+                    double* change) const {
   double fall = 0;
-  for (std::size_t i = 0; i < active_.size(); ++i) {
+  std::size_t const m = active_.size();
+  for (std::size_t i = 0; i < m; ++i) {
     double const w = w_[active_[i]];
     double to = w + length * direction[i];
     to = to * w > 0 ? to : 0;
-    change[i] = to - w;
-    fall += change[i] * (q_[active_[i]] - penalty.l2 * (w + 0.5 * change[i])) -
-            penalty.l1 * (std::fabs(to) - std::fabs(w));
-  }
-  combine_rows(matrix_.data(), stride_, count_, active_.data(), change, active_.size(), product);
-  for (std::size_t i = 0; i < active_.size(); ++i) {
-    fall -= 0.5 * change[i] * product[active_[i]];
+    double const by = change[i] = to - w;
+    fall += by * (q_[active_[i]] - penalty.l2 * w) - penalty.l1 * (std::fabs(to) - std::fabs(w));
+    fall -= by * (0.5 * (diagonal_[active_[i]] + penalty.l2) * by + dot(matrix + i * m, change, i));
   }
   return fall > 0;
 }
@@ -210,13 +211,24 @@ void Descent::violators(double const* gradient, double l1, std::vector<std::uint
       enter.push_back(static_cast<std::uint32_t>(j));
     }
   }
+  auto const active = static_cast<std::size_t>(std::count_if(w_.data(), w_.data() + count_, [](double w) { return w != 0; }));
+  std::size_t const most = std::max(least_entry, active);
+  if (enter.size() > most) {  // coordinates that enter together crowd each other out
+    auto const end = enter.begin() + static_cast<std::ptrdiff_t>(most);
+    std::nth_element(enter.begin(), end, enter.end(), [&](auto a, auto b) {
+      double const x = std::fabs(gradient[a]), y = std::fabs(gradient[b]);
+      return x > y || (x == y && a < b);
+    });
+    enter.erase(end, enter.end());
+    std::sort(enter.begin(), enter.end());
+  }
 }
 
 bool Descent::finished(double const* gradient, Penalty const& penalty, std::vector<std::uint32_t>& enter) {
   for (std::size_t i = 0; i < count_; ++i) {
     q_[i] = gradient[coordinate_[i]];
   }
-  violators(gradient, penalty.l1, enter);
+  violators(gradient, penalty.l1, enter);  // the strongest is among them
   double outside = 0;
   for (auto j : enter) {
     outside = std::max(outside, std::fabs(gradient[j]));

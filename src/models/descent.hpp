@@ -52,7 +52,7 @@ class Descent {
   /// Takes c − G w over all coordinates (of a sparse product): what rounding added up is forgotten. Returns whether the
   /// duality gap over all coordinates is at most penalty.gap, and what enters next where it is not.
   bool finished(double const* gradient, Penalty const& penalty, std::vector<std::uint32_t>& enter);
-  /// Coordinates out of the working set whose gradient is beyond l1.
+  /// Coordinates out of the working set whose gradient is beyond l1: all, or the strongest where they are many.
   void violators(double const* gradient, double l1, std::vector<std::uint32_t>& enter) const;
   /// Active coordinates, in order of entry.
   void active(Sparse& out) const;
@@ -63,9 +63,9 @@ class Descent {
   [[nodiscard]] std::size_t patience() const;
   void exact_step(Penalty const& penalty, Buffer<double>& scratch);
   bool newton(Penalty const& penalty, double* direction, double* matrix) const;
-  bool search(Penalty const& penalty, double const* direction, double* change, double* product);
-  [[nodiscard]] bool falls(Penalty const& penalty, double length, double const* direction, double* change,
-                           double* product) const;
+  bool search(Penalty const& penalty, double const* direction, double const* matrix, double* change);
+  [[nodiscard]] bool falls(Penalty const& penalty, double length, double const* direction, double const* matrix,
+                           double* change) const;
   [[nodiscard]] double first_zero(double const* direction) const;
 
   PanelGram gram_;

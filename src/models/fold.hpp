@@ -19,6 +19,7 @@ struct SetHats {
   std::size_t next = 0;          ///< floats from the hats of a candidate to those of the next
   float const* basis = nullptr;  ///< spectral: depth × training rows
   std::size_t basis_rows = 0;    ///< the set's training rows
+  std::vector<double> values;    ///< spectral: eigenvalues of the kept components
 };
 
 struct FoldState {
@@ -55,10 +56,11 @@ struct FoldState {
   [[nodiscard]] std::size_t part_of(std::size_t feature) const;
 };
 
-/// Streams features, factors, and fills a FoldState. Collective.
+/// Streams features, factors, and fills a FoldState. Collective. `select`: inner sets are wanted though one alpha is left
+/// (what follows chooses among settings of its own).
 [[nodiscard]] std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan,
                                                       ModelOptions const& options, Fit fit, Team& team,
-                                                      double memory_budget);
+                                                      double memory_budget, bool select = false);
 /// The same for banded ridge: `bands` cover the features, each candidate weighs them.
 [[nodiscard]] std::unique_ptr<FoldState> prepare_banded(Design const& design, FoldPlan const& plan,
                                                         ModelOptions const& options, std::vector<Band> bands,

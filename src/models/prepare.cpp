@@ -13,7 +13,7 @@ constexpr double gib = 1024.0 * 1024 * 1024;
 }  // namespace
 
 Preparer::Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, Fit fit, Team& team,
-                   double budget, std::vector<Band> bands, std::vector<std::vector<double>> weightings)
+                   double budget, std::vector<Band> bands, std::vector<std::vector<double>> weightings, bool select)
     : design_(design), team_(team), budget_(budget), state_(std::make_unique<FoldState>()), s_(*state_) {
   s_.options = options;
   s_.ols = fit != Fit::ridge;
@@ -27,7 +27,7 @@ Preparer::Preparer(Design const& design, FoldPlan const& plan, ModelOptions cons
   }
   s_.alphas = s_.ols ? std::vector<double>{0.0} : options.alphas;
   bool const refit_only = plan.outer.test.empty();
-  bool const with_inner = s_.candidates() * s_.weightings.size() > 1 || refit_only;
+  bool const with_inner = select || s_.candidates() * s_.weightings.size() > 1 || refit_only;
   if (with_inner && plan.inner.empty()) {
     fail(Exit::data, "{} but there are no inner folds; set cv.inner.folds to 2 or more",
          refit_only ? "no outer fold has test rows" : "there are several settings to choose among");
@@ -231,8 +231,8 @@ void Preparer::finish() {
 }
 
 std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan, ModelOptions const& options,
-                                        Fit fit, Team& team, double memory_budget) {
-  return Preparer(design, plan, options, fit, team, memory_budget).run();
+                                        Fit fit, Team& team, double memory_budget, bool select) {
+  return Preparer(design, plan, options, fit, team, memory_budget, {}, {{1}}, select).run();
 }
 
 std::unique_ptr<FoldState> prepare_banded(Design const& design, FoldPlan const& plan, ModelOptions const& options,

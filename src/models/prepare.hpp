@@ -37,7 +37,7 @@ class ScratchPool {
 class Preparer {
  public:
   Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, Fit fit, Team& team, double budget,
-           std::vector<Band> bands = {}, std::vector<std::vector<double>> weightings = {{1}});
+           std::vector<Band> bands = {}, std::vector<std::vector<double>> weightings = {{1}}, bool select = false);
   std::unique_ptr<FoldState> run();
 
  private:

@@ -13,9 +13,12 @@ inline constexpr std::size_t test_rows = 64;
 double descend(double const* matrix, std::size_t stride, std::size_t count, double l1, double* w, double* q,
                double const* diagonal, double const* step);
 
-/// out = Σ value[k] · row index[k] of a matrix with rows of `stride` doubles, over `count` columns rounded up to 8.
-void combine_rows(double const* matrix, std::size_t stride, std::size_t count, std::uint32_t const* index,
-                  double const* value, std::size_t rows, double* out);
+/// out −= Σ value[k] · row index[k] of a matrix with rows of `stride` doubles, over `count` columns rounded up to 8.
+void subtract_rows(double const* matrix, std::size_t stride, std::size_t count, std::uint32_t const* index,
+                   double const* value, std::size_t rows, double* out);
+
+/// Σ a[i] b[i] in a fixed order.
+[[nodiscard]] double dot(double const* a, double const* b, std::size_t count);
 
 /// out[0..32) = c − Σ value[k] · panel[index[k]]: a panel of the gradient.
 void panel_gradient(double const* panel, std::uint32_t const* index, double const* value, std::size_t count,

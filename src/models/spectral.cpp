@@ -141,6 +141,7 @@ void Preparer::spectral_hats() {
   auto info = [&](std::size_t s) { return reinterpret_cast<double const*>(hats_.get() + values_at_[s]); };
   for (std::size_t s = 0; s < sets; ++s) {
     s_.sets[s].depth = static_cast<std::size_t>(info(s)[0]);
+    s_.sets[s].values.assign(info(s) + 2, info(s) + 2 + s_.sets[s].depth);
   }
   if (s_.options.relative_alphas && !s_.ols) {
     double const trace = info(sets - 1)[1] / static_cast<double>(s_.rows.n_train);

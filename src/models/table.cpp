@@ -9,11 +9,14 @@
 namespace striate {
 
 std::vector<ModelRow> const& models() {
+  DefaultAlphas const sparse{{-3, 0, 20}, true};
   static std::vector<ModelRow> const rows{
       {"ridge", "ridge regression, alpha chosen per target by inner cross-validation", "alpha", make_ridge},
       {"ols", "ordinary least squares; of minimum norm where features outnumber stimuli", "alpha", make_ols},
-      {"lasso", "linear regression with an L1 penalty: few coefficients that are not zero", "alpha", make_lasso},
-      {"elastic_net", "linear regression with an L1 and an L2 penalty, mixed by l1_ratio", "alpha", make_elastic_net},
+      {"lasso", "linear regression with an L1 penalty: few coefficients that are not zero", "alpha", make_lasso,
+       false, sparse},
+      {"elastic_net", "linear regression with an L1 and an L2 penalty, mixed by l1_ratio", "alpha", make_elastic_net,
+       false, sparse},
       {"pls", "partial least squares of all targets together, number of components chosen per target", "components",
        make_pls},
       {"pcr", "least squares on principal components, their number chosen per target", "components", make_pcr},

@@ -8,12 +8,19 @@
 
 namespace striate {
 
+/// Alphas where none are given: powers of ten from, to, and how many.
+struct DefaultAlphas {
+  std::vector<double> logspace{-1, 8, 20};
+  bool relative = false;
+};
+
 struct ModelRow {
   char const* name;
   char const* doc;  ///< one line
   char const* chooses;  ///< name of TileResult::alpha in results: "alpha", "components" …
   std::unique_ptr<EncodingModel> (*make)(ModelOptions const&);
   bool joint = false;  ///< all layers make one model, as its bands
+  DefaultAlphas alphas = {};
 };
 
 [[nodiscard]] std::vector<ModelRow> const& models();
