@@ -151,7 +151,10 @@ double gram_bytes(RowPlan const& rows, Shape const& shape, Form form) {
 bool wide_gram(Shape const& shape, std::size_t rows) {
   auto const n = static_cast<double>(rows);
   bool const cheap = n * n * static_cast<double>(shape.p) <= cheap_gram;
-  return shape.p <= 4 * rows || cheap || (shape.spectral && shape.pca == 0 && shape.components == 0);
+  if (shape.components > 0) {  // strong components need no more than float32 of the features
+    return cheap;
+  }
+  return shape.p <= 4 * rows || cheap || (shape.spectral && shape.pca == 0);
 }
 
 Form choose_form(RowPlan const& rows, Shape const& shape) {

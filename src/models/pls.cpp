@@ -16,16 +16,15 @@
 #include "striate/base/philox.hpp"
 #include "striate/math/blas.hpp"
 #include "striate/math/buffer.hpp"
-#include "striate/math/skinny.hpp"
 
 namespace striate::detail {
 namespace {
 
-constexpr std::size_t block = skinny_columns;  // vectors multiplied at a time: about as dear as one
+constexpr std::size_t block = 4;        // vectors multiplied at a time: about as dear as one, matrices come from memory
 constexpr std::size_t most_basis = 96;  // vectors of the subspace
 constexpr std::size_t kept_basis = 48;  // of those, after a restart
 constexpr std::size_t most_steps = 200;  // of one component; what is left then is a cluster of equal singular values
-constexpr double tolerance = 1e-9;       // of the residual relative to the eigenvalue
+constexpr double tolerance = 1e-8;       // of the residual relative to the eigenvalue
 constexpr double rounding = 1e-14;       // of products, relative to the first eigenvalue
 constexpr double dependent = 1e-8;       // of the length of a direction: the subspace holds it already
 constexpr double exhausted = 1e-12;      // of the first squared singular value: no covariance is left
@@ -64,9 +63,14 @@ class Solver {
     }
     return sum;
   }
-  /// G x, L x (upper) or Lᵀ x (lower).
-  void times(Part part, double const* matrix, double const* x, std::size_t columns, double* out) const {
-    skinny_product(part, n_, matrix, n_, x, n_, columns, out, n_);
+  /// out = op(L) x; trans: 'N' or 'T'.
+  void times_factor(char trans, double const* x, std::size_t columns, double* out) const {
+    std::copy_n(x, columns * n_, out);
+    blas::lower_product(trans, n_, columns, factor_, n_, out, n_);
+  }
+  /// out = G x.
+  void times_gram(double const* x, std::size_t columns, double* out) const {
+    blas::gemm('N', 'N', n_, columns, n_, 1.0, g_, n_, x, n_, 0.0, out, n_);
   }
   /// Takes the directions of `count` orthonormal columns from x, n × columns.
   void project(double const* from, std::size_t count, double* x, std::size_t columns) {
@@ -103,11 +107,11 @@ class Solver {
       ++m_;
     }
     std::size_t const added = m_ - first;
-    times(Part::upper, factor_, at(w, first), added, at(e, first));
+    times_factor('N', at(w, first), added, at(e, first));
     deflate(at(e, first), added);
-    times(Part::all, g_, at(e, first), added, at(f, first));
+    times_gram(at(e, first), added, at(f, first));
     deflate(at(f, first), added);
-    times(Part::lower, factor_, at(f, first), added, at(y, first));
+    times_factor('T', at(f, first), added, at(y, first));
     if (added > 0) {
       blas::gemm('T', 'N', added, m_, n_, 1.0, at(y, first), n_, at(w), n_, 0.0, energy_.data() + first, most_basis);
     }
@@ -119,9 +123,9 @@ class Solver {
     for (std::size_t i = 0; i < n_ * block; ++i) {
       at(e)[i] = random.normal();
     }
-    times(Part::all, g_, at(e), block, at(f));
+    times_gram(at(e), block, at(f));
     deflate(at(f), block);
-    times(Part::lower, factor_, at(f), block, at(w));
+    times_factor('T', at(f), block, at(w));
     m_ = 0;
     append(std::min(block, n_));
     return m_ > 0;
@@ -218,7 +222,7 @@ class Solver {
       v[i] = g[i] /= length;
       lg[i] /= length;
     }
-    times(Part::lower, factor_, t, 1, a);
+    times_factor('T', t, 1, a);
     // Rotations are deflated as the scores are, K v = t; else test rows would be projected wrongly. With K = LLᵀ the
     // products t_iᵀ K g are those of a_i and lg.
     blas::gemv('T', n_, c + 1, 1.0, a_.data(), n_, lg.data(), 0.0, products.data());
@@ -256,7 +260,7 @@ class Solver {
   PlsComponents out_;
 };
 
-/// k becomes the Cholesky factor, L below and Lᵀ above the diagonal, of itself with two lifts: of the direction of ones, which is null and which
+/// k becomes the lower Cholesky factor of itself with two lifts: of the direction of ones, which is null and which
 /// responses do not have, and of the diagonal, the least with which there is a factor. Returns the latter.
 double factorise(std::size_t n, double* k, double trace) {
   double const ones = trace / static_cast<double>(n) / static_cast<double>(n);
@@ -275,7 +279,6 @@ double factorise(std::size_t n, double* k, double trace) {
       k[i * (n + 1)] = diagonal[i] + lift;
     }
     if (blas::cholesky(n, k, n)) {
-      mirror(k, n);
       return lift;
     }
     for (std::size_t j = 0; j < n; ++j) {  // the upper triangle is as it was
