@@ -1,7 +1,7 @@
 // The weights w of a PLS component are the leading left singular vector of X_jᵀY, X_j the deflated features. With the
-// factor K = XXᵀ = LLᵀ, L takes the place of X: the components are those of any features with that kernel. So w is the
-// leading eigenvector of A_j = LᵀRGRL, R = I − TTᵀ, G = YYᵀ: products with n × n matrices, whatever the numbers of
-// features and targets (kernel PLS for many variables: Rännar et al. 1994; here without iterating over components twice).
+// factor K = XXᵀ = LLᵀ, L takes the place of X: components follow from the kernel alone. So w is the leading eigenvector
+// of A_j = LᵀRGRL, R = I − TTᵀ, G = YYᵀ: products with n × n matrices, whatever the numbers of features and targets
+// (kernel PLS for many variables: Rännar et al. 1994).
 //
 // The eigenvector is found by a block Krylov method with Rayleigh-Ritz steps. The subspace is carried from component to
 // component: a deflation changes its products by terms of rank 1, so that what was learnt of the second singular vector
