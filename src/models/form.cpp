@@ -11,7 +11,7 @@ namespace striate::detail {
 namespace {
 
 constexpr double f64_price = 2;  // a float64 flop costs about two float32 ones
-constexpr double pls_products = 250;  // products of each Gram matrix with a vector, for a component
+constexpr double pls_products = 60;   // of both Gram matrices with a vector, a component; a quarter of it, but bound by memory
 constexpr double cheap_gram = 4e9;  // rows² × features: about a second in float64
 
 double cube(double x) { return x * x * x; }
@@ -75,7 +75,7 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     double const m = is_dual(form) ? nr : p;
     double const c = is_spectral(form) ? static_cast<double>(most_components(shape, rows.sets[s].train.size())) : m;
     if (is_spectral(form)) {
-      w.factor += shape.pls ? c * pls_products * 4 * m * m : 0;
+      w.factor += shape.pls ? c * pls_products * 4 * m * m + cube(m) / 3 : 0;
       w.factor += shape.pls && shape.pca == 0 ? 0 : (c * 2 < m ? 4 : 12) * cube(m);  // to tridiagonal form, bound by memory
       w.tile += 2 * c * nr;
       w.factor += is_dual(form) ? 0 : 2 * c * p * nr;
@@ -167,7 +167,10 @@ double gram_bytes(RowPlan const& rows, Shape const& shape, Form form) {
 bool wide_gram(Shape const& shape, std::size_t rows) {
   auto const n = static_cast<double>(rows);
   bool const cheap = n * n * static_cast<double>(shape.p) <= cheap_gram;
-  return shape.p <= 4 * rows || cheap || (shape.spectral && shape.pca == 0 && shape.components == 0);
+  if (shape.components > 0) {  // strong components need no more than float32 of the features
+    return cheap;
+  }
+  return shape.p <= 4 * rows || cheap || (shape.spectral && shape.pca == 0);
 }
 
 Form choose_form(RowPlan const& rows, Shape const& shape) {
@@ -195,7 +198,7 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
   Work const w = work_of(rows, shape, form, q);
   auto const used = static_cast<double>(rows.n_train + rows.n_test), p = static_cast<double>(shape.p);
   ModelCost c;
-  c.form = name_of(form);
+  c.form = shape.pls ? kernel_pls : name_of(form);
   c.prepare_flops = w.gram + w.factor;
   c.flops_per_target = w.tile;
   double const stats = p * static_cast<double>(stats_size(rows.sets.size())) * 8;

@@ -10,6 +10,7 @@ namespace striate::detail {
 enum class Form { block_inverse, dual, primal, spectral_dual, spectral_primal };
 
 [[nodiscard]] char const* name_of(Form form);
+inline constexpr char const* kernel_pls = "kernel pls";  ///< what pls makes of spectral_dual
 [[nodiscard]] inline bool is_dual(Form f) {
   return f == Form::block_inverse || f == Form::dual || f == Form::spectral_dual;
 }

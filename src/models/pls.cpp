@@ -1,7 +1,7 @@
 // The weights w of a PLS component are the leading left singular vector of X_jᵀY, X_j the deflated features. With the
-// factor K = XXᵀ = LLᵀ, L takes the place of X: the components are those of any features with that kernel. So w is the
-// leading eigenvector of A_j = LᵀRGRL, R = I − TTᵀ, G = YYᵀ: products with n × n matrices, whatever the numbers of
-// features and targets (kernel PLS for many variables: Rännar et al. 1994; here without iterating over components twice).
+// factor K = XXᵀ = LLᵀ, L takes the place of X: components follow from the kernel alone. So w is the leading eigenvector
+// of A_j = LᵀRGRL, R = I − TTᵀ, G = YYᵀ: products with n × n matrices, whatever the numbers of features and targets
+// (kernel PLS for many variables: Rännar et al. 1994).
 //
 // The eigenvector is found by a block Krylov method with Rayleigh-Ritz steps. The subspace is carried from component to
 // component: a deflation changes its products by terms of rank 1, so that what was learnt of the second singular vector
@@ -20,11 +20,11 @@
 namespace striate::detail {
 namespace {
 
-constexpr std::size_t block = 8;        // vectors multiplied at a time: about as dear as one, matrices come from memory
-constexpr std::size_t most_basis = 48;  // vectors of the subspace
-constexpr std::size_t kept_basis = 24;  // of those, after a restart
-constexpr std::size_t most_steps = 100;  // of one component; what is left then is a cluster of equal singular values
-constexpr double tolerance = 1e-10;      // of the residual relative to the eigenvalue
+constexpr std::size_t block = 4;        // vectors multiplied at a time: about as dear as one, matrices come from memory
+constexpr std::size_t most_basis = 96;  // vectors of the subspace
+constexpr std::size_t kept_basis = 48;  // of those, after a restart
+constexpr std::size_t most_steps = 200;  // of one component; what is left then is a cluster of equal singular values
+constexpr double tolerance = 1e-8;       // of the residual relative to the eigenvalue
 constexpr double rounding = 1e-14;       // of products, relative to the first eigenvalue
 constexpr double dependent = 1e-8;       // of the length of a direction: the subspace holds it already
 constexpr double exhausted = 1e-12;      // of the first squared singular value: no covariance is left
@@ -38,6 +38,7 @@ class Solver {
       b.grow(n * most_basis);
     }
     rotated_.grow(n * most_basis);
+    energy_.resize(most_basis * most_basis);
     out_.scores.resize(n * most);
     out_.rotations.resize(n * most);
   }
@@ -61,6 +62,15 @@ class Solver {
       sum += a[i] * b[i];
     }
     return sum;
+  }
+  /// out = op(L) x; trans: 'N' or 'T'.
+  void times_factor(char trans, double const* x, std::size_t columns, double* out) const {
+    std::copy_n(x, columns * n_, out);
+    blas::lower_product(trans, n_, columns, factor_, n_, out, n_);
+  }
+  /// out = G x.
+  void times_gram(double const* x, std::size_t columns, double* out) const {
+    blas::gemm('N', 'N', n_, columns, n_, 1.0, g_, n_, x, n_, 0.0, out, n_);
   }
   /// Takes the directions of `count` orthonormal columns from x, n × columns.
   void project(double const* from, std::size_t count, double* x, std::size_t columns) {
@@ -97,13 +107,14 @@ class Solver {
       ++m_;
     }
     std::size_t const added = m_ - first;
-    std::copy_n(at(w, first), added * n_, at(e, first));
-    blas::lower_product('N', n_, added, factor_, n_, at(e, first), n_);
+    times_factor('N', at(w, first), added, at(e, first));
     deflate(at(e, first), added);
-    blas::gemm('N', 'N', n_, added, n_, 1.0, g_, n_, at(e, first), n_, 0.0, at(f, first), n_);
+    times_gram(at(e, first), added, at(f, first));
     deflate(at(f, first), added);
-    std::copy_n(at(f, first), added * n_, at(y, first));
-    blas::lower_product('T', n_, added, factor_, n_, at(y, first), n_);
+    times_factor('T', at(f, first), added, at(y, first));
+    if (added > 0) {
+      blas::gemm('T', 'N', added, m_, n_, 1.0, at(y, first), n_, at(w), n_, 0.0, energy_.data() + first, most_basis);
+    }
   }
 
   /// Random combinations of responses. False where there are none.
@@ -112,71 +123,106 @@ class Solver {
     for (std::size_t i = 0; i < n_ * block; ++i) {
       at(e)[i] = random.normal();
     }
-    blas::gemm('N', 'N', n_, block, n_, 1.0, g_, n_, at(e), n_, 0.0, at(w), n_);
-    deflate(at(w), block);
-    blas::lower_product('T', n_, block, factor_, n_, at(w), n_);
+    times_gram(at(e), block, at(f));
+    deflate(at(f), block);
+    times_factor('T', at(f), block, at(w));
     m_ = 0;
     append(std::min(block, n_));
     return m_ > 0;
   }
 
-  /// Rayleigh-Ritz: afterwards wᵀy = diag(theta), descending.
-  void rotate() {
-    std::size_t const m = m_;
-    std::vector<double> energy(m * m), turn(m * m);
-    blas::gemm('T', 'N', m, m, n_, 1.0, at(w), n_, at(y), n_, 0.0, energy.data(), m);
-    theta_.resize(m);
-    blas::eigen_top(m, energy.data(), m, m, theta_.data(), turn.data());
-    m_ = m + block > most_basis ? kept_basis : m;
+  /// Rayleigh-Ritz: the `count` largest eigenvalues theta_ of WᵀAW and their vectors turn_ (m_ × count).
+  void ritz(std::size_t count) {
+    std::vector<double> energy(m_ * m_);
+    for (std::size_t j = 0; j < m_; ++j) {
+      std::copy_n(energy_.data() + j * most_basis, m_, energy.data() + j * m_);
+    }
+    theta_.resize(count);
+    turn_.resize(m_ * count);
+    blas::eigen_top(m_, energy.data(), m_, count, theta_.data(), turn_.data());
+  }
+
+  /// Keeps the leading Ritz vectors only.
+  void restart() {
+    ritz(kept_basis);
     for (auto& b : basis_) {
-      blas::gemm('N', 'N', n_, m_, m, 1.0, b.data(), n_, turn.data(), m, 0.0, rotated_.data(), n_);
+      blas::gemm('N', 'N', n_, kept_basis, m_, 1.0, b.data(), n_, turn_.data(), m_, 0.0, rotated_.data(), n_);
       std::swap(b, rotated_);
+    }
+    m_ = kept_basis;
+    std::fill(energy_.begin(), energy_.end(), 0.0);
+    for (std::size_t i = 0; i < m_; ++i) {
+      energy_[i * (most_basis + 1)] = theta_[i];
     }
   }
 
-  /// Brings the leading eigenvector to the first column. False where there is none any more.
+  /// Finds the leading eigenvector; its coefficients are the first of turn_. False where there is none any more.
   bool leading() {
     if (m_ == 0 && !start()) {
       return false;
     }
     for (std::size_t step = 0;; ++step) {
-      rotate();
+      if (m_ + block > most_basis) {
+        restart();
+      }
+      ritz(std::min(block, m_));
       first_ = std::max(first_, theta_[0]);
       if (!(theta_[0] > exhausted * first_)) {
         return false;
       }
-      double const enough = std::max(tolerance * theta_[0], rounding * first_);
-      std::size_t fresh = 0;
-      bool found = false;
-      for (std::size_t c = 0; c < std::min(block, m_) && m_ < n_; ++c) {
-        double* r = at(w, m_ + fresh);
-        for (std::size_t i = 0; i < n_; ++i) {
-          r[i] = at(y, c)[i] - theta_[c] * at(w, c)[i];
-        }
-        double const size = std::sqrt(dot(r, r));
-        found = found || (c == 0 && size <= enough);
-        fresh += size > enough ? 1 : 0;
-      }
-      if (found || fresh == 0 || step == most_steps) {
-        return dot(at(e), at(e)) > noise_;
+      bool found = step == most_steps || m_ == n_;
+      std::size_t const fresh = found ? 0 : residuals(found);
+      if (found || fresh == 0) {
+        auto const length = combine(e);
+        return dot(length.data(), length.data()) > noise_;
       }
       append(fresh);
     }
   }
 
-  /// Scores and rotations of the leading eigenvector; deflates the subspace's products.
+  /// Puts the residuals of the leading Ritz vectors, those that are not small, after the subspace; returns how many.
+  /// `found`: that of the first is small.
+  std::size_t residuals(bool& found) {
+    std::size_t const count = theta_.size();
+    double* r = at(w, m_);
+    std::vector<double> scaled(turn_);
+    for (std::size_t i = 0; i < scaled.size(); ++i) {
+      scaled[i] *= theta_[i / m_];
+    }
+    blas::gemm('N', 'N', n_, count, m_, 1.0, at(y), n_, turn_.data(), m_, 0.0, r, n_);
+    blas::gemm('N', 'N', n_, count, m_, -1.0, at(w), n_, scaled.data(), m_, 1.0, r, n_);
+    double const enough = std::max(tolerance * theta_[0], rounding * first_);
+    std::size_t fresh = 0;
+    for (std::size_t c = 0; c < count; ++c) {
+      bool const small = dot(r + c * n_, r + c * n_) <= enough * enough;
+      found = found || (c == 0 && small);
+      std::copy_n(r + c * n_, small ? 0 : n_, r + fresh * n_);
+      fresh += small ? 0 : 1;
+    }
+    return fresh;
+  }
+
+  /// The leading Ritz vector of one of the four bases.
+  std::vector<double> combine(Which which) {
+    std::vector<double> x(n_);
+    blas::gemv('N', n_, m_, 1.0, at(which), n_, turn_.data(), 0.0, x.data());
+    return x;
+  }
+
+  /// Scores and rotations of the leading eigenvector; takes it from the subspace's products.
   void component() {
     std::size_t const c = out_.count;
-    double const length = std::sqrt(dot(at(e), at(e)));
+    auto const along_e = combine(e);
+    auto g = combine(f), lg = combine(y);  // of t: R G t, Lᵀ R G t
+    double const length = std::sqrt(dot(along_e.data(), along_e.data()));
     double *t = out_.scores.data() + c * n_, *v = out_.rotations.data() + c * n_, *a = a_.data() + c * n_;
-    std::vector<double> g(n_), lg(n_), products(c + 1);  // g = R G t, lg = Lᵀ g
+    std::vector<double> products(c + 1);
     for (std::size_t i = 0; i < n_; ++i) {
-      t[i] = at(e)[i] / length;
-      v[i] = g[i] = at(f)[i] / length;
-      lg[i] = at(y)[i] / length;
+      t[i] = along_e[i] / length;
+      v[i] = g[i] /= length;
+      lg[i] /= length;
     }
-    std::copy_n(t, n_, a);
-    blas::lower_product('T', n_, 1, factor_, n_, a, n_);
+    times_factor('T', t, 1, a);
     // Rotations are deflated as the scores are, K v = t; else test rows would be projected wrongly. With K = LLᵀ the
     // products t_iᵀ K g are those of a_i and lg.
     blas::gemv('T', n_, c + 1, 1.0, a_.data(), n_, lg.data(), 0.0, products.data());
@@ -197,6 +243,9 @@ class Solver {
         at(f, j)[i] -= te[j] * g[i] + along * t[i];
         at(y, j)[i] -= te[j] * lg[i] + along * a[i];
       }
+      for (std::size_t i = 0; i < m_; ++i) {
+        energy_[i + j * most_basis] -= te[i] * along + tf[i] * te[j];
+      }
     }
     ++out_.count;
   }
@@ -206,7 +255,8 @@ class Solver {
   double const *factor_, *g_;
   std::array<Buffer<double>, 4> basis_;  ///< n × m_ each, see Which
   Buffer<double> rotated_;
-  std::vector<double> theta_, a_, small_;  ///< a_: Lᵀ t of each component
+  std::vector<double> energy_, theta_, turn_;  ///< wᵀy (lower triangle, most_basis apart), its eigenvalues and vectors
+  std::vector<double> a_, small_;              ///< a_: Lᵀ t of each component
   PlsComponents out_;
 };
 

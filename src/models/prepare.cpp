@@ -216,7 +216,7 @@ void Preparer::finish() {
   s_.stats = reinterpret_cast<double const*>(stats_.get());
   s_.owned = {stats_, hats_};
   auto& r = s_.report;
-  r.form = name_of(s_.form);
+  r.form = s_.fit == Fit::pls ? kernel_pls : name_of(s_.form);
   r.alphas = s_.alphas;
   r.skeleton = s_.q();
   if (s_.by_components()) {

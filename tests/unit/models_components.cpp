@@ -217,6 +217,7 @@ TEST(Components, NumbersThatTheRankDoesNotAllowAreLeftOut) {
     EXPECT_EQ(some->report().alphas, (std::vector<double>{1, 3})) << model;
     EXPECT_EQ(some->report().dropped_alphas, (std::vector<double>{4, 9})) << model;
     EXPECT_EQ(some->report().rank, 3U) << model;
+    EXPECT_EQ(some->report().form, std::string(model) == "pls" ? "kernel pls" : "spectral dual");
     auto const most = fit(model, data, {9});
     EXPECT_EQ(most->report().alphas, std::vector<double>{3}) << model;
     auto const r = result_of(*most, data);

@@ -95,7 +95,8 @@ struct Workspace {
 
 /// What was decided and found while preparing; equal on all ranks.
 struct FoldReport {
-  std::string form;                    ///< "dual block-inverse", "dual", "primal", "spectral dual", "spectral primal"
+  std::string form;                    ///< "dual block-inverse", "dual", "primal", "spectral dual", "spectral primal",
+                                       ///< "kernel pls"
   std::vector<double> alphas;          ///< absolute, ascending, after dropping; or numbers of components
   std::vector<double> dropped_alphas;  ///< absolute; too small for the features' rounding; or numbers of components
                                        ///< that rows or rank of a training set do not allow
