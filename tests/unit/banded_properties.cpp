@@ -145,6 +145,25 @@ INSTANTIATE_TEST_SUITE_P(Forms, BandedProperty,
                          ::testing::Values(Setting{60, {6, 8}, true}, Setting{60, {900, 700, 40}, true},
                                            Setting{60, {90, 60}, false}, Setting{300, {1500, 30}, true}));
 
+TEST(Banded, ShortMemoryReadsTheFeaturesSeveralTimes) {
+  Problem const data(80, 3000, 30);
+  auto const bands = bands_of({1300, 1700});
+  auto const team = serial_team();
+  auto const source = data.source();
+  auto const plan = plan_of(data.n, 5, 0);
+  auto const model = make_banded_ridge(options_of(bands, {1, 10, 100, 1000}, 6));
+  auto const cost = model->cost(data.n, data.p, data.t, plan, true, 0, plenty);
+  double const tight = (cost.shared_bytes - cost.shared_kept_bytes) * 0.6 + cost.shared_kept_bytes;
+  EXPECT_GT(model->cost(data.n, data.p, data.t, plan, true, 0, tight).read_bytes, cost.read_bytes);
+  TileResult a, b;
+  Workspace work;
+  model->prepare({source, true, 0, 0, bands}, plan, *team, plenty)->tile(data.responses(), a, work);
+  model->prepare({source, true, 0, 0, bands}, plan, *team, tight)->tile(data.responses(), b, work);
+  EXPECT_TRUE(same_bits(a.score, b.score));
+  EXPECT_TRUE(same_bits(a.extra, b.extra));
+  EXPECT_TRUE(same_bits(a.weights, b.weights));
+}
+
 TEST(Banded, OfOneBandIsRidge) {
   for (auto [p, standardize] : {std::pair{12UL, true}, std::pair{150UL, true}, std::pair{150UL, false}}) {
     Problem const data(60, p, 30);
