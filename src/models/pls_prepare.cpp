@@ -128,7 +128,8 @@ void Preparer::pls_unit(std::size_t set, Scratch& scratch) {
   double* k = scratch.g.grow(n * n);
   double* test = scratch.test.grow(n * e);
   double* g = scratch.block.grow(n * n);
-  dual_matrices(set, k, test);
+  dual_kernel(set, s_.weightings[0], k);
+  tests_of(set, s_.weightings[0], test);
   response_matrix(set, g);
   double trace = 0;
   std::vector<double> values;
