@@ -14,6 +14,7 @@ struct ModelRow {
   char const* chooses;  ///< name of TileResult::alpha in results: "alpha", "components" …
   std::unique_ptr<EncodingModel> (*make)(ModelOptions const&);
   bool joint = false;  ///< all layers make one model, as its bands
+  bool nominal = false;  ///< choices are names without an order (units): what folds chose most often counts, no median
 };
 
 [[nodiscard]] std::vector<ModelRow> const& models();
