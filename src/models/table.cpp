@@ -5,6 +5,7 @@
 #include "striate/models/components.hpp"
 #include "striate/models/banded_ridge.hpp"
 #include "striate/models/ridge.hpp"
+#include "striate/models/univariate.hpp"
 
 namespace striate {
 
@@ -22,6 +23,8 @@ std::vector<ModelRow> const& models() {
       {"pcr", "least squares on principal components, their number chosen per target", "components", make_pcr},
       {"banded_ridge", "one joint ridge of all feature spaces, a penalty for each, chosen per target", "alpha",
        make_banded_ridge, true},
+      {.name = "univariate", .doc = "the single unit that correlates most with the target, chosen in the training rows",
+       .chooses = "unit", .make = make_univariate, .nominal = true},
   };
   return rows;
 }

@@ -55,6 +55,7 @@ struct ModelOptions {
                                   ///< target's smallest alpha without coefficients, in the training rows of each fit
   double l1_ratio = 0.5;          ///< elastic_net
   std::vector<std::size_t> components;  ///< pls, pcr: numbers to choose among, positive, any order; empty: 1 … 25
+  bool absolute = true;           ///< univariate: the greatest |r| is chosen, not the greatest r
   Score inner_score = Score::r2;  ///< r2 or pearson
   std::vector<Score> scores{Score::pearson, Score::r2};
   bool standardize_responses = true;  ///< by the training rows: MSE, predictions and coefficients in units of sd
@@ -117,7 +118,7 @@ class FittedFold {
   /// cannot do that (EncodingModel::fixes_choice).
   virtual void tile_at(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out, Workspace& work) const;
   [[nodiscard]] virtual FoldReport const& report() const = 0;
-  /// Rows of TileResult::weights: p in primal forms, the outer training rows in dual forms.
+  /// Rows of TileResult::weights: p in primal forms, the outer training rows in dual forms, or what a model makes do with.
   [[nodiscard]] virtual std::size_t weight_rows() const = 0;
   /// Coefficients on raw features [first, first + x.cols) from `weights` (weight_rows() × T): out is x.cols × T and
   /// prediction = X out + intercept. `x`: those columns of X, n × count, raw. A layer of any width can be streamed.

@@ -21,6 +21,7 @@ struct ModelRow {
   std::unique_ptr<EncodingModel> (*make)(ModelOptions const&);
   bool joint = false;  ///< all layers make one model, as its bands
   DefaultAlphas alphas = {};
+  bool nominal = false;  ///< choices are names without an order (units): what folds chose most often counts, no median
 };
 
 [[nodiscard]] std::vector<ModelRow> const& models();
