@@ -91,7 +91,7 @@ void describe(Schema& s, Model& m) {
             "{relative: {logspace: [-3, 0, 20]}} for lasso and elastic_net",
      .example = "{logspace: [-1, 8, 20]}"});
   s("l1_ratio", m.l1_ratio,
-    {.doc = "elastic_net: share of the L1 penalty, above 0; default 0.5", .min = 0, .max = 1, .example = "0.5"});
+    {.doc = "elastic_net: share of the L1 penalty, above 0; default 0.5", .min = 0, .max = 1});
 }
 
 void describe(Schema& s, InnerCv& c) {

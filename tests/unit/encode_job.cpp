@@ -43,6 +43,10 @@ TEST_F(EncodeJob, RefusesWhatTheConfigCannotMean) {
   refused({"features.iterate=channel"}, Exit::config, {"iterate", "not there yet"});
   refused({"model.alphas={lgspace: [0, 1, 2]}"}, Exit::config, {"did you mean `logspace`"});
   refused({"model.alphas=[1, -2]"}, Exit::config, {"model.alphas", "-2"});
+  refused({"model={type: lasso, l1_ratio: 0.5}"}, Exit::config, {"model.l1_ratio", "elastic_net", "lasso"});
+  refused({"model={type: elastic_net, l1_ratio: 0}"}, Exit::config, {"model.l1_ratio"});
+  refused({"model={type: elastic_net, l1_ratio: 2}"}, Exit::config, {"model.l1_ratio", "1"});
+  refused({"model={type: lasso, alphas: []}"}, Exit::config, {"model.alphas"});
   refused({"cv.folds=1"}, Exit::config, {"cv.folds", "1"});
   refused({"cv.folds=leave-one-out"}, Exit::config, {"leave_one_out"});
   refused({"cv.repeats=3"}, Exit::config, {"cv.shuffle"});
@@ -217,6 +221,27 @@ TEST_F(EncodeJob, CoefficientsPredictWhatWasPredicted) {
   EXPECT_EQ(0,
             std::memcmp(intercept.data(), read(dir_ / "out0/result.h5", "/b/intercept").data(), intercept.size() * 8));
   EXPECT_EQ(h5::File::open(dir_ / "out0/result.h5").dataset("b/score/r2_fold").shape(), (h5::Shape{3, 75}));
+}
+
+TEST_F(EncodeJob, SparseModelsCountTheirCoefficients) {
+  Outcome const out = run({"model={type: elastic_net, l1_ratio: 0.8}", "save=coefficients", "cv.folds=0"});
+  ASSERT_EQ(out.code, Exit::ok) << out.message;
+  std::size_t const t = 75;
+  auto const coef = result("/a/coef"), nonzero = result("/a/nonzero"), alpha = result("/a/alpha"),
+             score = result("/a/score/r2");
+  std::size_t some = 0;
+  for (std::size_t j = 0; j < t; ++j) {
+    double count = 0;
+    for (std::size_t k = 0; k < coef.size() / t; ++k) count += coef[k * t + j] != 0 ? 1 : 0;
+    EXPECT_EQ(std::isnan(score[j]), std::isnan(nonzero[j]));
+    if (std::isnan(nonzero[j])) continue;
+    EXPECT_EQ(nonzero[j], count) << j;
+    EXPECT_GT(alpha[j], 0);
+    some += count > 0 && count * static_cast<double>(t) < static_cast<double>(coef.size()) ? 1 : 0;
+  }
+  EXPECT_GT(some, 30U);
+  Outcome const other = run({"model={type: elastic_net}", "save=coefficients", "cv.folds=0"});
+  EXPECT_NE(other.message.find("l1_ratio"), std::string::npos) << other.message;
 }
 
 TEST_F(EncodeJob, SeveralStoresAndRowsWithoutAFold) {
