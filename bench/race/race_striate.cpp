@@ -156,7 +156,11 @@ int race(std::string const& dir, int threads, bool standardize, bool exact, std:
   ThreadTeam team(threads);
   double const rate = gemm_rate<float>(team), rate64 = gemm_rate<double>(team);
   MemorySource const source({x.data(), n, p});
-  auto const model = find_model(name)->make(options);
+  ModelRow const* const row = find_model(name);
+  if (row == nullptr) {
+    fail(Exit::config, "there is no model {}; see `striate help`", name);
+  }
+  auto const model = row->make(options);
   double const c0 = cpu(), w0 = now();
   auto const fold = model->prepare({source, standardize, 0, t}, plan, team, 16e9);
   double const cp = cpu() - c0, wp = now() - w0;
