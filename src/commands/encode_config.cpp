@@ -103,7 +103,7 @@ void describe(Schema& s, Model& m) {
     {.doc = "pls, pcr: exactly so many; chosen per target among a list; or among 1 … up_to", .example = "{up_to: 25}"});
   s("n_iter", m.n_iter, {.doc = "banded_ridge: weightings of the bands that are tried", .min = 1, .max = 100000});
   s("l1_ratio", m.l1_ratio,
-    {.doc = "elastic_net: share of the L1 penalty, above 0; default 0.5", .min = 0, .max = 1, .example = "0.5"});
+    {.doc = "elastic_net: share of the L1 penalty, above 0; default 0.5", .min = 0, .max = 1});
 }
 
 void describe(Schema& s, InnerCv& c) {

@@ -23,13 +23,14 @@ void widen(Buffer<double>& buffer, std::size_t kept, std::size_t size) {
 
 }  // namespace
 
-void Descent::start(PanelGram const& gram, double const* c, double yy) {
+void Descent::start(PanelGram const& gram, double const* inverse, double const* c, double yy) {
   for (auto j : coordinate_) {
     held_[j] = 0;
   }
   held_.resize(gram.p, 0);
   coordinate_.clear();
   gram_ = gram;
+  inverse_ = inverse;
   all_c_ = c;
   yy_ = yy;
   count_ = 0;
@@ -96,7 +97,10 @@ double Descent::gap(Penalty const& penalty, double outside) const {
 std::size_t Descent::patience() const {
   auto const active = static_cast<double>(
       std::count_if(w_.data(), w_.data() + count_, [](double w) { return w != 0; }));
-  return 3 + static_cast<std::size_t>(active * active / (48 * (40 + 3.5 * static_cast<double>(count_) / lanes)));
+  double const rest = static_cast<double>(gram_.p) - active;
+  double const order = by_inverse(static_cast<std::size_t>(active)) ? rest : active;
+  double const pass = std::max(1.0, active) * (40 + 3.5 * static_cast<double>(count_) / lanes);
+  return 3 + static_cast<std::size_t>(order * order * order / (48 * pass));
 }
 
 void Descent::solve(Penalty const& penalty, Buffer<double>& scratch) {
@@ -130,27 +134,34 @@ void Descent::exact_step(Penalty const& penalty, Buffer<double>& scratch) {
       }
     }
     std::size_t const m = active_.size();
+    double* product = line_.grow(3 * stride_);
+    double *direction = product + stride_, *change = direction + stride_;
     if (m == 0) {
       return;
     }
-    double* direction = scratch.grow(2 * m + m * m);
-    double* matrix = direction + 2 * m;
-    again = newton(penalty, direction, matrix) && search(penalty, direction, matrix, direction + m);
+    gradient(penalty, direction);
+    bool const found =
+        by_inverse(m) ? inverse_newton(direction, scratch) : newton(penalty, direction, scratch.grow(m * m));
+    again = found && search(penalty, direction, change, product);
   }
 }
 
-/// direction = −(G + l2)⁻¹ gradient over the active coordinates; false where they are collinear to rounding. The upper
-/// triangle of `matrix` (column-major) is G + l2, but for its diagonal; the rest its factor.
+void Descent::gradient(Penalty const& penalty, double* out) const {
+  for (std::size_t i = 0; i < active_.size(); ++i) {
+    double const w = w_[active_[i]];
+    out[i] = q_[active_[i]] - penalty.l2 * w - std::copysign(penalty.l1, w);
+  }
+}
+
+/// direction = (G + l2)⁻¹ direction over the active coordinates; false where they are collinear to rounding.
 bool Descent::newton(Penalty const& penalty, double* direction, double* matrix) const {
   std::size_t const m = active_.size();
   for (std::size_t i = 0; i < m; ++i) {
     double const* row = matrix_.data() + active_[i] * stride_;
-    for (std::size_t j = 0; j < m; ++j) {
+    for (std::size_t j = i; j < m; ++j) {
       matrix[i * m + j] = row[active_[j]];
     }
     matrix[i * (m + 1)] += penalty.l2 + 1e-10 * diagonal_[active_[i]];
-    double const w = w_[active_[i]];
-    direction[i] = q_[active_[i]] - penalty.l2 * w - std::copysign(penalty.l1, w);
   }
   if (!blas::cholesky(m, matrix, m)) {
     return false;
@@ -159,28 +170,70 @@ bool Descent::newton(Penalty const& penalty, double* direction, double* matrix) 
   return true;
 }
 
+/// The same where most coordinates are active, from P = G⁻¹, which all targets share: with R the rest of all coordinates,
+/// G_AA⁻¹ = P_AA − P_AR P_RR⁻¹ P_RA.
+bool Descent::inverse_newton(double* direction, Buffer<double>& scratch) const {
+  std::size_t const p = gram_.p, stride = inverse_stride(p), m = active_.size();
+  std::vector<std::uint32_t> index(m), rest;
+  std::vector<std::uint8_t> is_active(p, 0);
+  for (std::size_t i = 0; i < m; ++i) {
+    index[i] = coordinate_[active_[i]];
+    is_active[index[i]] = 1;
+    direction[i] = -direction[i];  // rows are subtracted
+  }
+  for (std::uint32_t j = 0; j < p; ++j) {
+    if (is_active[j] == 0) {
+      rest.push_back(j);
+    }
+  }
+  std::size_t const r = rest.size();
+  double* all = scratch.grow(stride + r + r * r);
+  double *x = all + stride, *matrix = x + r;
+  std::fill_n(all, stride, 0.0);
+  subtract_rows(inverse_, stride, p, index.data(), direction, m, all);
+  for (std::size_t i = 0; i < r; ++i) {
+    x[i] = all[rest[i]];
+    for (std::size_t j = i; j < r; ++j) {
+      matrix[i * r + j] = inverse_[rest[i] * stride + rest[j]];
+    }
+  }
+  if (r > 0) {
+    if (!blas::cholesky(r, matrix, r)) {
+      return false;
+    }
+    blas::cholesky_solve(r, 1, matrix, r, x, r);
+    subtract_rows(inverse_, stride, p, rest.data(), x, r, all);
+  }
+  for (std::size_t i = 0; i < m; ++i) {
+    direction[i] = all[index[i]];
+  }
+  return true;
+}
+
 /// Goes along the direction, coordinates that would change their sign staying at zero, as far as the objective falls;
-/// at least to the first zero: up to there it falls, but for rounding. Returns whether it stopped short
-/// of the end.
-bool Descent::search(Penalty const& penalty, double const* direction, double const* matrix, double* change) {
+/// at least to the first zero: up to there it falls, but for rounding. Returns whether it stopped short of the end.
+bool Descent::search(Penalty const& penalty, double const* direction, double* change, double* product) {
   double const first = first_zero(direction);
   double length = 1;
-  while (length > first && !falls(penalty, length, direction, matrix, change)) {
+  while (length > first && !falls(penalty, length, direction, change, product)) {
     length /= 2;
   }
   if (length <= first) {
     length = first;
-    (void)falls(penalty, first, direction, matrix, change);
+    (void)falls(penalty, first, direction, change, product);
   }
   for (std::size_t i = 0; i < active_.size(); ++i) {
     w_[active_[i]] += change[i];
   }
-  subtract_rows(matrix_.data(), stride_, count_, active_.data(), change, active_.size(), q_.data());
+  for (std::size_t j = 0; j < count_; ++j) {
+    q_[j] += product[j];
+  }
   return length < 1;
 }
 
-bool Descent::falls(Penalty const& penalty, double length, double const* direction, double const* matrix,
-                    double* change) const {
+/// product = −G change.
+bool Descent::falls(Penalty const& penalty, double length, double const* direction, double* change,
+                    double* product) const {
   double fall = 0;
   std::size_t const m = active_.size();
   for (std::size_t i = 0; i < m; ++i) {
@@ -188,8 +241,12 @@ bool Descent::falls(Penalty const& penalty, double length, double const* directi
     double to = w + length * direction[i];
     to = to * w > 0 ? to : 0;
     double const by = change[i] = to - w;
-    fall += by * (q_[active_[i]] - penalty.l2 * w) - penalty.l1 * (std::fabs(to) - std::fabs(w));
-    fall -= by * (0.5 * (diagonal_[active_[i]] + penalty.l2) * by + dot(matrix + i * m, change, i));
+    fall += by * (q_[active_[i]] - penalty.l2 * (w + 0.5 * by)) - penalty.l1 * (std::fabs(to) - std::fabs(w));
+  }
+  std::fill_n(product, stride_, 0.0);
+  subtract_rows(matrix_.data(), stride_, count_, active_.data(), change, m, product);
+  for (std::size_t i = 0; i < m; ++i) {
+    fall += 0.5 * change[i] * product[active_[i]];
   }
   return fall > 0;
 }

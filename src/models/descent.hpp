@@ -29,6 +29,8 @@ struct PanelGram {
   }
 };
 
+[[nodiscard]] inline std::size_t inverse_stride(std::size_t p) { return (p + 7) / 8 * 8; }
+
 /// Coordinates that are not zero.
 struct Sparse {
   std::vector<std::uint32_t> index;
@@ -42,8 +44,9 @@ struct Penalty {
 
 class Descent {
  public:
-  /// All zero, nothing in the working set. yy = ‖y‖²/n.
-  void start(PanelGram const& gram, double const* c, double yy);
+  /// All zero, nothing in the working set. yy = ‖y‖²/n. `inverse`: of the Gram matrix (rows of inverse_stride doubles),
+  /// for penalties without l2, or null.
+  void start(PanelGram const& gram, double const* inverse, double const* c, double yy);
   /// Further coordinates for the working set, none of which is in it.
   void add(std::span<std::uint32_t const> coordinates);
   [[nodiscard]] bool holds(std::size_t j) const { return held_[j] != 0; }
@@ -61,21 +64,25 @@ class Descent {
   void reserve(std::size_t count);
   [[nodiscard]] double gap(Penalty const& penalty, double outside) const;
   [[nodiscard]] std::size_t patience() const;
+  [[nodiscard]] bool by_inverse(std::size_t active) const { return inverse_ != nullptr && 2 * active > gram_.p; }
   void exact_step(Penalty const& penalty, Buffer<double>& scratch);
+  void gradient(Penalty const& penalty, double* out) const;
   bool newton(Penalty const& penalty, double* direction, double* matrix) const;
-  bool search(Penalty const& penalty, double const* direction, double const* matrix, double* change);
-  [[nodiscard]] bool falls(Penalty const& penalty, double length, double const* direction, double const* matrix,
-                           double* change) const;
+  bool inverse_newton(double* direction, Buffer<double>& scratch) const;
+  bool search(Penalty const& penalty, double const* direction, double* change, double* product);
+  [[nodiscard]] bool falls(Penalty const& penalty, double length, double const* direction, double* change,
+                           double* product) const;
   [[nodiscard]] double first_zero(double const* direction) const;
 
   PanelGram gram_;
+  double const* inverse_ = nullptr;
   double const* all_c_ = nullptr;
   double yy_ = 0;
   std::size_t count_ = 0, stride_ = 0;
   std::vector<std::uint32_t> coordinate_;
   std::vector<std::uint32_t> active_;  ///< places in the working set, while stepping
   std::vector<std::uint8_t> held_;
-  Buffer<double> matrix_, w_, q_, c_, diagonal_, step_;
+  Buffer<double> matrix_, w_, q_, c_, diagonal_, step_, line_;
 };
 
 }  // namespace striate::detail

@@ -40,7 +40,7 @@ class Sparse final : public EncodingModel {
       c.flops_per_target *= static_cast<double>(options_.alphas.size());  // a product with the hats for each
       return c;
     }
-    auto const of = detail::sparse_cost(rows, p, options_.alphas.size());
+    auto const of = detail::sparse_cost(rows, p, options_);
     ModelCost c;
     c.form = "coordinate descent";
     c.prepare_flops = of.prepare_flops;

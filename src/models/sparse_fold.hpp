@@ -14,6 +14,7 @@ namespace striate::detail {
 
 struct SparseSet {
   PanelGram gram;               ///< of the training rows, standardised, over their number
+  double const* inverse = nullptr;  ///< of the Gram matrix, rows of inverse_stride(p); null where it is not needed or none
   float const* test = nullptr;  ///< test rows, standardised likewise, in panels of test_rows
 };
 
@@ -41,7 +42,7 @@ struct SparseCost {
   double thread = 0;  ///< a thread's, while tiles run
   double prepare_flops = 0, flops_per_target = 0;
 };
-[[nodiscard]] SparseCost sparse_cost(RowPlan const& rows, std::size_t p, std::size_t alphas);
+[[nodiscard]] SparseCost sparse_cost(RowPlan const& rows, std::size_t p, ModelOptions const& options);
 
 /// Collective. Throws Error(Exit::limit) where a Gram matrix per training set does not fit.
 [[nodiscard]] std::unique_ptr<SparseState> prepare_sparse(Design const& design, FoldPlan const& plan,

@@ -53,40 +53,24 @@ STRIATE_CLONES double descend(double const* matrix, std::size_t stride, std::siz
 
 STRIATE_CLONES void subtract_rows(double const* matrix, std::size_t stride, std::size_t count,
                                   std::uint32_t const* index, double const* value, std::size_t rows, double* out) {
-  for (std::size_t j = 0; j < count; j += 4 * lanes) {
-    std::size_t const vectors = std::min<std::size_t>(4, (count - j + lanes - 1) / lanes);
-    Doubles sum[4] = {};
-    std::memcpy(sum, out + j, vectors * sizeof(Doubles));
-    for (std::size_t k = 0; k < rows; ++k) {
-      double const* row = matrix + index[k] * stride + j;
-      Doubles const by = Doubles{} + value[k];
-      for (std::size_t v = 0; v < vectors; ++v) {
-        Doubles x;
-        std::memcpy(&x, row + v * lanes, sizeof x);
-        sum[v] -= by * x;
-      }
+  for (std::size_t k = 0; k < rows; k += 4) {  // four rows in one pass over `out`
+    double const* row[4];
+    Doubles by[4];
+    for (std::size_t r = 0; r < 4; ++r) {
+      row[r] = matrix + index[std::min(k + r, rows - 1)] * stride;
+      by[r] = Doubles{} + (k + r < rows ? value[k + r] : 0.0);
     }
-    std::memcpy(out + j, sum, vectors * sizeof(Doubles));
+    for (std::size_t j = 0; j < count; j += lanes) {
+      Doubles sum;
+      std::memcpy(&sum, out + j, sizeof sum);
+      for (std::size_t r = 0; r < 4; ++r) {
+        Doubles x;
+        std::memcpy(&x, row[r] + j, sizeof x);
+        sum -= by[r] * x;
+      }
+      std::memcpy(out + j, &sum, sizeof sum);
+    }
   }
-}
-
-STRIATE_CLONES double dot(double const* a, double const* b, std::size_t count) {
-  Doubles sum{};
-  std::size_t const whole = count / lanes * lanes;
-  for (std::size_t i = 0; i < whole; i += lanes) {
-    Doubles x, y;
-    std::memcpy(&x, a + i, sizeof x);
-    std::memcpy(&y, b + i, sizeof y);
-    sum += x * y;
-  }
-  double total = 0;
-  for (std::size_t l = 0; l < lanes; ++l) {
-    total += sum[l];
-  }
-  for (std::size_t i = whole; i < count; ++i) {
-    total += a[i] * b[i];
-  }
-  return total;
 }
 
 STRIATE_CLONES void panel_gradient(double const* panel, std::uint32_t const* index, double const* value,

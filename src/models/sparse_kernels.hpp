@@ -17,9 +17,6 @@ double descend(double const* matrix, std::size_t stride, std::size_t count, doub
 void subtract_rows(double const* matrix, std::size_t stride, std::size_t count, std::uint32_t const* index,
                    double const* value, std::size_t rows, double* out);
 
-/// Σ a[i] b[i] in a fixed order.
-[[nodiscard]] double dot(double const* a, double const* b, std::size_t count);
-
 /// out[0..32) = c − Σ value[k] · panel[index[k]]: a panel of the gradient.
 void panel_gradient(double const* panel, std::uint32_t const* index, double const* value, std::size_t count,
                     double const* c, double* out);

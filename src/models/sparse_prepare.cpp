@@ -6,6 +6,7 @@
 #include "sparse_fold.hpp"
 #include "sparse_kernels.hpp"
 #include "striate/base/error.hpp"
+#include "striate/math/blas.hpp"
 #include "striate/math/panel_product.hpp"
 
 namespace striate::detail {
@@ -16,11 +17,17 @@ constexpr double panel_bytes = 256e6;
 constexpr double working_bytes = 256e6;  ///< of a thread, for the Gram matrices of working sets
 constexpr double gib = 1024.0 * 1024 * 1024;
 
+/// Whether the inverse of a Gram matrix is kept for the Newton steps of all targets: a lasso's does not depend on alpha,
+/// and exists where rows are more than features.
+bool inverts(SetRows const& set, std::size_t p, ModelOptions const& options) {
+  return options.l1_ratio == 1 && p < set.train.size();
+}
+
 /// Offsets, in bytes, of everything that outlives prepare.
 struct Layout {
-  std::vector<std::size_t> gram, test, x;
+  std::vector<std::size_t> gram, inverse, test, x;
   std::size_t bytes = 0;
-  Layout(RowPlan const& rows, std::size_t p) {
+  Layout(RowPlan const& rows, std::size_t p, ModelOptions const& options) {
     auto place = [&](std::size_t size) {
       std::size_t const here = bytes;
       bytes += round_up(size, 64);
@@ -28,6 +35,9 @@ struct Layout {
     };
     for (auto const& set : rows.sets) {
       gram.push_back(place(PanelGram::doubles(p) * 8));
+      if (inverts(set, p, options)) {
+        inverse.push_back(place(inverse_stride(p) * p * 8 + 64));  // and whether there is one
+      }
       test.push_back(place(round_up(set.test.size(), test_rows) * p * 4));
     }
     for (std::size_t b = 0; b < rows.blocks.blocks(); ++b) {
@@ -49,8 +59,8 @@ class SparsePreparer {
         used_(state.rows.row.size()),
         width_(stats_size(state.rows.sets.size())),
         packed_(state.p),
-        layout_(state.rows, state.p) {
-    double const need = sparse_cost(s_.rows, s_.p, s_.alphas.size()).peak;
+        layout_(state.rows, state.p, state.options) {
+    double const need = sparse_cost(s_.rows, s_.p, s_.options).peak;
     if (need > budget) {
       fail(Exit::limit,
            "{} features need {:.1f} GiB for the Gram matrix of every training set, which lasso and elastic_net hold, but "
@@ -78,6 +88,7 @@ class SparsePreparer {
     block_grams();
     set_grams();
     blocks_.reset();
+    inverses();
     test_panels();
     pack_features();
     x_.reset();
@@ -186,6 +197,50 @@ class SparsePreparer {
     });
   }
 
+  void inverses() {
+    std::size_t const p = s_.p, stride = inverse_stride(p), bytes = stride * p * 8;
+    std::vector<std::size_t> of;
+    std::vector<Slot> slots;
+    for (std::size_t s = 0; s < s_.rows.sets.size(); ++s) {
+      if (inverts(s_.rows.sets[s], p, s_.options)) {
+        slots.push_back({layout_.inverse[of.size()], bytes + 64});
+        of.push_back(s);
+      }
+    }
+    team_.run(kept_.get(), slots, [&](std::size_t u) {
+      PanelGram const gram{reinterpret_cast<double const*>(kept_.get() + layout_.gram[of[u]]), p};
+      auto* out = reinterpret_cast<double*>(kept_.get() + slots[u].offset);
+      for (std::size_t j = 0; j < p; ++j) {
+        for (std::size_t i = 0; i < p; ++i) {
+          out[j * stride + i] = gram.at(i, j);
+        }
+      }
+      if (!well_conditioned(out, stride)) {
+        return;
+      }
+      blas::cholesky_inverse(p, out, stride);
+      out[stride * p] = 1;
+    });
+    for (std::size_t u = 0; u < of.size(); ++u) {
+      inverse_.resize(s_.rows.sets.size(), nullptr);
+      auto const* at = reinterpret_cast<double const*>(kept_.get() + slots[u].offset);
+      inverse_[of[u]] = at[stride * p] == 1 ? at : nullptr;
+    }
+  }
+
+  /// Replaces a Gram matrix by its Cholesky factor; false where that would be the inverse of rounding.
+  [[nodiscard]] bool well_conditioned(double* matrix, std::size_t stride) const {
+    if (!blas::cholesky(s_.p, matrix, stride)) {
+      return false;
+    }
+    double low = std::numeric_limits<double>::infinity(), high = 0;
+    for (std::size_t j = 0; j < s_.p; ++j) {
+      low = std::min(low, matrix[j * (stride + 1)]);
+      high = std::max(high, matrix[j * (stride + 1)]);
+    }
+    return low > 1e-4 * high;  // squares: a condition of 1e8, give or take
+  }
+
   void test_panels() {
     std::vector<Slot> slots;
     std::vector<std::size_t> of;
@@ -231,6 +286,7 @@ class SparsePreparer {
   void point() {
     for (std::size_t s = 0; s < s_.rows.sets.size(); ++s) {
       s_.sets.push_back({{reinterpret_cast<double const*>(kept_.get() + layout_.gram[s]), s_.p},
+                         inverse_.empty() ? nullptr : inverse_[s],
                          reinterpret_cast<float const*>(kept_.get() + layout_.test[s])});
     }
     for (auto offset : layout_.x) {
@@ -249,6 +305,7 @@ class SparsePreparer {
   Layout layout_;
   std::shared_ptr<std::byte> stats_, x_, kept_, blocks_;
   std::vector<double> shift_;
+  std::vector<double const*> inverse_;  ///< per set
 };
 
 }  // namespace
@@ -258,12 +315,12 @@ std::size_t sparse_batch(RowPlan const& rows, std::size_t p) {
   return static_cast<std::size_t>(std::clamp(working_bytes / (8 * held * held), 1.0, 64.0));
 }
 
-SparseCost sparse_cost(RowPlan const& rows, std::size_t p, std::size_t alphas) {
+SparseCost sparse_cost(RowPlan const& rows, std::size_t p, ModelOptions const& options) {
   auto const dp = static_cast<double>(p), used = static_cast<double>(rows.row.size()),
              sets = static_cast<double>(rows.sets.size()), blocks = static_cast<double>(rows.blocks.blocks()),
-             a = static_cast<double>(alphas), n = static_cast<double>(rows.n_train);
+             a = static_cast<double>(options.alphas.size()), n = static_cast<double>(rows.n_train);
   SparseCost c;
-  c.kept = static_cast<double>(Layout(rows, p).bytes) + dp * static_cast<double>(stats_size(rows.sets.size())) * 8;
+  c.kept = static_cast<double>(Layout(rows, p, options).bytes) + dp * static_cast<double>(stats_size(rows.sets.size())) * 8;
   c.peak = c.kept + used * dp * 4 + blocks * static_cast<double>(PackedShape(p).doubles()) * 8;
   c.prepare_flops = used * dp * dp + 2 * sets * blocks * dp * dp;
   // A guess: a tenth of the features are active, or of the rows where those are fewer; per alpha two gradients, their
@@ -297,7 +354,7 @@ std::unique_ptr<SparseState> prepare_sparse(Design const& design, FoldPlan const
   s.report.form = "coordinate descent";
   s.report.alphas.assign(s.alphas.rbegin(), s.alphas.rend());
   s.report.skeleton = s.alphas.size();
-  s.report.flops_per_target = sparse_cost(s.rows, s.p, s.alphas.size()).flops_per_target;
+  s.report.flops_per_target = sparse_cost(s.rows, s.p, s.options).flops_per_target;
   SparsePreparer(design, s, team, memory_budget).run();
   return state;
 }

@@ -140,7 +140,7 @@ void SparseFold::begin_target(Batch& b, std::size_t set, std::size_t t) const {
   test_responses(b.r.y + t * b.r.used, rows.test.data(), rows.test.size(), mean,
                  b.y.data() + t * std::max<std::size_t>(1, rows.test.size()), b.y_sum[t], b.y_square[t]);
   std::copy_n(c, padded, b.gradient.data() + t * padded);
-  b.descent[t].start(s_.sets[set].gram, c, b.yy[t]);
+  b.descent[t].start(s_.sets[set].gram, s_.sets[set].inverse, c, b.yy[t]);
 }
 
 /// Relative alphas are multiples of the smallest one at which every coefficient is zero, max |Xᵀy|/n / l1_ratio;

@@ -21,7 +21,8 @@ TEST(ModelsTeam, RanksAndThreadsDoNotChangeBits) {
     auto const team = mpi_team(Comm::world(), threads);
     for (Setting const& s :
          {Setting{"ridge", 90, 20, true, 0}, Setting{"ridge", 90, 400, true, 0}, Setting{"ridge", 90, 400, false, 0},
-          Setting{"ridge", 90, 20, true, 6}, Setting{"ridge", 90, 400, true, 9}, Setting{"ols", 90, 400, true, 0}}) {
+          Setting{"ridge", 90, 20, true, 6}, Setting{"ridge", 90, 400, true, 9}, Setting{"ols", 90, 400, true, 0},
+          Setting{"lasso", 90, 60, true, 0}, Setting{"elastic_net", 90, 400, true, 9}}) {
       Problem const data(s.n, s.p, 50);
       ModelOptions o;
       o.alphas = {0.1, 1, 10, 100, 1e3, 1e4};

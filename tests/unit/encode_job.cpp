@@ -48,6 +48,10 @@ TEST_F(EncodeJob, RefusesWhatTheConfigCannotMean) {
   refused({"model.components=[]"}, Exit::config, {"model.components", "empty"});
   refused({"model.components={upto: 3}"}, Exit::config, {"model.components", "up_to"});
   refused({"model.components={up_to: 2.5}"}, Exit::config, {"model.components.up_to"});
+  refused({"model={type: lasso, l1_ratio: 0.5}"}, Exit::config, {"model.l1_ratio", "elastic_net", "lasso"});
+  refused({"model={type: elastic_net, l1_ratio: 0}"}, Exit::config, {"model.l1_ratio"});
+  refused({"model={type: elastic_net, l1_ratio: 2}"}, Exit::config, {"model.l1_ratio", "1"});
+  refused({"model={type: lasso, alphas: []}"}, Exit::config, {"model.alphas"});
   refused({"cv.folds=1"}, Exit::config, {"cv.folds", "1"});
   refused({"cv.folds=leave-one-out"}, Exit::config, {"leave_one_out"});
   refused({"cv.repeats=3"}, Exit::config, {"cv.shuffle"});
@@ -241,6 +245,27 @@ TEST_F(EncodeJob, ComponentsAreChosenAmongThoseAsked) {
     ASSERT_EQ(run({"model.type=" + type, "model.components=4", "output=" + type + "4"}).code, Exit::ok);
     for (double c : read(dir_ / (type + "4/result.h5"), "/b/components")) EXPECT_TRUE(std::isnan(c) || c == 4);
   }
+}
+
+TEST_F(EncodeJob, SparseModelsCountTheirCoefficients) {
+  Outcome const out = run({"model={type: elastic_net, l1_ratio: 0.8}", "save=coefficients", "cv.folds=0"});
+  ASSERT_EQ(out.code, Exit::ok) << out.message;
+  std::size_t const t = 75;
+  auto const coef = result("/a/coef"), nonzero = result("/a/nonzero"), alpha = result("/a/alpha"),
+             score = result("/a/score/r2");
+  std::size_t some = 0;
+  for (std::size_t j = 0; j < t; ++j) {
+    double count = 0;
+    for (std::size_t k = 0; k < coef.size() / t; ++k) count += coef[k * t + j] != 0 ? 1 : 0;
+    EXPECT_EQ(std::isnan(score[j]), std::isnan(nonzero[j]));
+    if (std::isnan(nonzero[j])) continue;
+    EXPECT_EQ(nonzero[j], count) << j;
+    EXPECT_GT(alpha[j], 0);
+    some += count > 0 && count * static_cast<double>(t) < static_cast<double>(coef.size()) ? 1 : 0;
+  }
+  EXPECT_GT(some, 30U);
+  Outcome const other = run({"model={type: elastic_net}", "save=coefficients", "cv.folds=0"});
+  EXPECT_NE(other.message.find("l1_ratio"), std::string::npos) << other.message;
 }
 
 TEST_F(EncodeJob, SeveralStoresAndRowsWithoutAFold) {

@@ -184,7 +184,8 @@ TEST_P(LassoProperty, TestRowsDoNotLeak) {
   Problem data(s.n, s.p, 20);
   auto const team = serial_team();
   auto const a = tile(*fit(s, data, *team), data.responses());
-  for (auto row : plans(s.n)[1].outer.test) {
+  auto const fold = plans(s.n)[1];
+  for (auto row : fold.outer.test) {
     for (std::size_t j = 0; j < data.p; ++j) {
       data.x[row + j * data.n] = data.x[row + j * data.n] * 3 - 40;
     }
@@ -336,7 +337,7 @@ TEST(Lasso, RelativeAlphaOneLeavesNothingAndLittleLessLeavesOne) {
 }
 
 TEST(Lasso, NoiseIsNotPredicted) {
-  Problem const features(80, 600, 1, 3), noise(80, 1, 200, 4);
+  Problem const features(80, 600, 1, 3), noise(80, 1, 100, 4);
   auto const team = serial_team();
   auto const source = features.source();
   for (char const* name : {"lasso", "elastic_net"}) {
