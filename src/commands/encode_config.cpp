@@ -164,8 +164,16 @@ void describe(Schema& s, Permutation& p) {
      .choices = {"right", "left", "two"}});
   s("correct", p.correct,
     {.doc = "for many targets: max (family-wise by the maximum), fdr (Benjamini-Hochberg), fdr_by "
-            "(Benjamini-Yekutieli)",
-     .choices = {"max", "fdr", "fdr_by"}});
+            "(Benjamini-Yekutieli); for maps of the first score, family-wise: tfce (threshold-free cluster "
+            "enhancement), cluster (extent and mass)",
+     .choices = {"max", "fdr", "fdr_by", "tfce", "cluster"}});
+  s("connectivity", p.connectivity,
+    {.doc = "with tfce and cluster, neighbours of a voxel: 6 (faces), 18 (and edges) or 26 (and corners)",
+     .min = 6,
+     .max = 26});
+  s("cluster_threshold", p.cluster_threshold,
+    {.doc = "with cluster, the score from which a voxel belongs to a cluster; with tail left minus that, with two both",
+     .example = "0.1"});
   s("best_layer", p.best_layer,
     {.doc = "with several layers, also test each target's best layer, the choice included (holds all layers' fits)"});
 }
@@ -280,6 +288,22 @@ void check_cv(Config const& c) {
     fail(Exit::config, "cv.inner.shuffle: inner folds are by cv.group, which are not shuffled; remove it");
 }
 
+void check_spatial(Config const& c) {
+  Permutation const& p = c.permutation;
+  if (p.spatial() && !c.scores.empty() && c.scores[0] == "mse")
+    fail(Exit::config,
+         "permutation.correct: tfce and cluster are of the first of `scores`, and mse has no chance level of 0; put "
+         "another score first");
+  if (p.connectivity != 6 && p.connectivity != 18 && p.connectivity != 26)
+    fail(Exit::config, "permutation.connectivity: is {}; a voxel has 6, 18 or 26 neighbours", p.connectivity);
+  if (p.corrects("cluster") != p.cluster_threshold.has_value())
+    fail(Exit::config, "permutation.{}",
+         p.cluster_threshold ? "cluster_threshold: is given, but correct does not name cluster; add it, or remove this"
+                             : "correct: cluster needs the score that forms clusters; set cluster_threshold: 0.1, say");
+  if (p.cluster_threshold && !(*p.cluster_threshold > 0 && std::isfinite(*p.cluster_threshold)))
+    fail(Exit::config, "permutation.cluster_threshold: is {:g}; give a score above 0", *p.cluster_threshold);
+}
+
 void check_permutation(Config const& c) {
   Permutation const& p = c.permutation;
   if (p.n == 0) return;
@@ -294,6 +318,7 @@ void check_permutation(Config const& c) {
   if (p.scheme != "refit" && !c.outer())
     fail(Exit::config, "permutation.scheme: {} needs held-out rows, which cv.folds: 0 does not have; use refit",
          p.scheme);
+  check_spatial(c);
 }
 
 }  // namespace

@@ -87,8 +87,12 @@ struct Permutation {
   std::optional<std::string> exchange;  ///< column of exchangeability blocks
   std::int64_t block = 0;               ///< rows of a block, for shuffle: blocks
   std::vector<std::string> correct{"max", "fdr"};
+  std::int64_t connectivity = 26;
+  std::optional<double> cluster_threshold;
   bool best_layer = true;
   [[nodiscard]] bool corrects(std::string const& how) const;
+  /// Whether whole maps are needed, not targets one by one.
+  [[nodiscard]] bool spatial() const { return n > 0 && (corrects("tfce") || corrects("cluster")); }
 };
 
 struct Config {

@@ -39,6 +39,7 @@ class Loader {
   void load() {
     in_.root.responses = std::make_unique<Responses>(config_.responses);
     in_.index = in_.root.responses->index();
+    if (in_.root.responses->space().is_volume()) in_.grid = in_.root.responses->space().shape;
     for (auto const& file : in_.root.responses->inputs()) in_.root.files.push_back(file);
     open_stores();
     find_rows();
@@ -307,6 +308,7 @@ void share(Comm const& comm, Inputs& in) {
   in.store_rows.resize(count);
   for (auto& rows : in.store_rows) comm.broadcast(rows, 0);
   comm.broadcast(in.index, 0);
+  comm.broadcast(in.grid, 0);
   comm.broadcast(in.stimulus_of_volume, 0);
   comm.broadcast(in.subjects, 0);
   comm.broadcast(in.stimuli, 0);

@@ -41,6 +41,7 @@ struct Inputs {
   std::vector<LayerInput> layers;
   std::vector<LayerInput> bands;     ///< what layers with `parts` are made of (banded_ridge, partition); else none
   std::vector<std::uint64_t> index;  ///< (t) flat indices of the targets
+  std::vector<std::uint64_t> grid;   ///< {nx, ny, nz} of what they count in; empty where that is no volume
   std::vector<std::uint32_t> stimulus_of_volume;  ///< for the noise ceiling; empty where there is none
   std::size_t subjects = 0, stimuli = 0;          ///< of the ceiling between subjects; 0: there is none
   std::vector<FoldPlan> passes;     ///< outer folds, then the refit on all rows where coefficients need one

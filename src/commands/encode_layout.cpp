@@ -15,6 +15,8 @@ namespace {
 constexpr double gib = 1024.0 * 1024 * 1024;
 /// A unit is to take 30 s at most on a slow core (20 Gflop/s), so that a signal is answered in time.
 constexpr double unit_flops = 6e11;
+/// Scores of targets × permutations that a unit holds where maps are kept.
+constexpr double unit_scores = 4e6;
 
 }  // namespace
 
@@ -40,7 +42,13 @@ PermutationLayout permutation_layout(Config const& config, Inputs const& in, Lay
   bool const joint = in.layers.size() == 1 || config.permutation.best_layer;
   p.groups = joint ? 1 : in.layers.size();
   flops /= static_cast<double>(p.groups);
-  double const work = std::max(1.0, unit_flops / flops);  // targets × permutations of a unit
+  double work = std::max(1.0, unit_flops / flops);  // targets × permutations of a unit
+  if (config.permutation.spatial()) {
+    work = std::min(work, unit_scores / static_cast<double>(joint ? in.layers.size() : 1));
+    p.maps = in.layers.size();
+    p.map_block = static_cast<std::size_t>(std::clamp(unit_scores / static_cast<double>(l.t), 1.0, 64.0));
+    p.map_blocks = (p.n + p.map_block - 1) / p.map_block;
+  }
   p.tile = l.tile;
   while (p.tile % 2 == 0 && p.tile > 32 && static_cast<double>(p.tile * p.tile) > 2 * work) p.tile /= 2;
   p.tiles = (l.t + p.tile - 1) / p.tile;

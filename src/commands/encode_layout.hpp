@@ -15,16 +15,20 @@ struct PermutationLayout {
   std::size_t first = 0, n = 0;                                 ///< permutation indices [first, first + n); 0: no test
   std::size_t tile = 0, tiles = 0, block = 0, blocks = 0, groups = 0;  ///< groups: 1 (all layers at once) or layers
   [[nodiscard]] std::size_t units() const { return groups * tiles * blocks; }
+  /// Units that take whole maps, after all of those: layer × block of permutations. maps: layers, or 0.
+  std::size_t maps = 0, map_block = 0, map_blocks = 0;
+  [[nodiscard]] std::size_t map_units() const { return maps * map_blocks; }
 };
 
 /// Unit u: first the tiles of the noise ceilings (from repeats, between subjects), then layer × pass × tile,
-/// then the permutation test. A pass is an outer fold or the refit.
+/// then the permutation test, then its maps. A pass is an outer fold or the refit.
 struct Layout {
   std::size_t t = 0, tile = 0, tiles = 0, layers = 0, passes = 0, noise_tiles = 0, between_tiles = 0;
   PermutationLayout permutation;
   [[nodiscard]] std::size_t ceiling_tiles() const { return noise_tiles + between_tiles; }
   [[nodiscard]] std::size_t fits() const { return ceiling_tiles() + layers * passes * tiles; }
-  [[nodiscard]] std::size_t units() const { return fits() + permutation.units(); }
+  [[nodiscard]] std::size_t tests() const { return fits() + permutation.units(); }
+  [[nodiscard]] std::size_t units() const { return tests() + permutation.map_units(); }
   [[nodiscard]] std::size_t unit(std::size_t layer, std::size_t pass, std::size_t i) const {
     return ceiling_tiles() + (layer * passes + pass) * tiles + i;
   }

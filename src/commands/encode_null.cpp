@@ -55,6 +55,7 @@ class Writer {
         each(in.layers[l].name, s, observed, null_.exceed[l][s]);
         family(in.layers[l].name, s, observed, max);
         if (s > 0) continue;
+        if (!null_.spatial.empty()) write_spatial(c_, in, in.layers[l].name, score[l][0], null_.spatial[l], out_);
         first_scores.push_back(observed);
         for (std::size_t i = 0; i < max.size(); ++i) over_layers[i] = std::max(over_layers[i], max[i]);
       }
@@ -103,6 +104,7 @@ void Null::append(Null const& more) {
       max[l][s].insert(max[l][s].end(), more.max[l][s].begin(), more.max[l][s].end());
     }
   add(best_exceed, more.best_exceed);
+  for (std::size_t l = 0; l < spatial.size(); ++l) spatial[l].append(more.spatial[l]);
 }
 
 Null read_null(Config const& config, Inputs const& in, Layout const& layout, ResultFile const& result) {
@@ -116,6 +118,8 @@ Null read_null(Config const& config, Inputs const& in, Layout const& layout, Res
       null.exceed[l].push_back(summed(layout, result.read<std::uint32_t>(name("exceed"))));
       null.max[l].push_back(greatest(layout.permutation, result.read<double>(name("max"))));
     }
+  if (config.permutation.spatial())
+    for (LayerInput const& l : in.layers) null.spatial.push_back(read_spatial(config, l.name, result));
   if (tests_best(layout)) null.best_exceed = summed(layout, result.read<std::uint32_t>(best_working));
   return null;
 }

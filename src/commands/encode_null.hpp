@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "encode_permute.hpp"
+#include "encode_spatial.hpp"
 
 namespace striate::encode {
 
@@ -13,6 +14,7 @@ struct Null {
   std::vector<std::vector<std::vector<std::uint64_t>>> exceed;  ///< [layer][score] → (t)
   std::vector<std::vector<std::vector<double>>> max;            ///< [layer][score] → (n), as extreme()
   std::vector<std::uint64_t> best_exceed;                       ///< (t); empty where the best layer is not tested
+  std::vector<SpatialNull> spatial;                             ///< [layer]; of the first score, where asked for
   void append(Null const& more);
 };
 /// From the units in a file. Not collective.

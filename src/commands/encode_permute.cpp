@@ -6,6 +6,7 @@
 
 #include "encode_rescore.hpp"
 #include "encode_scores.hpp"
+#include "encode_spatial.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/log.hpp"
 #include "striate/par/together.hpp"
@@ -63,6 +64,8 @@ std::vector<ResultDataset> permutation_results(Config const& config, Inputs cons
   };
   for (LayerInput const& l : in.layers)
     for (auto const& s : config.scores) family(l.name, s, true);
+  for (LayerInput const& l : in.layers)
+    for (auto const& one : spatial_results(config, l.name, t, permutations)) d.push_back(one);
   if (in.layers.size() > 1) family("best", config.scores[0], tests_best(layout));
   return d;
 }
@@ -78,6 +81,7 @@ std::vector<ResultDataset> permutation_working(Config const& config, Inputs cons
       d.push_back({working_name(l.name, s, "max"), Dtype::f64, {p.tiles * p.n}, 0});
     }
   if (tests_best(layout)) d.push_back({best_working, Dtype::u32, {p.blocks * layout.t}, 0});
+  for (auto const& one : spatial_working(config, in, layout)) d.push_back(one);
   return d;
 }
 
@@ -134,6 +138,10 @@ Permuter make_permuter(Config const& config, Inputs const& in, std::vector<std::
 void check_permutation(Config const& config, Inputs const& in) {
   Permutation const& c = config.permutation;
   if (c.n == 0) return;
+  if (c.spatial() && in.grid.empty())
+    fail(Exit::data,
+         "permutation.correct: tfce and cluster need neighbours, which the responses, an array, do not have; give an "
+         "image as responses.data, or use max or fdr");
   double arrangements = 0;
   if (c.scheme == "fixed_model") {
     if (in.folds > 1)
@@ -179,6 +187,7 @@ struct Left {
   std::vector<std::uint32_t> exceed;       ///< [layer][score][T]
   std::vector<double> max;                 ///< [layer][score][permutations of the block]
   std::vector<std::uint32_t> best_exceed;  ///< [T]
+  std::vector<float> maps;                 ///< [layer][permutations of the block][T], as scores; for whole maps
 };
 
 struct PermutationTiles::Impl {
@@ -227,14 +236,19 @@ struct PermutationTiles::Impl {
   Left unit(std::size_t tile, std::size_t block, Rescorer& rescorer) const {
     std::size_t const T = width(tile), S = scores.size(), L = folds.size(), P = count(block);
     bool const with_best = tests_best(shared.layout);
-    Left left{tile, block, std::vector<std::uint32_t>(L * S * T, 0), std::vector<double>(L * S * P, least), {}};
+    Left left{tile, block, std::vector<std::uint32_t>(L * S * T, 0), std::vector<double>(L * S * P, least), {}, {}};
     rescorer.begin({first(tile), y.columns(first(tile), T)});
     auto const seen = observed_of(tile, rescorer.identity());
     auto const best_seen = best(seen, T);
     left.best_exceed.assign(with_best ? T : 0, 0);
+    left.maps.resize(p.maps > 0 ? L * P * T : 0);
     std::vector<double> values;
     for (std::size_t i = 0; i < P; ++i) {
       rescorer.trial(p.first + from(block) + i, values);
+      for (std::size_t at = 0; at < left.maps.size() / P; ++at) {  // scores[0] of each layer
+        std::size_t const k = at / T * S * T + at % T;
+        left.maps[(at / T * P + i) * T + at % T] = static_cast<float>(std::isnan(seen[k]) ? seen[k] : values[k]);
+      }
       for (std::size_t k = 0; k < L * S; ++k)
         for (std::size_t t = 0; t < T; ++t) {
           double& value = values[k * T + t];
@@ -264,6 +278,10 @@ struct PermutationTiles::Impl {
       out.write_slice(working_name(layer, score, "max"), 0, left.tile * p.n + from(left.block),
                       std::span(left.max).subspan(k * P, P));
     }
+    for (std::size_t l = 0; !left.maps.empty() && l < folds.size(); ++l)
+      out.write_slice(working_name(shared.inputs.layers[first_layer + l].name, shared.config.scores[0], "map"), 0,
+                      first(left.tile) * p.n + from(left.block) * T,
+                      std::span<float const>(left.maps).subspan(l * P * T, P * T));
     if (!left.best_exceed.empty())
       out.write_slice(best_working, 0, counts_at, std::span<std::uint32_t const>(left.best_exceed));
   }

@@ -5,6 +5,7 @@
 
 #include "encode_joint.hpp"
 #include "encode_permute.hpp"
+#include "encode_spatial.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/log.hpp"
 #include "striate/models/table.hpp"
@@ -40,9 +41,11 @@ class Engine {
     open_stores();
     for (std::size_t l = 0; l < layout_.layers; ++l)
       if (pending(layout_.unit(l, 0, 0), layout_.unit(l + 1, 0, 0)) && !layer(l, y)) return false;
-    if (!pending(layout_.fits(), layout_.units())) return true;
-    shared_.result.flush();  // scores that other ranks wrote
-    return permute(y, read_observed(context_.comm, config_, in_, shared_.result));
+    if (pending(layout_.fits(), layout_.tests())) {
+      shared_.result.flush();  // scores that other ranks wrote
+      if (!permute(y, read_observed(context_.comm, config_, in_, shared_.result))) return false;
+    }
+    return spatial();
   }
 
   /// The test of scores that are known.
@@ -50,7 +53,7 @@ class Engine {
     if (!pending(0, layout_.units())) return true;
     TargetBlock y(context_.comm, in_.root.responses.get(), &in_.root.rows, in_.n(), in_.t(), memory_.target_block);
     open_stores();
-    return permute(y, observed);
+    return permute(y, observed) && spatial();
   }
 
  private:
@@ -154,6 +157,33 @@ class Engine {
       }
       PermutationTiles work(shared_, y, observed, g, folds, saying());
       if (!tiles(base, y, work, p.tile, p.blocks)) return false;
+    }
+    return true;
+  }
+
+  /// Whole maps of permutations, whose tiles are all there by now. Only this thread may read, so it reads what the next
+  /// units need before they begin.
+  bool spatial() {
+    std::size_t const base = layout_.tests(), units = layout_.units() - base;
+    if (!pending(base, base + units)) return true;
+    Comm const& comm = context_.comm;
+    shared_.result.flush();  // maps that other ranks wrote
+    SpatialTiles work(shared_, saying());
+    int const threads = static_cast<int>(comm.max(std::int64_t{context_.threads}));
+    while (pending(base, base + units)) {
+      if (stopping()) return false;
+      std::vector<std::uint8_t> others(units, 1);
+      std::size_t room = static_cast<std::size_t>(threads) * static_cast<std::size_t>(comm.size());
+      for (std::size_t u = 0; u < units && room > 0; ++u)
+        if (done_[base + u] == 0) others[u] = 0, --room;
+      together(comm, [&] {
+        for (std::size_t unit : tile_order(others, threads, comm.rank(), comm.size())) work.load(unit);
+      });
+      before_ = finished();
+      known_ = static_cast<std::size_t>(std::ranges::count(others, std::uint8_t{1}));
+      if (!run_tiles(comm, others, context_.stop, work, {.threads = context_.threads})) return false;
+      for (std::size_t u = 0; u < units; ++u)
+        if (others[u] == 0) done_[base + u] = 1;
     }
     return true;
   }

@@ -115,6 +115,14 @@ void ResultFile::read_whole(std::string const& name, h5::Dtype type, void* out) 
   d.read(h5::Shape(d.shape().size(), 0), d.shape(), h5::type_id(type), out);
 }
 
+void ResultFile::read_part(std::string const& name, std::size_t first, std::size_t count, h5::Dtype type,
+                           void* out) const {
+  h5::Dataset const& d = impl_->dataset(name);
+  if (d.shape().size() != 1 || first + count > d.shape()[0])
+    fail(Exit::internal, "{}: {}: {}+{} do not fit {}", impl_->path.string(), name, first, count, h5::text_of(d.shape()));
+  if (count > 0) d.read({first}, {count}, h5::type_id(type), out);
+}
+
 void ResultFile::flush() { together(impl_->comm, [&] { impl_->file.flush(); }); }
 
 void ResultFile::mark(std::span<std::size_t const> tiles) { set_flags(impl_->ledger, tiles); }

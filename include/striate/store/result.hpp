@@ -73,6 +73,11 @@ class ResultFile {
     read_whole(name, h5::dtype_of<T>(), values.data());
     return values;
   }
+  /// A part of a dataset of one dimension. Independent; as read().
+  template <class T>
+  void read_slice(std::string const& name, std::size_t first, std::span<T> values) const {
+    read_part(name, first, values.size(), h5::dtype_of<T>(), values.data());
+  }
   [[nodiscard]] std::vector<std::size_t> shape(std::string const& name) const;
 
   void flush();                                     ///< collective; data on disk on return
@@ -88,6 +93,7 @@ class ResultFile {
                  h5::Dtype type, void const* values);
   void write_whole(std::string const& name, std::size_t count, h5::Dtype type, void const* values);
   void read_whole(std::string const& name, h5::Dtype type, void* out) const;
+  void read_part(std::string const& name, std::size_t first, std::size_t count, h5::Dtype type, void* out) const;
   [[nodiscard]] std::size_t volume_of(std::string const& name) const;
   std::unique_ptr<Impl> impl_;
 };
