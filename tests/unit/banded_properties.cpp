@@ -157,8 +157,8 @@ TEST(Banded, ShortMemoryReadsTheFeaturesSeveralTimes) {
   EXPECT_GT(model->cost(data.n, data.p, data.t, plan, true, 0, tight).read_bytes, cost.read_bytes);
   TileResult a, b;
   Workspace work;
-  model->prepare({source, true, 0, 0, bands}, plan, *team, plenty)->tile(data.responses(), a, work);
-  model->prepare({source, true, 0, 0, bands}, plan, *team, tight)->tile(data.responses(), b, work);
+  model->prepare({source, true, 0, 0, nullptr, bands}, plan, *team, plenty)->tile(data.responses(), a, work);
+  model->prepare({source, true, 0, 0, nullptr, bands}, plan, *team, tight)->tile(data.responses(), b, work);
   EXPECT_TRUE(same_bits(a.score, b.score));
   EXPECT_TRUE(same_bits(a.extra, b.extra));
   EXPECT_TRUE(same_bits(a.weights, b.weights));
