@@ -56,6 +56,7 @@ struct Model {
   Alphas alphas;
   Components components;
   std::int64_t n_iter = 100;
+  std::string sign = "absolute";  ///< univariate
 };
 
 struct InnerCv {

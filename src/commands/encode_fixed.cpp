@@ -110,7 +110,7 @@ class FixedModel final : public Rescorer {
       Moments m;
       for (std::size_t i = 0; i < rows; ++i) values[i] = from.values.data()[i * width_ + t], m.add(0, values[i]);
       if (!std::isfinite(m.ff) || constant_prediction(m)) continue;
-      rank(values, ranks);
+      striate::rank(values, ranks);
       for (std::size_t i = 0; i < rows; ++i) to.set(i, width_, t, ranks[i] - 0.5 * static_cast<double>(rows + 1));
     }
   }

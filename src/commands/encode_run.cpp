@@ -117,7 +117,7 @@ class Engine {
     };
     TargetBlock y(context_.comm, fill, rows, in_.t(), wide(rows));
     BetweenTiles work(shared_, y, saying());
-    return tiles(layout_.noise_tiles, y, work);
+    return tiles(layout_.noise_tiles, y, work, layout_.tile, 1);
   }
 
   bool layer(std::size_t l, TargetBlock& y) {

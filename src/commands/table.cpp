@@ -8,6 +8,7 @@ namespace striate {
 std::unique_ptr<Job> make_extract();
 std::unique_ptr<Job> make_encode();
 std::unique_ptr<Job> make_permute();
+std::unique_ptr<Job> make_predict();
 std::unique_ptr<Job> make_simulate();
 
 namespace {
@@ -29,6 +30,11 @@ char const* const permute_example =
     "permutation: {n: 10000, scheme: refit}\n"
     "part: 1/10\n"
     "output: out/permute\n";
+char const* const predict_example =
+    "encode: encode.yaml\n"
+    "features: {store: new.act.h5}\n"
+    "responses: {data: new-betas.nii.gz, stimuli: new-images.stim.csv}\n"
+    "output: out/predict\n";
 char const* const simulate_example =
     "features: {store: act.h5}\n"
     "regions:\n"
@@ -43,6 +49,8 @@ std::vector<Command> const& commands() {
       {"extract", "stimuli × network × layers → activation store", extract_example, make_extract},
       {"encode", "features → brain: cross-validated fits per target, scores, maps", encode_example, make_encode},
       {"permute", "more permutations for a finished encode; a share a job, merged exactly", permute_example, make_permute},
+      {"predict", "coefficients of a finished encode × features of new stimuli → predicted responses", predict_example,
+       make_predict},
       {"simulate", "responses with a known answer: planted layers at a given signal-to-noise ratio", simulate_example,
        make_simulate},
   };
