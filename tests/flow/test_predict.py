@@ -39,7 +39,7 @@ class Predict(unittest.TestCase):
         head = next(i for i, line in enumerate(lines) if line.startswith("data="))
         shown = numpy.array([line.split(",")[0] for line in lines[head + 1:]])
         values = numpy.asarray(image.dataobj, "f8")
-        values = values.reshape(-1, values.shape[3], order="F")[index]
+        values = values.reshape(-1, values.shape[3])[index]
         return numpy.stack([values[:, shown == name].mean(1) for name in ids])
 
     def test_predictions_are_scikit_learns(self):
