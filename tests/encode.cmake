@@ -1,6 +1,7 @@
 # The command's own sources, so that these tests need neither LibTorch nor the program.
 file(GLOB encode_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/commands/encode*.cpp)
-file(GLOB permute_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/commands/permute*.cpp)
+file(GLOB permute_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/commands/permute*.cpp
+     ${PROJECT_SOURCE_DIR}/src/commands/predict*.cpp)
 list(APPEND encode_sources ${permute_sources} ${PROJECT_SOURCE_DIR}/src/commands/fingerprint.cpp)
 add_library(encode_command STATIC EXCLUDE_FROM_ALL ${encode_sources})
 target_link_libraries(encode_command PUBLIC striate::models striate::brain striate::stimuli)
@@ -18,6 +19,8 @@ set_tests_properties(test_encode_ranks.nodes PROPERTIES TIMEOUT 300 LABELS ranks
 encode_test(test_encode_banded FILES unit/encode_banded.cpp TIMEOUT 300)
 encode_test(test_encode_job FILES unit/encode_job.cpp TIMEOUT 300)
 encode_test(test_encode_permute FILES unit/encode_permute.cpp TIMEOUT 300)
+encode_test(test_predict_ranks FILES ranks/predict_ranks.cpp RANKS 1 2 3 TIMEOUT 300)
 encode_test(test_permute_ranks FILES ranks/permute_ranks.cpp RANKS 1 2 3 TIMEOUT 300)
 encode_test(test_encode_cv FILES unit/encode_cv.cpp TIMEOUT 300)
 encode_test(test_encode_partition FILES unit/encode_partition.cpp TIMEOUT 300)
+encode_test(test_encode_univariate FILES unit/encode_univariate.cpp)

@@ -104,6 +104,9 @@ void describe(Schema& s, Model& m) {
   s("n_iter", m.n_iter, {.doc = "banded_ridge: weightings of the bands that are tried", .min = 1, .max = 100000});
   s("l1_ratio", m.l1_ratio,
     {.doc = "elastic_net: share of the L1 penalty, above 0; default 0.5", .min = 0, .max = 1});
+  s("sign", m.sign,
+    {.doc = "univariate: choose the unit of the greatest absolute correlation, or of the greatest signed one",
+     .choices = {"absolute", "signed"}});
 }
 
 void describe(Schema& s, InnerCv& c) {
@@ -334,6 +337,10 @@ void check(Config const& c) {
     fail(Exit::config, "model.type: there is no model `{}`{}", c.model.type,
          near.empty() ? "" : "; did you mean `" + near + "`?");
   }
+  for (std::size_t i = 0; row->nominal && i < c.features.size(); ++i)
+    if (c.features[i].transform.pca != 0)
+      fail(Exit::config, "{}.transform.pca: model.type {} looks at single units, which components are not; remove it",
+           c.features.size() == 1 ? "features" : fmt::format("features[{}]", i), c.model.type);
   std::size_t const others = c.other_subjects.data.size(), lists = c.other_subjects.stimuli.size();
   if (lists > 0 && others == 0)
     fail(Exit::config, "other_subjects.data: is missing, but other_subjects.stimuli is there; name both or neither");
@@ -395,6 +402,7 @@ ModelOptions model_options(Config const& config) {
                                       (config.permutation.n > 0 && config.permutation.scheme == "fixed_model"));
   o.coefficients = !config.outer() && config.saves("coefficients");
   o.n_iter = static_cast<std::size_t>(config.model.n_iter);
+  o.absolute = config.model.sign == "absolute";
   o.seed = static_cast<std::uint64_t>(config.seed);
   o.split = config.outer();
   return o;

@@ -56,6 +56,7 @@ struct Model {
   Components components;
   std::int64_t n_iter = 100;
   std::optional<double> l1_ratio;
+  std::string sign = "absolute";  ///< univariate
 };
 
 struct InnerCv {

@@ -41,14 +41,37 @@ double mean(std::vector<double> const& values) {
 /// What the model chose per fold and target: alpha, components …
 char const* chooses(Finish const& f) { return find_model(f.config.model.type)->chooses; }
 
+/// What stands most often; of equals the least.
+double mode(std::vector<double> values) {
+  std::erase_if(values, [](double v) { return std::isnan(v); });
+  std::ranges::sort(values);
+  double best = nan;
+  std::ptrdiff_t most = 0;
+  for (auto at = values.begin(); at != values.end();) {
+    auto const end = std::upper_bound(at, values.end(), *at);
+    if (end - at > most) most = end - at, best = *at;
+    at = end;
+  }
+  return best;
+}
+
+/// Of choices: their median, or their mode where they have no order.
+struct Typical {
+  char const* name;
+  double (*of)(std::vector<double>);
+};
+Typical typical(Finish const& f) {
+  return find_model(f.config.model.type)->nominal ? Typical{"mode", mode} : Typical{"median", median};
+}
+
 /// Over folds, per target.
-std::vector<double> median_choice(Finish const& f, std::string const& layer) {
+std::vector<double> typical_choice(Finish const& f, std::string const& layer) {
   auto const all = f.result.read<double>("/" + layer + "/" + chooses(f));
   std::size_t const t = f.layout.t, k = all.size() / t;
   std::vector<double> out(t), one(k);
   for (std::size_t j = 0; j < t; ++j) {
     for (std::size_t i = 0; i < k; ++i) one[i] = all[i * t + j];
-    out[j] = median(one);
+    out[j] = typical(f).of(one);
   }
   return out;
 }
@@ -98,7 +121,7 @@ class Summary {
     for (auto const& roi : f.inputs.root.rois) regions_.push_back(roi);
     text_ = "layer\troi\ttargets\tvalid";
     for (auto const& s : f.config.scores) text_ += fmt::format("\t{}_mean\t{}_median", s, s);
-    text_ += fmt::format("\t{}_median", chooses(f));
+    text_ += fmt::format("\t{}_{}", chooses(f), typical(f).name);
     if (f.layout.noise_tiles > 0) text_ += "\tnoise_ceiling_median";
     if (f.layout.between_tiles > 0) text_ += "\tbetween_lower_median\tbetween_upper_median";
     for (auto const& s : normalised_scores(f)) text_ += fmt::format("\t{}_normalized_median", s);
@@ -118,7 +141,7 @@ class Summary {
       auto const valid = std::ranges::count_if(first, [](double v) { return !std::isnan(v); });
       text_ += fmt::format("{}\t{}\t{}\t{}", without_tabs(name), without_tabs(region.name), first.size(), valid);
       for (auto const& s : values.scores) text_ += fmt::format("\t{}\t{}", cell(mean(of(s))), cell(median(of(s))));
-      text_ += "\t" + cell(median(of(values.alpha)));
+      text_ += "\t" + cell(typical(f_).of(of(values.alpha)));
       for (auto const* columns : {&std::as_const(ceilings_), &values.normalised})
         for (auto const& column : *columns) text_.append("\t").append(cell(median(of(column))));
       for (auto const& p : values.p)
@@ -229,7 +252,7 @@ void write_outputs(Finish const& f) {
       values.normalised.push_back(f.result.read<double>("/" + name + "/score/" + s + "_normalized"));
       map(f, values.normalised.back(), map_stem(f.config.output, safe[l], s + "_normalized"));
     }
-    values.alpha = median_choice(f, name);
+    values.alpha = typical_choice(f, name);
     map(f, values.alpha, map_stem(f.config.output, safe[l], chooses(f)));
     auto const extras = averaged_extras(f), safe_extras = file_safe_names(extras);
     for (std::size_t e = 0; e < extras.size(); ++e)

@@ -128,6 +128,8 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
     if (config.aggregate == "concat") d.push_back({moments_name(l.name), Dtype::f64, {moment_rows * in.folds, t}, w});
   }
   d.push_back({"/targets/index", Dtype::u64, {t}, 0});
+  if (config.saves("coefficients"))
+    for (char const* name : {"/targets/mean", "/targets/sd"}) d.push_back({name, Dtype::f64, {t}, w});
   d.push_back({"/best/layer", Dtype::i32, {t}, 0});
   d.push_back({"/best/score", Dtype::f64, {t}, 0});
   for (auto const& name : layout.ceilings()) d.push_back({"/noise_ceiling/" + name, Dtype::f64, {t}, w});

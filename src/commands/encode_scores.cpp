@@ -77,6 +77,20 @@ void add_spearman(Config const& config, FoldPlan const& plan, MatrixView<float c
   r.score.insert(r.score.begin() + place * static_cast<std::ptrdiff_t>(y.cols), values.begin(), values.end());
 }
 
+void response_scales(FoldPlan const& plan, MatrixView<float const> y, TileResult const& result, std::vector<double>& mean,
+                     std::vector<double>& sd) {
+  auto const& train = plan.outer.train;
+  mean.assign(y.cols, nan), sd.assign(y.cols, nan);
+  for (std::size_t c = 0; c < y.cols; ++c) {
+    if (result.flag[c] != TargetFlag::ok) continue;
+    double sum = 0, square = 0;
+    for (auto r : train) sum += y(r, c);
+    mean[c] = sum / static_cast<double>(train.size());
+    for (auto r : train) square += (y(r, c) - mean[c]) * (y(r, c) - mean[c]);
+    sd[c] = std::sqrt(square / static_cast<double>(train.size()));
+  }
+}
+
 std::vector<double> concatenated(Inputs const& inputs, Score which, std::span<double const> moments, std::size_t t) {
   std::vector<double> out(t, nan);
   for (std::size_t j = 0; j < t; ++j) {

@@ -23,6 +23,10 @@ void fold_moments(Config const& config, FoldPlan const& plan, MatrixView<float c
 /// Puts Spearman's rank correlations of the test rows where config.scores names them (models know scores of moments
 /// alone): result.score then has a row for each score of the config.
 void add_spearman(Config const& config, FoldPlan const& plan, MatrixView<float const> y, TileResult& result);
+/// Mean and deviation (ddof 0) of the responses to the training rows, NaN for targets without a fit: what leads from
+/// deviations back to responses.
+void response_scales(FoldPlan const& plan, MatrixView<float const> y, TileResult const& result, std::vector<double>& mean,
+                     std::vector<double>& sd);
 /// One score of the predictions of all folds; moments: (folds × moment_rows, t).
 [[nodiscard]] std::vector<double> concatenated(Inputs const& inputs, Score which, std::span<double const> moments,
                                                std::size_t t);

@@ -55,7 +55,8 @@ FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold cons
       root_("/" + shared.inputs.layers[layer].name),
       plan_(shared.inputs.passes[pass]),
       refit_(pass >= shared.inputs.folds),
-      coefficients_(shared.config.saves("coefficients") && (refit_ || !shared.config.outer())) {
+      coefficients_(shared.config.saves("coefficients") && (refit_ || !shared.config.outer())),
+      scales_(coefficients_ && layer == 0) {
   ModelRow const& model = *find_model(shared.config.model.type);
   chooses_ = model.chooses;
   extras_ = model.make(model_options(shared.config, shared.inputs))->extras();
@@ -66,6 +67,7 @@ FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold cons
 
 void FoldTiles::compute(std::size_t, MatrixView<float const> y, Made& made, Workspace& work) {
   fold_.tile(y, made.result, work);
+  if (scales_) response_scales(plan_, y, made.result, made.mean, made.sd);
   if (s_.config.aggregate == "concat" && !refit_) fold_moments(s_.config, plan_, y, made.result, made.moments);
   if (!refit_) add_spearman(s_.config, plan_, y, made.result);
 }
@@ -160,6 +162,10 @@ void FoldTiles::write_coefficients(std::vector<Ready> const& tiles) {
   for (Ready const& ready : tiles) {
     TileResult const& r = ready.made->result;
     s_.result.write_slice(root_ + "/intercept", 0, ready.first, std::span<double const>(r.intercept));
+    if (scales_) {
+      s_.result.write_slice("/targets/mean", 0, ready.first, std::span<double const>(ready.made->mean));
+      s_.result.write_slice("/targets/sd", 0, ready.first, std::span<double const>(ready.made->sd));
+    }
     if (refit_) s_.result.write_slice(fmt::format("{}/coef_{}", root_, chooses_), 0, ready.first, std::span<double const>(r.alpha));
   }
 }

@@ -39,6 +39,7 @@ class Pool {
 struct Made {
   TileResult result;
   std::vector<double> moments;                          ///< moment_rows × T, for aggregate: concat
+  std::vector<double> mean, sd;                         ///< of the responses to all rows, for save: coefficients
   std::vector<double> ceiling[repeat_ceilings.size()];  ///< as the names; or as subject_ceilings
 };
 struct Pools {
@@ -105,7 +106,7 @@ class FoldTiles final : public Tiles {
   std::string root_, chooses_;
   std::vector<std::string> extras_;
   FoldPlan const& plan_;
-  bool refit_, coefficients_;
+  bool refit_, coefficients_, scales_;  ///< scales_: writes /targets/mean and sd, which all layers share
   std::vector<std::uint32_t> scored_rows_;  ///< test rows whose prediction this fold writes
 };
 

@@ -9,6 +9,7 @@ std::unique_ptr<Job> make_extract();
 std::unique_ptr<Job> make_encode();
 std::unique_ptr<Job> make_partition();
 std::unique_ptr<Job> make_permute();
+std::unique_ptr<Job> make_predict();
 std::unique_ptr<Job> make_simulate();
 
 namespace {
@@ -36,6 +37,11 @@ char const* const permute_example =
     "permutation: {n: 10000, scheme: refit}\n"
     "part: 1/10\n"
     "output: out/permute\n";
+char const* const predict_example =
+    "encode: encode.yaml\n"
+    "features: {store: new.act.h5}\n"
+    "responses: {data: new-betas.nii.gz, stimuli: new-images.stim.csv}\n"
+    "output: out/predict\n";
 char const* const simulate_example =
     "features: {store: act.h5}\n"
     "regions:\n"
@@ -52,6 +58,8 @@ std::vector<Command> const& commands() {
       {"partition", "variance of responses that feature spaces explain alone and together", partition_example,
        make_partition},
       {"permute", "more permutations for a finished encode; a share a job, merged exactly", permute_example, make_permute},
+      {"predict", "coefficients of a finished encode × features of new stimuli → predicted responses", predict_example,
+       make_predict},
       {"simulate", "responses with a known answer: planted layers at a given signal-to-noise ratio", simulate_example,
        make_simulate},
   };

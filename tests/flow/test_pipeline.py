@@ -201,7 +201,7 @@ class Pipeline(unittest.TestCase):
 
     def test_shipped_configs_are_valid(self):
         """Every key of them is known: what is refused is that the files they name are not there."""
-        for command in ("extract", "encode", "permute", "simulate"):
+        for command in ("extract", "encode", "permute", "predict", "simulate"):
             done = run(command, SOURCE / "configs" / f"{command}.yaml", "--dry-run", "--set",
                        f"output={self.world.folder / 'none'}", env={"SUBJECT": "1"}, cwd=self.world.folder)
             self.assertEqual(done.code, 66, done)
@@ -209,7 +209,7 @@ class Pipeline(unittest.TestCase):
     def test_help_version_info_doctor(self):
         w = self.world
         self.assertIn("extract", w.do("--help").out)
-        for command in ("extract", "encode", "permute", "simulate"):
+        for command in ("extract", "encode", "permute", "predict", "simulate"):
             self.assertIn("output", w.do(command, "--help").out)
         version = w.do("--version").out
         for word in ("striate 0.", "LibTorch", "HDF5", "parallel", "MPI"):
