@@ -71,9 +71,10 @@ void chaos(std::string const& mode, std::string const& file, std::string const& 
   ASSERT_EQ(run(on_ranks(2, mode + " " + whole + " 0 " + tail)).code, 0);
   std::mt19937 random(11);
   int resumed = 0;
-  for (int turn = 0; turn < 8; ++turn) {
-    int const ranks = 1 + turn % 3;
-    run_and_kill(on_ranks(ranks, mode + " " + file + " 60 " + tail), 150 + int(random() % 900), turn % 2 == 0,
+  // On a busy machine the first flags come late: go on, ever later, until a kill came after them.
+  for (int turn = 0; turn < 8 || (!check.empty() && resumed == 0 && turn < 24); ++turn) {
+    int const ranks = 1 + turn % 3, late = turn < 8 ? 0 : 500 * (turn - 7);
+    run_and_kill(on_ranks(ranks, mode + " " + file + " 60 " + tail), 150 + late + int(random() % 900), turn % 2 == 0,
                  turn % 3 == 0 ? "" : file);
     if (check.empty() || !std::filesystem::exists(file)) continue;
     Outcome const o = run(check);
