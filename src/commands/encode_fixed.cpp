@@ -13,6 +13,7 @@ namespace striate::encode {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr std::size_t most_paired = 64;  ///< blocks: 16 MiB of pairs for 512 targets
 
 /// Rows × width, row-major, and the moments of each column.
 struct Side {
@@ -32,6 +33,12 @@ struct Side {
   }
 };
 
+/// Σ y f over pairs of blocks of neighbouring rows, where whole blocks change places: then a trial only adds.
+struct BlockPairs {
+  std::size_t blocks = 0, length = 0;
+  std::vector<double> pairs, rest;  ///< blocks × blocks × width; of the rows after the last whole block
+};
+
 class FixedModel final : public Rescorer {
  public:
   FixedModel(Shared const& shared, Folds const& folds)
@@ -47,6 +54,7 @@ class FixedModel final : public Rescorer {
     for (std::size_t l = 0; l < folds.size(); ++l) {
       predicted_.emplace_back(shared.inputs.folds);
       rank_predicted_.emplace_back(rank_y_.size());
+      pairs_.emplace_back(shared.inputs.folds);
     }
   }
 
@@ -59,6 +67,7 @@ class FixedModel final : public Rescorer {
       for (std::size_t f = 0; f < s_.inputs.folds; ++f) {
         folds_[l][f]->tile(tile.y, result_, work_);
         load_predictions(l, f, tile.y);
+        if (by_blocks(f)) pair_blocks(l, f);
       }
   }
 
@@ -84,6 +93,42 @@ class FixedModel final : public Rescorer {
 
  private:
   [[nodiscard]] std::vector<std::uint32_t> const& test(std::size_t f) const { return s_.inputs.passes[f].outer.test; }
+
+  /// Neighbouring rows make a block, so that an order of blocks says everything; few enough for all their pairs.
+  [[nodiscard]] bool by_blocks(std::size_t f) const {
+    auto const length = static_cast<std::size_t>(s_.config.permutation.block);
+    return length > 1 && !s_.config.permutation.exchange && test(f).size() / length <= most_paired;
+  }
+
+  void pair_blocks(std::size_t l, std::size_t f) {
+    BlockPairs& b = pairs_[l][f];
+    b.length = static_cast<std::size_t>(s_.config.permutation.block);
+    b.blocks = test(f).size() / b.length;
+    std::size_t const whole = b.blocks * b.length;
+    float const* const y = y_[f].values.data();
+    float const* const p = predicted_[l][f].values.data();
+    b.pairs.resize(b.blocks * b.blocks * width_);
+    block_cross(y, p, b.blocks, b.length, width_, b.pairs.data());
+    std::vector<std::uint32_t> same(test(f).size() - whole);
+    for (std::uint32_t i = 0; i < same.size(); ++i) same[i] = i;
+    b.rest.resize(width_);
+    permuted_cross(y + whole * width_, p + whole * width_, same.data(), nullptr, same.size(), width_, b.rest.data());
+  }
+
+  /// Σ y f of each target, responses rearranged.
+  void cross(std::size_t l, std::size_t f, float const* sign) {
+    if (!by_blocks(f)) {
+      permuted_cross(y_[f].values.data(), predicted_[l][f].values.data(), sources_[f].data(), sign, test(f).size(),
+                     width_, cross_.data());
+      return;
+    }
+    BlockPairs const& b = pairs_[l][f];
+    order_.resize(b.blocks);
+    for (std::size_t i = 0; i < b.blocks; ++i)
+      order_[i] = sources_[f][i * b.length] / static_cast<std::uint32_t>(b.length);
+    cross_ = b.rest;
+    add_blocks(b.pairs.data(), order_.data(), b.blocks, width_, cross_.data());
+  }
 
   /// In the units of the model's predictions: see fold_moments.
   void load_responses(std::size_t f, MatrixView<float const> y) {
@@ -147,7 +192,7 @@ class FixedModel final : public Rescorer {
       cross_.resize(width_);
       rank_cross_.resize(width_);
       float const* const sign = signs_[f].empty() ? nullptr : signs_[f].data();
-      permuted_cross(a.values.data(), b.values.data(), sources_[f].data(), sign, e, width_, cross_.data());
+      cross(l, f, sign);
       if (ranks_)
         permuted_cross(rank_y_[f].values.data(), rank_predicted_[l][f].values.data(), sources_[f].data(), nullptr, e,
                        width_, rank_cross_.data());
@@ -188,6 +233,8 @@ class FixedModel final : public Rescorer {
   std::size_t targets_ = 0, width_ = 0;
   std::vector<Side> y_, rank_y_;                               ///< per fold
   std::vector<std::vector<Side>> predicted_, rank_predicted_;  ///< per layer and fold
+  std::vector<std::vector<BlockPairs>> pairs_;                 ///< per layer and fold
+  std::vector<std::uint32_t> order_;
   std::vector<TargetFlag> flag_;              ///< [layer][fold][target]
   std::vector<std::vector<std::uint32_t>> sources_;
   std::vector<std::vector<float>> signs_;

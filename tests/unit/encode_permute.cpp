@@ -214,6 +214,35 @@ TEST_F(EncodePermute, FixedModelPermutesHeldOutResponses) {
   }
 }
 
+TEST_F(EncodePermute, FixedModelMovesWholeBlocks) {
+  ASSERT_EQ(run({"permutation.n=12", "permutation.scheme=fixed_model", "permutation.shuffle=blocks", "permutation.block=3",
+                 "save=predictions", "scores=pearson"},
+                "out")
+                .code,
+            Exit::ok);
+  auto const predicted = of("out", "b/prediction"), max = of("out", "b/permutation/pearson/null_max");
+  for (std::size_t i = 0; i < P; ++i) {
+    double greatest = -2;
+    for (std::size_t v = 0; v < t; ++v) {
+      if (v == 5 || v == 6) continue;  // without a score
+      double mean = 0;
+      for (std::size_t f = 0; f < 4; ++f) {
+        PermutationSpec s = spec(Shuffle::blocks, false, 3);
+        s.stream = f + 1;
+        std::vector<std::uint32_t> source;
+        std::vector<float> sign;
+        Permuter(s, 10).make(i, source, sign);
+        Moments m;
+        for (std::size_t r = 0; r < 10; ++r)
+          m.add(y_[(f * 10 + source[r]) * t + v] - 2.0, predicted[(f * 10 + r) * t + v]);
+        mean += score(Score::pearson, m) / 4;
+      }
+      greatest = std::max(greatest, mean);
+    }
+    EXPECT_NEAR(max[i], greatest, 1e-5);
+  }
+}
+
 TEST_F(EncodePermute, FixedModelPermutesRanks) {
   ASSERT_EQ(run({"permutation.n=12", "permutation.scheme=fixed_model", "save=predictions", "scores=spearman"}, "out").code,
             Exit::ok);
