@@ -1,4 +1,4 @@
-/// `striate encode`: features × responses → cross-validated voxelwise encoding (docs/encode.md).
+/// `striate encode`: features × responses → cross-validated voxelwise encoding (docs/encoding.md).
 #include "encode.hpp"
 
 #include <algorithm>
@@ -234,7 +234,7 @@ bool Encode::run(Context& context) {
 }  // namespace
 
 std::unique_ptr<Job> make_encode() { return std::make_unique<Encode>(false); }
-/// `striate partition`: the same over every subset of the feature spaces, and what they share (docs/encode.md).
+/// `striate partition`: the same over every subset of the feature spaces, and what they share (docs/encoding.md).
 std::unique_ptr<Job> make_partition() { return std::make_unique<Encode>(true); }
 
 }  // namespace striate

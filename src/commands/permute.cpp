@@ -1,4 +1,4 @@
-/// `striate permute`: more permutations for a finished encode; a share of them a job, merged exactly (docs/encode.md).
+/// `striate permute`: more permutations for a finished encode; a share of them a job, merged exactly (docs/encoding.md).
 #include <unistd.h>
 
 #include <algorithm>
