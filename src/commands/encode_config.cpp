@@ -175,8 +175,8 @@ void describe(Schema& s, Permutation& p) {
      .min = 6,
      .max = 26});
   s("cluster_threshold", p.cluster_threshold,
-    {.doc = "with cluster, the score from which a voxel belongs to a cluster; with tail left minus that, with two both",
-     .example = "0.1"});
+    {.doc = "with cluster, the score from which a voxel belongs to a cluster, e.g. 0.1; with tail left minus that, with "
+            "two both"});
   s("best_layer", p.best_layer,
     {.doc = "with several layers, also test each target's best layer, the choice included (holds all layers' fits)"});
 }

@@ -106,7 +106,7 @@ std::vector<double> normalised(Finish const& f, std::string const& score, std::v
 struct LayerValues {
   std::vector<std::vector<double>> scores, normalised;  ///< of each score, (t)
   std::vector<double> alpha;
-  std::vector<std::vector<double>> p;  ///< of the first score, as permutation_stats; each (t)
+  std::vector<std::vector<double>> p;  ///< of the first score, as permutation_stats, spatial_p; each (t)
 };
 
 class Summary {
@@ -126,6 +126,7 @@ class Summary {
     if (f.layout.between_tiles > 0) text_ += "\tbetween_lower_median\tbetween_upper_median";
     for (auto const& s : normalised_scores(f)) text_ += fmt::format("\t{}_normalized_median", s);
     for (auto const& stat : permutation_stats(f.config)) text_ += fmt::format("\t{}_below_0.05", stat);
+    for (auto const& stat : spatial_p(f.config)) text_ += fmt::format("\t{}_below_0.05", stat);
     text_ += "\tbest\n";
   }
 
@@ -247,6 +248,10 @@ void write_outputs(Finish const& f) {
         map(f, p, map_stem(f.config.output, safe[l], s + "_" + stat));
         if (s == f.config.scores[0]) values.p.push_back(p);
       }
+      if (s != f.config.scores[0]) continue;
+      for (auto const& stat : spatial_stats(f.config))
+        map(f, f.result.read<double>(permutation_name(name, s, stat)), map_stem(f.config.output, safe[l], s + "_" + stat));
+      for (auto const& stat : spatial_p(f.config)) values.p.push_back(f.result.read<double>(permutation_name(name, s, stat)));
     }
     for (auto const& s : normalised_scores(f)) {
       values.normalised.push_back(f.result.read<double>("/" + name + "/score/" + s + "_normalized"));
@@ -277,6 +282,8 @@ std::vector<fs::path> output_files(Finish const& f) {
       for (auto const& stat : permutation_stats(f.config))
         stems.push_back(map_stem(f.config.output, name, s + "_" + stat));
     }
+    for (auto const& stat : spatial_stats(f.config))
+      stems.push_back(map_stem(f.config.output, name, f.config.scores[0] + "_" + stat));
     for (auto const& s : normalised_scores(f)) stems.push_back(map_stem(f.config.output, name, s + "_normalized"));
     stems.push_back(map_stem(f.config.output, name, chooses(f)));
     for (auto const& extra : file_safe_names(averaged_extras(f)))

@@ -73,7 +73,9 @@ class Merger {
     for (auto const& l : m_.inputs.layers) names.push_back(l.name);
     auto const safe = file_safe_names(names);
     std::string table = "layer\troi\tscore\ttargets\tvalid";
+    auto const spatial = encode::spatial_p(m_.config);
     for (auto const& stat : stats) table += fmt::format("\t{}_below_0.05", stat);
+    for (auto const& stat : spatial) table += fmt::format("\t{}_below_0.05", stat);
     table += "\n";
     std::vector<Roi> regions{{"all", 0, {}}};
     regions[0].targets.resize(m_.inputs.t());
@@ -86,6 +88,10 @@ class Merger {
           values.push_back(read(names[l], score, stat));
           map(values.back(), map_stem(m_.folder, safe[l], score + "_" + stat));
         }
+        bool const first = score == m_.config.scores[0];
+        for (auto const& stat : first ? encode::spatial_stats(m_.config) : std::vector<std::string>())
+          map(read(names[l], score, stat), map_stem(m_.folder, safe[l], score + "_" + stat));
+        for (auto const& stat : spatial) values.push_back(first ? read(names[l], score, stat) : std::vector<double>());
         for (Roi const& region : regions) table += row(names[l], region, score, values);
       }
     for (auto const& stat : encode::best_permutation_stats(m_.config, layout_))
@@ -100,7 +106,8 @@ class Merger {
     };
     std::string text = fmt::format("{}\t{}\t{}\t{}\t{}", layer, region.name, score, region.targets.size(),
                                    count(values[0], [](double p) { return !std::isnan(p); }));
-    for (auto const& p : values) text += fmt::format("\t{}", count(p, [](double v) { return v <= 0.05; }));
+    for (auto const& p : values)  // maps are of the first score alone
+      text += p.empty() ? "\tn/a" : fmt::format("\t{}", count(p, [](double v) { return v <= 0.05; }));
     return text + "\n";
   }
 

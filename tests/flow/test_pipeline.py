@@ -204,7 +204,8 @@ class Pipeline(unittest.TestCase):
         for command in ("extract", "encode", "permute", "predict", "simulate"):
             done = run(command, SOURCE / "configs" / f"{command}.yaml", "--dry-run", "--set",
                        f"output={self.world.folder / 'none'}", env={"SUBJECT": "1"}, cwd=self.world.folder)
-            self.assertEqual(done.code, 66, done)
+            # The shipped encode saves no coefficients, which predict says before it looks for files.
+            self.assertEqual(done.code, 78 if command == "predict" else 66, done)
 
     def test_help_version_info_doctor(self):
         w = self.world

@@ -41,6 +41,7 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
             "other_subjects={data: [betas.nii.gz, betas.nii.gz]}"},
            {"cv={file: folds.tsv, inner: {folds: 3}}", "scores=spearman"},
            {"permutation={n: 23, exchange: session}", "aggregate=weighted"},
+           {"permutation={n: 130, tail: two, correct: [tfce, cluster], cluster_threshold: 0.1}", "features.layers=[a, b]"},
            {"permutation={n: 23, scheme: fixed_model, tail: two, best_layer: false}", "responses.repeats=keep"},
            {"model.type=pls", "model.components={up_to: 6}", "save=[coefficients, predictions]"},
            {"model.type=pcr", "model.components=[2, 5]"},

@@ -47,11 +47,13 @@ struct Place {
 TEST(PermuteRanks, PartsAddUpToTheWhole) {
   Comm const world = Comm::world();
   Place const place("permute_parts");
-  std::string const block = "permutation: {n: 11, tail: two, correct: [max, fdr, fdr_by]}";
-  EXPECT_EQ(place.encode("whole", {block}).code, Exit::ok);
-  EXPECT_EQ(place.encode("some", {"permutation: {n: 4, tail: two, correct: [max, fdr, fdr_by]}"}).code, Exit::ok);
-  std::string const more =
-      "encode: some.yaml\npermutation: {n: 7, tail: two, correct: [max, fdr, fdr_by]}\noutput: more\n";
+  auto const block = [](int n) {
+    return fmt::format(
+        "permutation: {{n: {}, tail: two, correct: [max, fdr, fdr_by, tfce, cluster], cluster_threshold: 0.1}}", n);
+  };
+  EXPECT_EQ(place.encode("whole", {block(11)}).code, Exit::ok);
+  EXPECT_EQ(place.encode("some", {block(4)}).code, Exit::ok);
+  std::string const more = "encode: some.yaml\n" + block(7) + "\noutput: more\n";
   for (char const* part : {"3/3", "1/3", "2/3"}) {
     EXPECT_FALSE(fs::exists(place.folder / "more/result.h5"));
     auto const done = place.permute(more, {std::string("part=") + part});
@@ -63,8 +65,7 @@ TEST(PermuteRanks, PartsAddUpToTheWhole) {
   EXPECT_TRUE(fs::exists(place.folder / "more/maps/layer-b_stat-pearson_p_max.nii.gz"));
   EXPECT_NE(read_text(place.folder / "more/summary.tsv").find("early"), std::string::npos);
   // Everything anew, by the encode's scores alone.
-  std::string const anew =
-      "encode: some.yaml\npermutation: {n: 11, tail: two, correct: [max, fdr, fdr_by]}\nfrom: 0\noutput: anew\n";
+  std::string const anew = "encode: some.yaml\n" + block(11) + "\nfrom: 0\noutput: anew\n";
   auto const done = place.permute(anew, {});
   EXPECT_EQ(done.code, Exit::ok) << done.message;
   EXPECT_EQ(place.results("whole"), place.results("anew"));
