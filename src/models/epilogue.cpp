@@ -2,15 +2,8 @@
 
 #include <cstring>
 
+#include "striate/math/clones.hpp"
 #include "striate/math/panel_product.hpp"
-
-// One source for every instruction set; the lanes (and so the order of summation) are the same in each. Which clone
-// runs depends on the CPU alone.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define STRIATE_CLONES __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
-#else
-#define STRIATE_CLONES
-#endif
 
 namespace striate::detail {
 namespace {

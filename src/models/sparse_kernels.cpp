@@ -5,13 +5,7 @@
 #include <cstring>
 
 #include "descent.hpp"
-
-// As in epilogue.cpp: one source for every instruction set, in vectors of 64 bytes.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define STRIATE_CLONES __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
-#else
-#define STRIATE_CLONES
-#endif
+#include "striate/math/clones.hpp"
 
 namespace striate::detail {
 namespace {
