@@ -33,12 +33,7 @@ class BandedRidge final : public EncodingModel {
   ModelCost cost(std::size_t n, std::size_t p, std::size_t t, FoldPlan const& plan, bool standardize, double pca,
                  double memory_budget) const override {
     check_pca(pca);
-    detail::Shape shape;
-    shape.p = p;
-    shape.alphas = options_.alphas.size();
-    shape.targets = t;
-    shape.standardize = standardize;
-    shape.coefficients = options_.coefficients;
+    auto shape = detail::shape_of(p, t, standardize, 0, options_, detail::Fit::ridge, options_.alphas.size());
     shape.bands = options_.bands.size();
     shape.candidates = shape.bands == 1 ? 1 : options_.n_iter;
     auto const rows = detail::make_rows(plan, n, candidates() > 1 || plan.outer.test.empty());

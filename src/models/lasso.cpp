@@ -15,7 +15,7 @@ class Sparse final : public EncodingModel {
 
   std::unique_ptr<FittedFold> prepare(Design const& design, FoldPlan const& plan, Team& team,
                                       double memory_budget) const override {
-    check_pca(design.pca);
+    detail::check_pca(design.pca);
     if (design.pca > 0) {
       bool const select = options_.alphas.size() > 1;
       return detail::make_sparse_components(
@@ -26,16 +26,10 @@ class Sparse final : public EncodingModel {
 
   ModelCost cost(std::size_t n, std::size_t p, std::size_t t, FoldPlan const& plan, bool standardize, double pca,
                  double memory_budget) const override {
-    check_pca(pca);
+    detail::check_pca(pca);
     auto const rows = detail::make_rows(plan, n, options_.alphas.size() > 1 || plan.outer.test.empty());
     if (pca > 0) {
-      detail::Shape shape;
-      shape.p = p;
-      shape.targets = t;
-      shape.standardize = standardize;
-      shape.spectral = true;
-      shape.coefficients = options_.coefficients;
-      shape.pca = pca;
+      auto const shape = detail::shape_of(p, t, standardize, pca, options_, detail::Fit::ols, 1);
       ModelCost c = detail::cost_of(rows, shape, detail::choose_form(rows, shape), 1, memory_budget);
       c.flops_per_target *= static_cast<double>(options_.alphas.size());  // a product with the hats for each
       return c;
@@ -57,15 +51,6 @@ class Sparse final : public EncodingModel {
   [[nodiscard]] std::vector<std::string> extras() const override { return {"nonzero"}; }
 
  private:
-  static void check_pca(double pca) {
-    if (!(pca >= 0) || (pca > 1 && pca != std::floor(pca))) {
-      fail(Exit::config,
-           "features.transform.pca is {} (a number of components, or a share of variance below 1, or 0 for none); mend "
-           "it",
-           pca);
-    }
-  }
-
   ModelOptions options_;
 };
 
