@@ -7,6 +7,7 @@
 #include "epilogue.hpp"
 #include "fitted.hpp"
 #include "striate/math/panel_product.hpp"
+#include "test_scores.hpp"
 
 namespace striate::detail {
 namespace {
@@ -114,15 +115,8 @@ void Fitted::banded_scores(Responses const& r, std::size_t first, std::size_t t,
     }
   }
   bool const constant = constant_prediction(m);
-  out.degenerate += constant ? 1 : 0;
-  for (std::size_t c = 0; c < s_.options.scores.size(); ++c) {
-    Score const which = s_.options.scores[c];
-    out.score[c * total + first + t] = scaled(which, score(which, m), r.sd[t]);
-  }
-  for (std::size_t i = 0; s_.options.predictions && i < e; ++i) {
-    out.prediction[(first + t) * e + i] =
-        static_cast<float>(s_.options.standardize_responses ? f[i] / r.sd[t] : f[i] + r.mean[t]);
-  }
+  write_scores(s_.options, m, r.sd[t], first + t, out);
+  write_predictions(s_.options, f.data(), e, r.mean[t], r.sd[t], first + t, out);
   auto const in = std::ranges::count_if(square, [](double s) { return s > 0; });
   double const sst = m.yy - m.y * m.y / m.n, spread = std::sqrt(sst * (m.ff - m.f * m.f / m.n));
   for (std::size_t b = 0; s_.options.split && e > 1 && b < bands; ++b) {

@@ -34,7 +34,6 @@ class Fitted final : public FittedFold {
              Workspace& work) const;
   void take(std::span<double const> alpha, std::size_t first, TileResult& out, std::vector<std::size_t>& chosen) const;
   void load(MatrixView<float const> Y, std::size_t first, TileResult& out, Responses& r, Workspace& work) const;
-  [[nodiscard]] double training_mean(Responses const& r, std::size_t t, std::size_t set) const;
   float const* project(Responses const& r, std::size_t set, std::size_t& ld, Workspace& work) const;
   void block_products(Responses const& r, Workspace& work) const;
   float const* feature_products(Responses const& r, std::size_t set, Workspace& work) const;
@@ -61,9 +60,6 @@ class Fitted final : public FittedFold {
   void banded_scores(Responses const& r, std::size_t first, std::size_t t, double const* parts, TileResult& out) const;
   void banded_weights(Responses const& r, std::size_t first, std::size_t candidate, std::span<std::size_t const> group,
                       Choice const& chosen, float const* z, TileResult& out, Workspace& work) const;
-  [[nodiscard]] double scaled(Score score, double value, double sd) const {
-    return score == Score::mse && s_.options.standardize_responses ? value / (sd * sd) : value;
-  }
   [[nodiscard]] bool selects() const { return s_.rows.inner() > 0; }
   [[nodiscard]] bool tests() const { return s_.rows.n_test > 0; }
 

@@ -12,10 +12,6 @@ void Fitted::load(MatrixView<float const> Y, std::size_t first, TileResult& out,
   load_responses(s_.rows, Y, out.flag.data() + first, r, work.y);
 }
 
-double Fitted::training_mean(Responses const& r, std::size_t t, std::size_t set) const {
-  return detail::training_mean(s_.rows, r, t, set);
-}
-
 /// z of a set: what its hats multiply. depth × width.
 float const* Fitted::project(Responses const& r, std::size_t set, std::size_t& ld, Workspace& work) const {
   auto const& hats = s_.sets[set];
@@ -81,7 +77,7 @@ float const* Fitted::feature_products(Responses const& r, std::size_t set, Works
   }
   for (std::size_t t = 0; t < r.width; ++t) {
     float* column = z + t * ld;
-    auto const centre = t < r.targets ? static_cast<float>(training_mean(r, t, set)) : 0.0F;
+    auto const centre = t < r.targets ? static_cast<float>(training_mean(s_.rows, r, t, set)) : 0.0F;
     for (std::size_t j = 0; j < s_.p; ++j) {
       column[j] = (few ? 0.0F : all[t * ld + j]) - mean[j] * centre;
     }

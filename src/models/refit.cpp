@@ -3,10 +3,10 @@
 #include <cmath>
 #include <limits>
 
-#include "epilogue.hpp"
 #include "fitted.hpp"
 #include "striate/math/blas.hpp"
 #include "striate/math/panel_product.hpp"
+#include "test_scores.hpp"
 
 namespace striate::detail {
 
@@ -61,30 +61,14 @@ void Fitted::outer(Responses const& r, std::size_t first, std::vector<std::size_
 void Fitted::test_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
                         float const* z, TileResult& out, Workspace& work) const {
   auto const& hats = s_.sets.back();
-  std::size_t const e = s_.rows.n_test, total = out.alpha.size(), rows = padded_rows(e);
+  std::size_t const e = s_.rows.n_test, rows = padded_rows(e);
   float* p = work.predictions.grow(rows * padded_cols(group.size()));
   panel_product(s_.outer[alpha], e, hats.depth, z, hats.depth, padded_cols(group.size()), p, work.slivers);
   for (std::size_t g = 0; g < group.size(); ++g) {
     std::size_t const t = group[g];
-    Moments m;
-    m.n = static_cast<double>(e);
-    double* y = work.small.grow(e);
-    test_responses(r.y + t * r.used, s_.rows.outer().test.data(), e, 0, y, m.y, m.yy);
-    Sums sums;
-    prediction_sums(p + g * rows, e, rows, 1, y, &sums);
-    m.f = sums.f;
-    m.ff = sums.ff;
-    m.yf = sums.fy;
-    out.degenerate += constant_prediction(m) ? 1 : 0;
-    for (std::size_t c = 0; c < s_.options.scores.size(); ++c) {
-      Score const which = s_.options.scores[c];
-      out.score[c * total + first + t] = scaled(which, score(which, m), r.sd[t]);
-    }
-    for (std::size_t i = 0; s_.options.predictions && i < e; ++i) {
-      double const deviation = p[g * rows + i];
-      out.prediction[(first + t) * e + i] =
-          static_cast<float>(s_.options.standardize_responses ? deviation / r.sd[t] : deviation + r.mean[t]);
-    }
+    float const* mine = p + g * rows;
+    write_scores(s_.options, test_moments(r, t, s_.rows.outer().test, 0, mine, work.small), r.sd[t], first + t, out);
+    write_predictions(s_.options, mine, e, r.mean[t], r.sd[t], first + t, out);
   }
 }
 

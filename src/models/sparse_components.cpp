@@ -4,10 +4,10 @@
 #include <cmath>
 #include <limits>
 
-#include "epilogue.hpp"
 #include "responses.hpp"
 #include "striate/base/error.hpp"
 #include "striate/math/panel_product.hpp"
+#include "test_scores.hpp"
 
 namespace striate::detail {
 namespace {
@@ -59,10 +59,6 @@ class SparseComponents final : public FittedFold {
   void outer(std::size_t first, Tile& tile, TileResult& out, Workspace& work) const;
   void test(std::size_t first, Tile const& tile, float const* z, TileResult& out, Workspace& work) const;
   void weights(std::size_t first, Tile const& tile, float* z, TileResult& out, Workspace& work) const;
-  [[nodiscard]] double scaled(Tile const& tile, std::size_t t, Score which, double value) const {
-    double const sd = tile.r.sd[t];
-    return which == Score::mse && options_.standardize_responses ? value / (sd * sd) : value;
-  }
 
   FoldState const& s_;
   ModelOptions options_;
@@ -179,25 +175,17 @@ void SparseComponents::inner(std::size_t set, std::size_t alpha, Tile& tile, Wor
     if (tile.flag[t] != TargetFlag::ok) {
       continue;
     }
-    Moments m;
-    m.n = static_cast<double>(e);
-    double* y = work.small.grow(e);
-    test_responses(r.y + t * r.used, rows.data(), e, training_mean(s_.rows, r, t, set), y, m.y, m.yy);
-    Sums sums;
-    prediction_sums(p + t * stride, e, stride, 1, y, &sums);
-    m.f = sums.f;
-    m.ff = sums.ff;
-    m.yf = sums.fy;
+    Moments const m =
+        test_moments(r, t, rows, training_mean(s_.rows, r, t, set), p + t * stride, work.small);
     tile.mean_scores[t * a + alpha] += score(options_.inner_score, m) / static_cast<double>(s_.rows.inner());
     for (std::size_t c = 0; !tile.all.empty() && c < k; ++c) {
-      tile.all[((set * k + c) * T + t) * a + alpha] = scaled(tile, t, options_.scores[c], score(options_.scores[c], m));
+      tile.all[((set * k + c) * T + t) * a + alpha] = scaled(options_, options_.scores[c], score(options_.scores[c], m), r.sd[t]);
     }
   }
 }
 
 void SparseComponents::choose(std::size_t first, Tile& tile, TileResult& out) const {
-  std::size_t const a = alphas_.size(), k = options_.scores.size(), folds = s_.rows.inner(), T = tile.r.targets,
-                    total = out.alpha.size();
+  std::size_t const a = alphas_.size(), T = tile.r.targets;
   tile.chosen.assign(T, 0);
   for (std::size_t t = 0; t < T; ++t) {
     double const* scores = tile.mean_scores.data() + t * a;
@@ -205,14 +193,8 @@ void SparseComponents::choose(std::size_t first, Tile& tile, TileResult& out) co
     for (std::size_t i = 1; i < a; ++i) {  // a tie goes to the larger alpha, which stands first
       best = scores[i] > scores[best] ? i : best;
     }
-    for (std::size_t c = 0; !tile.all.empty() && tile.flag[t] == TargetFlag::ok && c < k; ++c) {
-      double sum = 0;
-      for (std::size_t f = 0; f < folds; ++f) {
-        double const value = tile.all[((f * k + c) * T + t) * a + best];
-        out.inner_score[(f * k + c) * total + first + t] = value;
-        sum += value;
-      }
-      out.score[c * total + first + t] = sum / static_cast<double>(folds);
+    if (!tile.all.empty() && tile.flag[t] == TargetFlag::ok) {
+      write_inner_scores(tile.all, s_.rows.inner(), T, a, t, best, first + t, out);
     }
   }
 }
@@ -244,31 +226,16 @@ void SparseComponents::outer(std::size_t first, Tile& tile, TileResult& out, Wor
 void SparseComponents::test(std::size_t first, Tile const& tile, float const* z, TileResult& out,
                             Workspace& work) const {
   auto const& r = tile.r;
-  std::size_t const e = s_.rows.n_test, depth = s_.sets.back().depth, stride = padded_rows(e), total = out.alpha.size();
+  std::size_t const e = s_.rows.n_test, depth = s_.sets.back().depth, stride = padded_rows(e);
   float* p = work.predictions.grow(stride * r.width);
   panel_product(s_.outer[0], e, depth, z, depth, r.width, p, work.slivers);
   for (std::size_t t = 0; t < r.targets; ++t) {
     if (tile.flag[t] != TargetFlag::ok) {
       continue;
     }
-    Moments m;
-    m.n = static_cast<double>(e);
-    double* y = work.small.grow(e);
-    test_responses(r.y + t * r.used, s_.rows.outer().test.data(), e, 0, y, m.y, m.yy);
-    Sums sums;
-    prediction_sums(p + t * stride, e, stride, 1, y, &sums);
-    m.f = sums.f;
-    m.ff = sums.ff;
-    m.yf = sums.fy;
-    out.degenerate += constant_prediction(m) ? 1 : 0;
-    for (std::size_t c = 0; c < options_.scores.size(); ++c) {
-      out.score[c * total + first + t] = scaled(tile, t, options_.scores[c], score(options_.scores[c], m));
-    }
-    for (std::size_t i = 0; options_.predictions && i < e; ++i) {
-      double const deviation = p[t * stride + i];
-      out.prediction[(first + t) * e + i] =
-          static_cast<float>(options_.standardize_responses ? deviation / r.sd[t] : deviation + r.mean[t]);
-    }
+    float const* mine = p + t * stride;
+    write_scores(options_, test_moments(r, t, s_.rows.outer().test, 0, mine, work.small), r.sd[t], first + t, out);
+    write_predictions(options_, mine, e, r.mean[t], r.sd[t], first + t, out);
   }
 }
 

@@ -72,7 +72,6 @@ class SparseFold final : public FittedFold {
   void outer(Batch& b, std::size_t first, TileResult& out) const;
   void test(Batch& b, std::size_t t, std::size_t at, TileResult& out) const;
   void weights(Batch const& b, std::size_t t, std::size_t at, TileResult& out) const;
-  [[nodiscard]] double scaled(Batch const& b, std::size_t t, Score which, double value) const;
 
   std::unique_ptr<SparseState> state_;
   SparseState const& s_;

@@ -8,6 +8,7 @@
 #include "sparse_kernels.hpp"
 #include "striate/base/error.hpp"
 #include "striate/math/panel_product.hpp"
+#include "test_scores.hpp"
 
 namespace striate::detail {
 namespace {
@@ -210,15 +211,14 @@ void SparseFold::inner(Batch& b, std::size_t set) const {
       b.mean_scores[t * a + alpha] += score(s_.options.inner_score, m) / folds;
       for (std::size_t c = 0; !b.all.empty() && c < k; ++c) {
         Score const which = s_.options.scores[c];
-        b.all[((set * k + c) * T + t) * a + alpha] = scaled(b, t, which, score(which, m));
+        b.all[((set * k + c) * T + t) * a + alpha] = scaled(s_.options, which, score(which, m), b.r.sd[t]);
       }
     }
   }
 }
 
 void SparseFold::choose(Batch& b, std::size_t first, TileResult& out) const {
-  std::size_t const a = s_.alphas.size(), k = s_.options.scores.size(), folds = s_.rows.inner(), T = b.r.targets,
-                    total = out.alpha.size();
+  std::size_t const a = s_.alphas.size(), T = b.r.targets;
   b.chosen.assign(T, 0);
   for (auto t : b.good) {
     double const* scores = b.mean_scores.data() + t * a;
@@ -226,14 +226,8 @@ void SparseFold::choose(Batch& b, std::size_t first, TileResult& out) const {
     for (std::size_t i = 1; i < a; ++i) {  // a tie goes to the larger alpha, which stands first
       best = scores[i] > scores[best] ? i : best;
     }
-    for (std::size_t c = 0; !b.all.empty() && c < k; ++c) {
-      double sum = 0;
-      for (std::size_t f = 0; f < folds; ++f) {
-        double const value = b.all[((f * k + c) * T + t) * a + best];
-        out.inner_score[(f * k + c) * total + first + t] = value;
-        sum += value;
-      }
-      out.score[c * total + first + t] = sum / static_cast<double>(folds);
+    if (!b.all.empty()) {
+      write_inner_scores(b.all, s_.rows.inner(), T, a, t, best, first + t, out);
     }
   }
 }
@@ -272,21 +266,13 @@ void SparseFold::outer(Batch& b, std::size_t first, TileResult& out) const {
 }
 
 void SparseFold::test(Batch& b, std::size_t t, std::size_t at, TileResult& out) const {
-  std::size_t const e = s_.rows.n_test, stride = round_up(e, test_rows), total = out.alpha.size();
+  std::size_t const e = s_.rows.n_test, stride = round_up(e, test_rows);
   float const* prediction = b.prediction.data() + t * stride;
   Sums sums;
   prediction_sums(prediction, e, stride, 1, b.y.data() + t * e, &sums);
   Moments const m{static_cast<double>(e), b.y_sum[t], b.y_square[t], sums.f, sums.ff, sums.fy};
-  out.degenerate += constant_prediction(m) ? 1 : 0;
-  for (std::size_t c = 0; c < s_.options.scores.size(); ++c) {
-    Score const which = s_.options.scores[c];
-    out.score[c * total + at] = scaled(b, t, which, score(which, m));
-  }
-  for (std::size_t i = 0; s_.options.predictions && i < e; ++i) {
-    double const deviation = prediction[i];
-    out.prediction[at * e + i] =
-        static_cast<float>(s_.options.standardize_responses ? deviation / b.r.sd[t] : deviation + b.r.mean[t]);
-  }
+  write_scores(s_.options, m, b.r.sd[t], at, out);
+  write_predictions(s_.options, prediction, e, b.r.mean[t], b.r.sd[t], at, out);
 }
 
 /// Coefficients on raw features.
@@ -303,10 +289,6 @@ void SparseFold::weights(Batch const& b, std::size_t t, std::size_t at, TileResu
     to[b.active[t].index[k]] = static_cast<float>(raw * unit);
   }
   out.intercept[at] = s_.options.standardize_responses ? -offset * unit : b.r.mean[t] - offset;
-}
-
-double SparseFold::scaled(Batch const& b, std::size_t t, Score which, double value) const {
-  return which == Score::mse && s_.options.standardize_responses ? value / (b.r.sd[t] * b.r.sd[t]) : value;
 }
 
 void SparseFold::coefficients(MatrixView<float const> x, std::size_t first, MatrixView<float const> weights,

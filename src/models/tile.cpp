@@ -9,6 +9,7 @@
 #include "striate/base/error.hpp"
 #include "striate/math/blas.hpp"
 #include "striate/math/panel_product.hpp"
+#include "test_scores.hpp"
 
 namespace striate::detail {
 namespace {
@@ -143,7 +144,7 @@ void Fitted::inner_target(Responses const& r, std::size_t set, std::size_t t, fl
   Moments m;
   m.n = static_cast<double>(e);
   double* y = work.small.grow(e);
-  test_responses(r.y + t * r.used, test.data(), e, training_mean(r, t, set), y, m.y, m.yy);
+  test_responses(r.y + t * r.used, test.data(), e, training_mean(s_.rows, r, t, set), y, m.y, m.yy);
   auto* sums = reinterpret_cast<Sums*>(work.moments.grow(a * 3));
   prediction_sums(p, e, stride, a, y, sums);
   auto const folds = static_cast<double>(s_.rows.inner());
@@ -154,7 +155,7 @@ void Fitted::inner_target(Responses const& r, std::size_t set, std::size_t t, fl
     mean_scores[i] += score(s_.options.inner_score, m) / folds;
     for (std::size_t c = 0; all != nullptr && c < s_.options.scores.size(); ++c) {
       Score const which = s_.options.scores[c];
-      all[c * r.targets * a + i] = scaled(which, score(which, m), r.sd[t]);
+      all[c * r.targets * a + i] = scaled(s_.options, which, score(which, m), r.sd[t]);
     }
   }
 }
@@ -168,7 +169,7 @@ void Fitted::inner_components(Responses const& r, std::size_t set, std::size_t t
   Moments m;
   m.n = static_cast<double>(e);
   double* y = work.small.grow(panel_round(e));
-  test_responses(r.y + t * r.used, test.data(), e, training_mean(r, t, set), y, m.y, m.yy);
+  test_responses(r.y + t * r.used, test.data(), e, training_mean(s_.rows, r, t, set), y, m.y, m.yy);
   std::fill(y + e, y + panel_round(e), 0.0);
   auto* sums = reinterpret_cast<Sums*>(work.moments.grow((hats.depth + 1) * 3));
   cumulative_sums(hats.inner, panel_round(e), hats.depth, z, y, sums);
@@ -181,7 +182,7 @@ void Fitted::inner_components(Responses const& r, std::size_t set, std::size_t t
     mean_scores[i] += score(s_.options.inner_score, m) / folds;
     for (std::size_t c = 0; all != nullptr && c < s_.options.scores.size(); ++c) {
       Score const which = s_.options.scores[c];
-      all[c * r.targets * a + i] = scaled(which, score(which, m), r.sd[t]);
+      all[c * r.targets * a + i] = scaled(s_.options, which, score(which, m), r.sd[t]);
     }
   }
 }
@@ -190,8 +191,7 @@ void Fitted::inner_components(Responses const& r, std::size_t set, std::size_t t
 void Fitted::choose(std::size_t first, Responses const& r, std::size_t weighting,
                     std::vector<double> const& mean_scores, std::vector<double> const& all, TileResult& out,
                     Choice& chosen) const {
-  std::size_t const a = s_.candidates(), k = s_.options.scores.size(), folds = s_.rows.inner(),
-                    total = out.alpha.size();
+  std::size_t const a = s_.candidates();
   for (std::size_t t = 0; t < r.targets; ++t) {
     if (out.flag[first + t] != TargetFlag::ok) {
       continue;
@@ -208,17 +208,8 @@ void Fitted::choose(std::size_t first, Responses const& r, std::size_t weighting
     chosen.score[t] = scores[best];
     chosen.alpha[t] = best;
     chosen.candidate[t] = weighting;
-    if (all.empty()) {
-      continue;
-    }
-    for (std::size_t c = 0; c < k; ++c) {
-      double sum = 0;
-      for (std::size_t f = 0; f < folds; ++f) {
-        double const value = all[((f * k + c) * r.targets + t) * a + best];
-        out.inner_score[(f * k + c) * total + first + t] = value;
-        sum += value;
-      }
-      out.score[c * total + first + t] = sum / static_cast<double>(folds);
+    if (!all.empty()) {
+      write_inner_scores(all, s_.rows.inner(), r.targets, a, t, best, first + t, out);
     }
   }
 }

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include "epilogue.hpp"
 #include "striate/base/error.hpp"
+#include "test_scores.hpp"
 #include "univariate_fold.hpp"
 
 namespace striate::detail {
@@ -217,29 +217,15 @@ void UnitFold::predict(Responses const& r, std::size_t set, std::size_t t, Line 
   for (std::size_t i = 0; i < e; ++i) {
     f[i] = line.unit == none ? 0.0F : static_cast<float>(line.slope * (s_.value(line.unit, test[i]) - line.centre));
   }
-  double* y = work.scores.grow(e);
-  Moments m;
-  m.n = static_cast<double>(e);
-  test_responses(r.y + t * r.used, test.data(), e, training_mean(s_.rows, r, t, set), y, m.y, m.yy);
-  Sums sums;
-  prediction_sums(f, e, e, 1, y, &sums);
-  m.f = sums.f;
-  m.ff = sums.ff;
-  m.yf = sums.fy;
-  double const unit = s_.options.standardize_responses ? r.sd[t] : 1;
-  for (std::size_t s = 0; s < k; ++s) {
-    Score const which = s_.options.scores[s];
-    double const value = score(which, m) / (which == Score::mse ? unit * unit : 1);
-    (outer ? out.score[s * all + at] : out.inner_score[(set * k + s) * all + at]) = value;
-  }
-  if (!outer) {
+  Moments const m = test_moments(r, t, test, training_mean(s_.rows, r, t, set), f, work.scores);
+  if (outer) {
+    write_scores(s_.options, m, r.sd[t], at, out);
+    write_predictions(s_.options, f, e, r.mean[t], r.sd[t], at, out);
     return;
   }
-  out.degenerate += constant_prediction(m) ? 1 : 0;
-  for (std::size_t i = 0; s_.options.predictions && i < e; ++i) {
-    double const deviation = f[i];
-    out.prediction[at * e + i] =
-        static_cast<float>(s_.options.standardize_responses ? deviation / r.sd[t] : deviation + r.mean[t]);
+  for (std::size_t s = 0; s < k; ++s) {
+    Score const which = s_.options.scores[s];
+    out.inner_score[(set * k + s) * all + at] = scaled(s_.options, which, score(which, m), r.sd[t]);
   }
 }
 
