@@ -201,8 +201,7 @@ struct PermutationTiles::Impl {
   std::vector<Score> scores;
   bool fixed;
   Pool<std::unique_ptr<Rescorer>> rescorers;
-  std::mutex lock;
-  std::map<std::size_t, Left> ready;
+  Handover<Left> ready;
 
   [[nodiscard]] std::size_t first(std::size_t tile) const { return tile * p.tile; }
   [[nodiscard]] std::size_t width(std::size_t tile) const { return std::min(p.tile, shared.layout.t - tile * p.tile); }
@@ -301,7 +300,6 @@ PermutationTiles::PermutationTiles(Shared const& shared, TargetBlock const& y, O
                      scores_of(shared.config),
                      shared.config.permutation.scheme == "fixed_model",
                      {},
-                     {},
                      {}}) {}
 PermutationTiles::~PermutationTiles() = default;
 
@@ -312,28 +310,15 @@ void PermutationTiles::compute(std::size_t tile) {
     *rescorer = m.fixed ? make_fixed_model(m.shared, m.folds) : make_refitting(m.shared, m.observed, m.folds, m.first_layer);
   Left left = m.unit(tile / m.p.blocks, tile % m.p.blocks, **rescorer);
   m.rescorers.give(std::move(rescorer));
-  std::lock_guard const held(m.lock);
-  m.ready.emplace(tile, std::move(left));
+  m.ready.give(tile, std::move(left));
 }
 
 void PermutationTiles::write(std::span<std::size_t const> mine) {
-  for (std::size_t tile : mine) {
-    Left left;
-    {
-      std::lock_guard const held(impl_->lock);
-      auto const at = impl_->ready.find(tile);
-      left = std::move(at->second);
-      impl_->ready.erase(at);
-    }
-    impl_->write(left);
-  }
+  for (std::size_t tile : mine) impl_->write(impl_->ready.take(tile));
 }
 
 void PermutationTiles::mark(std::span<std::size_t const> mine) {
-  std::vector<std::size_t> units;
-  std::size_t const base = impl_->shared.layout.fits() + impl_->group * impl_->p.tiles * impl_->p.blocks;
-  for (std::size_t tile : mine) units.push_back(base + tile);
-  impl_->shared.result.mark(units);
+  impl_->shared.result.mark(mine, impl_->shared.layout.fits() + impl_->group * impl_->p.tiles * impl_->p.blocks);
 }
 
 void PermutationTiles::flush() { impl_->shared.result.flush(); }

@@ -192,16 +192,11 @@ void SpatialTiles::load(std::size_t unit) {
     std::size_t const T = std::min(p_.tile, t - first);
     s_.result.read_slice(name, first * p_.n + from(unit) * T, std::span(values).subspan(first * P, T * P));
   }
-  loaded_[unit] = std::move(values);
+  loaded_.give(unit, std::move(values));
 }
 
 void SpatialTiles::compute(std::size_t unit) {
-  std::vector<float> values;
-  {
-    std::lock_guard const held(lock_);
-    values = std::move(loaded_.at(unit));
-    loaded_.erase(unit);
-  }
+  auto const values = loaded_.take(unit);
   auto statistics = statistics_.take();
   if (*statistics == nullptr) *statistics = std::make_unique<MapStatistics>(s_.config, neighbours_);
   std::size_t const t = s_.layout.t, P = count(unit);
@@ -216,29 +211,17 @@ void SpatialTiles::compute(std::size_t unit) {
     null.append({{max.tfce}, {max.size}, {max.mass}});
   }
   statistics_.give(std::move(statistics));
-  std::lock_guard const held(lock_);
-  ready_[unit] = std::move(null);
+  ready_.give(unit, std::move(null));
 }
 
 void SpatialTiles::write(std::span<std::size_t const> mine) {
   for (std::size_t unit : mine) {
-    SpatialNull null;
-    {
-      std::lock_guard const held(lock_);
-      null = std::move(ready_.at(unit));
-      ready_.erase(unit);
-    }
+    SpatialNull const null = ready_.take(unit);
     std::string const& layer = s_.inputs.layers[unit / p_.map_blocks].name;
     for (Kept const& k : kept(s_.config))
       s_.result.write_slice(working_name(layer, s_.config.scores[0], k.working), 0, from(unit),
                             std::span<double const>(null.*k.values));
   }
-}
-
-void SpatialTiles::mark(std::span<std::size_t const> mine) {
-  std::vector<std::size_t> units;
-  for (std::size_t unit : mine) units.push_back(s_.layout.tests() + unit);
-  s_.result.mark(units);
 }
 
 }  // namespace striate::encode

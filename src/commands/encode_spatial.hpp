@@ -5,9 +5,7 @@
 /// permutation). Units of another kind, a block of permutations of a layer each, reduce every map to three numbers: its
 /// greatest TFCE, its largest cluster, its greatest cluster mass. Those merge by being put one after the other.
 #include <functional>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -70,7 +68,7 @@ class SpatialTiles final : public TileWork {
   void load(std::size_t unit);
   void compute(std::size_t unit) override;
   void write(std::span<std::size_t const> mine) override;
-  void mark(std::span<std::size_t const> mine) override;
+  void mark(std::span<std::size_t const> mine) override { s_.result.mark(mine, s_.layout.tests()); }
   void flush() override { s_.result.flush(); }
   void progress(std::size_t done) override { said_(done); }
 
@@ -83,9 +81,8 @@ class SpatialTiles final : public TileWork {
   std::function<void(std::size_t)> said_;
   Neighbours neighbours_;
   Pool<std::unique_ptr<MapStatistics>> statistics_;
-  std::mutex lock_;
-  std::map<std::size_t, std::vector<float>> loaded_;  ///< tile of targets after tile, as in the file
-  std::map<std::size_t, SpatialNull> ready_;
+  Handover<std::vector<float>> loaded_;  ///< tile of targets after tile, as in the file
+  Handover<SpatialNull> ready_;
 };
 
 }  // namespace striate::encode

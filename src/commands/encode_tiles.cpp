@@ -24,26 +24,15 @@ void Tiles::compute(std::size_t tile) {
   auto work = s_.pools.work.take();
   compute(first, y_.columns(first, count), *made, *work);
   s_.pools.work.give(std::move(work));
-  std::lock_guard const held(lock_);
-  ready_[tile] = std::move(made);
+  ready_.give(tile, std::move(made));
 }
 
 void Tiles::write(std::span<std::size_t const> mine) {
   std::vector<Ready> tiles;
-  for (std::size_t tile : mine) {
-    std::lock_guard const held(lock_);
-    auto const at = ready_.find(tile);
-    tiles.push_back({tile, s_.layout.first(tile), s_.layout.width(tile), std::move(at->second)});
-    ready_.erase(at);
-  }
+  for (std::size_t tile : mine)
+    tiles.push_back({tile, s_.layout.first(tile), s_.layout.width(tile), ready_.take(tile)});
   write(tiles);
   for (Ready& ready : tiles) s_.pools.made.give(std::move(ready.made));
-}
-
-void Tiles::mark(std::span<std::size_t const> mine) {
-  std::vector<std::size_t> units;
-  for (std::size_t tile : mine) units.push_back(base_ + tile);
-  s_.result.mark(units);
 }
 
 FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold const& fold, NodeSource const& source,

@@ -1,7 +1,6 @@
 #pragma once
 /// Units of `encode` as run_tiles takes them: tiles of targets of one fold, of the refit, of the noise ceiling.
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -65,7 +64,7 @@ class Tiles : public TileWork {
       : s_(shared), y_(y), base_(base), said_(std::move(said)) {}
   void compute(std::size_t tile) final;
   void write(std::span<std::size_t const> mine) final;
-  void mark(std::span<std::size_t const> mine) final;
+  void mark(std::span<std::size_t const> mine) final { s_.result.mark(mine, base_); }
   void flush() final { s_.result.flush(); }
   void progress(std::size_t done) final { said_(done); }
 
@@ -83,8 +82,7 @@ class Tiles : public TileWork {
 
  private:
   std::function<void(std::size_t)> said_;
-  std::mutex lock_;
-  std::map<std::size_t, std::unique_ptr<Made>> ready_;
+  Handover<std::unique_ptr<Made>> ready_;
 };
 
 /// Tiles of a pass of a layer: scores, alphas, predictions of a fold; coefficients of the refit.

@@ -41,18 +41,12 @@ void ExtractWork::compute(std::size_t batch) {
     result.blocks[layer] = store_.encode(layer, batch, patched.data());
   });
   loader_.give_back(std::move(loaded));
-  std::lock_guard const held(lock_);
-  results_[batch] = std::move(result);
+  results_.give(batch, std::move(result));
 }
 
 void ExtractWork::write(std::span<std::size_t const> mine) {
   for (std::size_t batch : mine) {
-    Result result;
-    {
-      std::lock_guard const held(lock_);
-      result = std::move(results_.at(batch));
-      results_.erase(batch);
-    }
+    Result result = results_.take(batch);
     for (auto& block : result.blocks) {
       store_.write_batch(block);
       if (block.overflow > 0)

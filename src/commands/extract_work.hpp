@@ -1,8 +1,5 @@
 #pragma once
 /// The batches of `striate extract`: decoded ahead, run through the network, written, verified.
-#include <map>
-#include <mutex>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -35,8 +32,7 @@ class ExtractWork final : public TileWork {
   StimulusLoader& loader_;
   ActWriter& store_;
   std::vector<std::string> const& ids_;
-  std::mutex lock_;
-  std::map<std::size_t, Result> results_;  ///< by batch; between compute and write
+  Handover<Result> results_;
   log::Progress bar_;
 };
 

@@ -149,10 +149,4 @@ void Tiles::score(Tile const& tile) {
     result_.write_slice("/" + layer_.name + "/score/" + config_.scores[s], 0, tile.first, std::span<double const>(scores[s]));
 }
 
-void Tiles::mark(std::span<std::size_t const> mine) {
-  std::vector<std::size_t> units;
-  for (std::size_t tile : mine) units.push_back(base_ + tile);
-  result_.mark(units);
-}
-
 }  // namespace striate::predict

@@ -22,7 +22,7 @@ class Tiles final : public TileWork {
   /// HDF5 is the main thread's, and a tile is mostly reading: everything happens in write(), threads helping.
   void compute(std::size_t) override {}
   void write(std::span<std::size_t const> mine) override;
-  void mark(std::span<std::size_t const> mine) override;
+  void mark(std::span<std::size_t const> mine) override { result_.mark(mine, base_); }
   void flush() override { result_.flush(); }
   void progress(std::size_t done) override { said_(done); }
 

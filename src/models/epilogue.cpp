@@ -54,6 +54,28 @@ STRIATE_CLONES void prediction_sums(float const* p, std::size_t n, std::size_t s
   }
 }
 
+/// A lane is a prediction, so that nothing is summed across lanes and short folds cost no more than their rows.
+STRIATE_CLONES void combined_sums(float const* p, std::size_t n, std::size_t stride, std::size_t q, float const* weight,
+                                  std::size_t width, double const* y, Sums* out) {
+  static_assert(combined_lanes == lanes);
+  for (std::size_t first = 0; first < width; first += lanes) {
+    Doubles f{}, ff{}, fy{};
+    for (std::size_t i = 0; i < n; ++i) {
+      Floats v{};
+      for (std::size_t j = 0; j < q; ++j) {
+        Floats w;
+        std::memcpy(&w, weight + j * width + first, sizeof w);
+        v += w * p[j * stride + i];
+      }
+      Doubles const d = __builtin_convertvector(v, Doubles);
+      f += d;
+      ff += d * d;
+      fy += d * y[i];
+    }
+    for (std::size_t l = 0; l < lanes; ++l) out[first + l] = {f[l], ff[l], fy[l]};
+  }
+}
+
 STRIATE_CLONES void cumulative_sums(float const* packed, std::size_t rows, std::size_t depth, float const* z,
                                     double const* y, Sums* out) {
   static_assert(panel_rows == 2 * lanes);

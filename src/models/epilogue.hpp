@@ -13,6 +13,13 @@ struct Sums {
 /// p: `count` columns of n floats, `stride` apart. y: n doubles.
 void prediction_sums(float const* p, std::size_t n, std::size_t stride, std::size_t count, double const* y, Sums* out);
 
+/// The same sums of predictions that are combinations of q columns of p (solutions at all alphas from those of a
+/// skeleton): prediction i is Σ_j weight[j · width + i] p_j, in float32. width: a multiple of combined_lanes; out holds as
+/// many.
+inline constexpr std::size_t combined_lanes = 8;
+void combined_sums(float const* p, std::size_t n, std::size_t stride, std::size_t q, float const* weight,
+                   std::size_t width, double const* y, Sums* out);
+
 /// The same sums after each term of predictions that grow: out[k] has the first k columns of a packed (rows × depth)
 /// matrix, times z. rows is a multiple of panel_rows; what is padding must be zero in the matrix and in y. out: depth + 1.
 void cumulative_sums(float const* packed, std::size_t rows, std::size_t depth, float const* z, double const* y,

@@ -32,6 +32,7 @@ struct FoldState {
   std::vector<double> alphas;  ///< ascending; {0} without a penalty
   std::vector<std::size_t> counts;  ///< pcr, pls: numbers of components, descending (as alphas: the last is the stiffest)
   Skeleton skeleton;
+  std::vector<float> combine;  ///< the skeleton's weights for combined_sums, where it is not exact
   std::vector<SetHats> sets;                         ///< as rows.sets
   std::vector<Band> bands;                           ///< banded ridge; none for other models
   std::vector<std::vector<double>> weightings{{1}};  ///< weights of the bands that are tried

@@ -33,6 +33,14 @@ void FittedFold::tile_at(MatrixView<float const>, std::span<double const>, TileR
   fail(Exit::config, "this model cannot be fitted with a choice made before; use permutation.scheme: refit");
 }
 
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (auto const& row : models()) {
+    names.emplace_back(row.name);
+  }
+  return names;
+}
+
 ModelRow const* find_model(std::string_view name) {
   for (auto const& row : models()) {
     if (name == row.name) {

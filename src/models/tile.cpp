@@ -7,7 +7,6 @@
 #include "epilogue.hpp"
 #include "fitted.hpp"
 #include "striate/base/error.hpp"
-#include "striate/math/blas.hpp"
 #include "striate/math/panel_product.hpp"
 #include "test_scores.hpp"
 
@@ -131,22 +130,17 @@ void Fitted::inner_target(Responses const& r, std::size_t set, std::size_t t, fl
   std::size_t const a = s_.alphas.size(), q = s_.q();
   auto const& test = s_.rows.sets[set].test;
   std::size_t const e = test.size();
-  std::size_t stride = panel_round(e);
-  if (!s_.skeleton.exact()) {  // predictions at all alphas from those of the skeleton
-    float* w = work.result.grow(q * a + e * a);
-    for (std::size_t i = 0; i < q * a; ++i) {
-      w[i] = static_cast<float>(s_.skeleton.weight[i]);
-    }
-    blas::gemm('N', 'N', e, a, q, 1.0F, p, stride, w, q, 0.0F, w + q * a, e);
-    p = w + q * a;
-    stride = e;
-  }
+  std::size_t const stride = panel_round(e);
   Moments m;
   m.n = static_cast<double>(e);
   double* y = work.small.grow(e);
   test_responses(r.y + t * r.used, test.data(), e, training_mean(s_.rows, r, t, set), y, m.y, m.yy);
-  auto* sums = reinterpret_cast<Sums*>(work.moments.grow(a * 3));
-  prediction_sums(p, e, stride, a, y, sums);
+  auto* sums = reinterpret_cast<Sums*>(work.moments.grow(round_up(a, combined_lanes) * 3));
+  if (s_.skeleton.exact()) {
+    prediction_sums(p, e, stride, a, y, sums);
+  } else {  // predictions at all alphas from those of the skeleton
+    combined_sums(p, e, stride, q, s_.combine.data(), round_up(a, combined_lanes), y, sums);
+  }
   auto const folds = static_cast<double>(s_.rows.inner());
   for (std::size_t i = 0; i < a; ++i) {
     m.f = sums[i].f;

@@ -125,7 +125,11 @@ void ResultFile::read_part(std::string const& name, std::size_t first, std::size
 
 void ResultFile::flush() { together(impl_->comm, [&] { impl_->file.flush(); }); }
 
-void ResultFile::mark(std::span<std::size_t const> tiles) { set_flags(impl_->ledger, tiles); }
+void ResultFile::mark(std::span<std::size_t const> tiles, std::size_t base) {
+  std::vector<std::size_t> flags(tiles.begin(), tiles.end());
+  for (std::size_t& flag : flags) flag += base;
+  set_flags(impl_->ledger, flags);
+}
 
 void ResultFile::finish(std::function<void(ResultFile&)> const& derive) {
   Impl& m = *impl_;

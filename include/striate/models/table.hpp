@@ -1,6 +1,7 @@
 #pragma once
 /// The table of encoding models. To add one: one file, one row here.
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct ModelRow {
 };
 
 [[nodiscard]] std::vector<ModelRow> const& models();
+[[nodiscard]] std::vector<std::string> model_names();
 [[nodiscard]] ModelRow const* find_model(std::string_view name);
 
 }  // namespace striate

@@ -2,7 +2,10 @@
 /// One loop for every job: scheduler, checkpoint, progress bar and error path.
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "striate/par/comm.hpp"
@@ -24,6 +27,27 @@ struct TileWork {
   virtual void flush() = 0;
   /// Main thread, every rank, once a round: tiles done of all, those of earlier runs included.
   virtual void progress(std::size_t done_total) { (void)done_total; }
+};
+
+/// Results on their way from `compute` (or from reading ahead) to whoever takes them, by tile.
+template <class T>
+class Handover {
+ public:
+  void give(std::size_t tile, T result) {
+    std::lock_guard const held(lock_);
+    results_.insert_or_assign(tile, std::move(result));
+  }
+  /// Throws std::out_of_range where nothing was given.
+  T take(std::size_t tile) {
+    std::lock_guard const held(lock_);
+    T result = std::move(results_.at(tile));
+    results_.erase(tile);
+    return result;
+  }
+
+ private:
+  std::mutex lock_;
+  std::map<std::size_t, T> results_;
 };
 
 /// How the loop goes; the result never depends on it.

@@ -81,7 +81,8 @@ class ResultFile {
   [[nodiscard]] std::vector<std::size_t> shape(std::string const& name) const;
 
   void flush();                                     ///< collective; data on disk on return
-  void mark(std::span<std::size_t const> tiles);    ///< independent; only after flush
+  /// Sets the done flags of `base` + each of `tiles`. Independent; only after flush.
+  void mark(std::span<std::size_t const> tiles, std::size_t base = 0);
   /// Collective: flushes, calls `derive` on rank 0 alone (it may read everything and write declared datasets), then
   /// complete = 1 after an fsync; closes the file. An error of `derive` is thrown on all ranks.
   void finish(std::function<void(ResultFile&)> const& derive);
