@@ -59,7 +59,7 @@ def main():
             f.write('\n'.join(map(str, [a.n_iter] + bands)))
         ours, theirs = [], []
         for _ in range(a.repeat):
-            ours.append(run([a.binary, d, str(a.threads), '--banded'], a.threads))
+            ours.append(run([a.binary, d, str(a.threads), '--model', 'banded_ridge'], a.threads))
             theirs.append(run([sys.executable, '-c', PEER, d], a.threads))
         o, h = min(ours, key=lambda v: v['wall']), min(theirs, key=lambda v: v['wall'])
         run([sys.executable, '-c', PEER, d, 'check'], a.threads)

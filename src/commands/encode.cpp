@@ -140,7 +140,8 @@ void Encode::say_plan(Context const& context, Plan& plan) const {
     plan.lines.emplace_back("permutation", p.text);
     plan.flops += p.flops;
   }
-  plan.bytes_read += y;
+  // Targets that are not kept are read for every fit of every layer.
+  plan.bytes_read += y * (memory_.target_block < t ? static_cast<double>(layout_.layers * layout_.passes) : 1);
   plan.bytes_written = encode::bytes_of(encode::result_spec(config_, inputs_, layout_, {}));
   plan.memory_per_rank = memory_.per_rank;
   plan.memory_per_node = memory_.per_node;

@@ -199,9 +199,11 @@ Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least,
   double const node = budget * ranks, rank = most.private_bytes + threads * most.thread_bytes;
   double const room = node - ranks * rank, row = 4.0 * static_cast<double>(in.n());
   double const y = row * static_cast<double>(in.t());
-  auto const block = static_cast<std::size_t>(std::max(0.0, room / 4) / row) / layout.tile * layout.tile;
+  double const spare = room - least.shared_bytes;  // what responses may take without being in the way of the fits
+  auto const block =
+      static_cast<std::size_t>(std::max(0.0, std::min(room / 4, spare)) / row) / layout.tile * layout.tile;
   Memory m;
-  m.target_block = y <= room / 2 ? in.t() : std::max(layout.tile, block);
+  m.target_block = y <= std::min(room / 2, spare) ? in.t() : std::max(layout.tile, block);
   double const kept = std::min(y, row * static_cast<double>(m.target_block)), rest = room - kept;
   if (rest < least.shared_bytes)
     fail(
