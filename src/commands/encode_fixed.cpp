@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "encode_rescore.hpp"
 #include "encode_scores.hpp"
@@ -13,30 +14,46 @@ namespace striate::encode {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-constexpr std::size_t most_paired = 64;  ///< blocks: 16 MiB of pairs for 512 targets
+constexpr std::size_t most_paired = 64;  ///< blocks: 8 MiB of pairs for 512 targets
+constexpr std::size_t most_batch = 32;  ///< trials whose products are made together, a strip of targets after the other
+constexpr std::size_t batch_values = std::size_t{1} << 20;  ///< products that a batch holds, at most
 
-/// Rows × width, row-major, and the moments of each column.
+/// Strips of targets as stats/cross.hpp takes them, and the moments of each target.
 struct Side {
   Buffer<float> values;
+  std::size_t rows = 0;
   std::vector<double> sum, square;
 
-  void make(std::size_t rows, std::size_t width) {
+  void make(std::size_t count, std::size_t width) {
+    rows = count;
     std::fill_n(values.grow(rows * width), rows * width, 0.0F);
     sum.assign(width, 0);
     square.assign(width, 0);
   }
-  void set(std::size_t row, std::size_t width, std::size_t t, double value) {
+  [[nodiscard]] float const* strip(std::size_t first) const { return values.data() + first * rows; }
+  [[nodiscard]] float& at(std::size_t row, std::size_t t) const {
+    return values.data()[t / cross_lanes * cross_lanes * rows + row * cross_lanes + t % cross_lanes];
+  }
+  void set(std::size_t row, std::size_t t, double value) {
     auto const v = static_cast<float>(value);
-    values.data()[row * width + t] = v;
+    at(row, t) = v;
     sum[t] += v;
     square[t] += static_cast<double>(v) * v;
   }
 };
 
+/// How one trial rearranges the rows of one fold, and the whole blocks where these move; signs empty: none.
+struct Trial {
+  std::vector<std::uint32_t> source, order;
+  std::vector<float> sign;
+  [[nodiscard]] float const* signs() const { return sign.empty() ? nullptr : sign.data(); }
+};
+
 /// Σ y f over pairs of blocks of neighbouring rows, where whole blocks change places: then a trial only adds.
 struct BlockPairs {
   std::size_t blocks = 0, length = 0;
-  std::vector<double> pairs, rest;  ///< blocks × blocks × width; of the rows after the last whole block
+  std::vector<float> pairs;  ///< a strip after the other: blocks × blocks
+  std::vector<double> rest;  ///< of the rows after the last whole block
 };
 
 class FixedModel final : public Rescorer {
@@ -61,6 +78,8 @@ class FixedModel final : public Rescorer {
   void begin(TrialTile const& tile) override {
     targets_ = tile.y.cols;
     width_ = round_up(targets_, cross_lanes);
+    end_ = tile.end;
+    batch_.clear();
     flag_.assign(folds_.size() * s_.inputs.folds * targets_, TargetFlag::ok);
     for (std::size_t f = 0; f < s_.inputs.folds; ++f) load_responses(f, tile.y);
     for (std::size_t l = 0; l < folds_.size(); ++l)
@@ -73,22 +92,21 @@ class FixedModel final : public Rescorer {
 
   std::vector<double> identity() override {
     std::vector<double> scores;
-    sources_.assign(s_.inputs.folds, {});
-    signs_.assign(s_.inputs.folds, {});
-    for (std::size_t f = 0; f < s_.inputs.folds; ++f)
-      for (std::uint32_t i = 0; i < test(f).size(); ++i) sources_[f].push_back(i);
-    all_scores(scores);
+    batch_.assign(1, std::vector<Trial>(s_.inputs.folds));
+    for (std::size_t f = 0; f < s_.inputs.folds; ++f) {
+      auto& source = batch_[0][f].source;
+      source.resize(test(f).size());
+      std::iota(source.begin(), source.end(), 0U);
+    }
+    products();
+    all_scores(0, scores);
+    batch_.clear();
     return scores;
   }
 
   void trial(std::uint64_t index, std::vector<double>& scores) override {
-    sources_.resize(s_.inputs.folds);
-    signs_.resize(s_.inputs.folds);
-    for (std::size_t f = 0; f < s_.inputs.folds; ++f) {
-      permuters_[f].make(index, sources_[f], signs_[f]);
-      if (!permuters_[f].flips()) signs_[f].clear();
-    }
-    all_scores(scores);
+    if (batch_.empty() || index < batch_first_ || index - batch_first_ >= batch_.size()) make_batch(index);
+    all_scores(index - batch_first_, scores);
   }
 
  private:
@@ -105,29 +123,71 @@ class FixedModel final : public Rescorer {
     b.length = static_cast<std::size_t>(s_.config.permutation.block);
     b.blocks = test(f).size() / b.length;
     std::size_t const whole = b.blocks * b.length;
-    float const* const y = y_[f].values.data();
-    float const* const p = predicted_[l][f].values.data();
-    b.pairs.resize(b.blocks * b.blocks * width_);
-    block_cross(y, p, b.blocks, b.length, width_, b.pairs.data());
     std::vector<std::uint32_t> same(test(f).size() - whole);
-    for (std::uint32_t i = 0; i < same.size(); ++i) same[i] = i;
+    std::iota(same.begin(), same.end(), 0U);
+    b.pairs.resize(b.blocks * b.blocks * width_);
     b.rest.resize(width_);
-    permuted_cross(y + whole * width_, p + whole * width_, same.data(), nullptr, same.size(), width_, b.rest.data());
+    for (std::size_t first = 0; first < width_; first += cross_lanes) {
+      float const *y = y_[f].strip(first), *p = predicted_[l][f].strip(first);
+      block_cross(y, p, b.blocks, b.length, b.pairs.data() + b.blocks * b.blocks * first);
+      permuted_cross(y + whole * cross_lanes, p + whole * cross_lanes, same.data(), nullptr, same.size(),
+                     b.rest.data() + first);
+    }
   }
 
-  /// Σ y f of each target, responses rearranged.
-  void cross(std::size_t l, std::size_t f, float const* sign) {
+  void make_batch(std::uint64_t index) {
+    std::size_t const k = s_.inputs.folds,
+                      fits = std::clamp(batch_values / (folds_.size() * k * width_), std::size_t{1}, most_batch);
+    batch_first_ = index;
+    batch_.resize(end_ > index ? std::min<std::uint64_t>(fits, end_ - index) : 1);
+    for (std::size_t i = 0; i < batch_.size(); ++i) {
+      batch_[i].resize(k);
+      for (std::size_t f = 0; f < k; ++f) {
+        Trial& trial = batch_[i][f];
+        permuters_[f].make(index + i, trial.source, trial.sign);
+        if (!permuters_[f].flips()) trial.sign.clear();
+      }
+    }
+    products();
+  }
+
+  /// Σ y f of each trial, layer, fold and target.
+  void products() {
+    std::size_t const k = s_.inputs.folds, L = folds_.size();
+    cross_.resize(batch_.size() * L * k * width_);
+    rank_cross_.resize(ranks_ ? cross_.size() : 0);
+    for (std::size_t f = 0; f < k; ++f) {
+      if (by_blocks(f)) order_blocks(f);
+      for (std::size_t l = 0; l < L; ++l)
+        for (std::size_t first = 0; first < width_; first += cross_lanes)
+          for (std::size_t i = 0; i < batch_.size(); ++i) {
+            std::size_t const to = ((i * L + l) * k + f) * width_ + first;
+            cross(l, f, first, batch_[i][f], cross_.data() + to);
+            if (ranks_)
+              permuted_cross(rank_y_[f].strip(first), rank_predicted_[l][f].strip(first), batch_[i][f].source.data(),
+                             nullptr, test(f).size(), rank_cross_.data() + to);
+          }
+    }
+  }
+
+  void order_blocks(std::size_t f) {
+    auto const length = static_cast<std::uint32_t>(s_.config.permutation.block);
+    for (auto& trial : batch_) {
+      trial[f].order.resize(test(f).size() / length);
+      for (std::size_t i = 0; i < trial[f].order.size(); ++i) trial[f].order[i] = trial[f].source[i * length] / length;
+    }
+  }
+
+  /// Of the targets of a strip, responses rearranged.
+  void cross(std::size_t l, std::size_t f, std::size_t first, Trial const& trial, double* out) const {
     if (!by_blocks(f)) {
-      permuted_cross(y_[f].values.data(), predicted_[l][f].values.data(), sources_[f].data(), sign, test(f).size(),
-                     width_, cross_.data());
+      permuted_cross(y_[f].strip(first), predicted_[l][f].strip(first), trial.source.data(), trial.signs(),
+                     test(f).size(), out);
       return;
     }
     BlockPairs const& b = pairs_[l][f];
-    order_.resize(b.blocks);
-    for (std::size_t i = 0; i < b.blocks; ++i)
-      order_[i] = sources_[f][i * b.length] / static_cast<std::uint32_t>(b.length);
-    cross_ = b.rest;
-    add_blocks(b.pairs.data(), order_.data(), b.blocks, width_, cross_.data());
+    std::copy_n(b.rest.data() + first, cross_lanes, out);
+    add_blocks(b.pairs.data() + b.blocks * b.blocks * first, trial.order.data(), b.blocks, out);
   }
 
   /// In the units of the model's predictions: see fold_moments.
@@ -142,7 +202,7 @@ class FixedModel final : public Rescorer {
       for (auto r : train) square += (y(r, t) - mean) * (y(r, t) - mean);
       double const sd = scaled ? std::sqrt(square / static_cast<double>(train.size())) : 1;
       if (!scaled) mean = std::isfinite(y(0, t)) ? y(0, t) : 0;  // one constant for all folds
-      for (std::size_t i = 0; i < test(f).size(); ++i) y_[f].set(i, width_, t, (y(test(f)[i], t) - mean) / sd);
+      for (std::size_t i = 0; i < test(f).size(); ++i) y_[f].set(i, t, (y(test(f)[i], t) - mean) / sd);
     }
     if (ranks_) rank_side(y_[f], test(f).size(), rank_y_[f]);
   }
@@ -153,10 +213,10 @@ class FixedModel final : public Rescorer {
     std::vector<double> values(rows), ranks(rows);
     for (std::size_t t = 0; t < targets_; ++t) {
       Moments m;
-      for (std::size_t i = 0; i < rows; ++i) values[i] = from.values.data()[i * width_ + t], m.add(0, values[i]);
+      for (std::size_t i = 0; i < rows; ++i) values[i] = from.at(i, t), m.add(0, values[i]);
       if (!std::isfinite(m.ff) || constant_prediction(m)) continue;
       striate::rank(values, ranks);
-      for (std::size_t i = 0; i < rows; ++i) to.set(i, width_, t, ranks[i] - 0.5 * static_cast<double>(rows + 1));
+      for (std::size_t i = 0; i < rows; ++i) to.set(i, t, ranks[i] - 0.5 * static_cast<double>(rows + 1));
     }
   }
 
@@ -169,18 +229,19 @@ class FixedModel final : public Rescorer {
       flag_[(l * s_.inputs.folds + f) * targets_ + t] = result_.flag[t];
       if (result_.flag[t] != TargetFlag::ok) continue;
       double const shift = scaled ? 0 : std::isfinite(y(0, t)) ? y(0, t) : 0;
-      for (std::size_t i = 0; i < e; ++i) side.set(i, width_, t, result_.prediction[t * e + i] - shift);
+      for (std::size_t i = 0; i < e; ++i) side.set(i, t, result_.prediction[t * e + i] - shift);
     }
     if (ranks_) rank_side(side, e, rank_predicted_[l][f]);
   }
 
-  void all_scores(std::vector<double>& out) {
+  /// Of trial i of the batch.
+  void all_scores(std::size_t i, std::vector<double>& out) {
     std::size_t const S = scores_.size(), T = targets_;
     out.resize(folds_.size() * S * T);
-    for (std::size_t l = 0; l < folds_.size(); ++l) layer(l, std::span(out).subspan(l * S * T, S * T));
+    for (std::size_t l = 0; l < folds_.size(); ++l) layer(i, l, std::span(out).subspan(l * S * T, S * T));
   }
 
-  void layer(std::size_t l, std::span<double> out) {
+  void layer(std::size_t trial, std::size_t l, std::span<double> out) {
     bool const concat = s_.config.aggregate == "concat";
     std::size_t const S = scores_.size(), T = targets_, k = s_.inputs.folds;
     by_fold_.assign(S, std::vector<double>(concat ? 0 : k * T, nan));
@@ -189,26 +250,22 @@ class FixedModel final : public Rescorer {
       Side const& a = y_[f];
       Side const& b = predicted_[l][f];
       std::size_t const e = test(f).size();
-      cross_.resize(width_);
-      rank_cross_.resize(width_);
-      float const* const sign = signs_[f].empty() ? nullptr : signs_[f].data();
-      cross(l, f, sign);
-      if (ranks_)
-        permuted_cross(rank_y_[f].values.data(), rank_predicted_[l][f].values.data(), sources_[f].data(), nullptr, e,
-                       width_, rank_cross_.data());
+      Trial const& how = batch_[trial][f];
+      float const* const sign = how.signs();
+      std::size_t const at = ((trial * folds_.size() + l) * k + f) * width_;
       for (std::size_t t = 0; t < T; ++t) {
         if (flag_[(l * k + f) * T + t] != TargetFlag::ok) continue;
         double sum = a.sum[t];
         if (sign != nullptr) {
           sum = 0;
-          for (std::size_t i = 0; i < e; ++i) sum += static_cast<double>(sign[i]) * a.values.data()[sources_[f][i] * width_ + t];
+          for (std::size_t i = 0; i < e; ++i) sum += static_cast<double>(sign[i]) * a.at(how.source[i], t);
         }
-        Moments const m{static_cast<double>(e), sum, a.square[t], b.sum[t], b.square[t], cross_[t]};
+        Moments const m{static_cast<double>(e), sum, a.square[t], b.sum[t], b.square[t], cross_[at + t]};
         double const all[moment_rows] = {m.y, m.yy, m.f, m.ff, m.yf};
         for (std::size_t r = 0; concat && r < moment_rows; ++r) moments_[(f * moment_rows + r) * T + t] = all[r];
         for (std::size_t s = 0; !concat && s < S; ++s)
           by_fold_[s][f * T + t] =
-              scores_[s] == Score::spearman ? rank_score(l, f, t) : score(scores_[s], m);
+              scores_[s] == Score::spearman ? rank_score(l, f, t, rank_cross_[at + t]) : score(scores_[s], m);
       }
     }
     for (std::size_t s = 0; s < S; ++s) {
@@ -217,11 +274,11 @@ class FixedModel final : public Rescorer {
     }
   }
 
-  [[nodiscard]] double rank_score(std::size_t l, std::size_t f, std::size_t t) const {
+  [[nodiscard]] double rank_score(std::size_t l, std::size_t f, std::size_t t, double cross) const {
     Side const& a = rank_y_[f];
     Side const& b = rank_predicted_[l][f];
     auto const e = static_cast<double>(test(f).size());
-    return score(Score::pearson, {e, a.sum[t], a.square[t], b.sum[t], b.square[t], rank_cross_[t]});
+    return score(Score::pearson, {e, a.sum[t], a.square[t], b.sum[t], b.square[t], cross});
   }
 
   Shared const& s_;
@@ -229,16 +286,16 @@ class FixedModel final : public Rescorer {
   std::vector<double> weights_;
   std::vector<Score> scores_;
   bool ranks_;
-  std::vector<Permuter> permuters_;           ///< per fold, of its test rows
+  std::vector<Permuter> permuters_;  ///< per fold, of its test rows
   std::size_t targets_ = 0, width_ = 0;
   std::vector<Side> y_, rank_y_;                               ///< per fold
   std::vector<std::vector<Side>> predicted_, rank_predicted_;  ///< per layer and fold
   std::vector<std::vector<BlockPairs>> pairs_;                 ///< per layer and fold
-  std::vector<std::uint32_t> order_;
-  std::vector<TargetFlag> flag_;              ///< [layer][fold][target]
-  std::vector<std::vector<std::uint32_t>> sources_;
-  std::vector<std::vector<float>> signs_;
-  std::vector<double> cross_, rank_cross_, moments_;
+  std::vector<TargetFlag> flag_;                               ///< [layer][fold][target]
+  std::uint64_t end_ = 0, batch_first_ = 0;
+  std::vector<std::vector<Trial>> batch_;   ///< [trial from batch_first_][fold]
+  std::vector<double> cross_, rank_cross_;  ///< [trial][layer][fold][width]
+  std::vector<double> moments_;
   std::vector<std::vector<double>> by_fold_;
   TileResult result_;
   Workspace work_;

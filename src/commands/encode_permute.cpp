@@ -145,9 +145,10 @@ void check_permutation(Config const& config, Inputs const& in) {
   double arrangements = 0;
   if (c.scheme == "fixed_model") {
     if (in.folds > 1)
-      log::warn("permutation.scheme: fixed_model over {} folds gives p-values that are too small (held-out responses also "
-                "trained the other folds' models); trust it with one test set (cv.split), else use refit or fixed_alpha",
-                in.folds);
+      log::warn(
+          "permutation.scheme: fixed_model over {} folds gives p-values that are too small (held-out responses also "
+          "trained the other folds' models); trust it with one test set (cv.split), else use refit or fixed_alpha",
+          in.folds);
     for (std::size_t f = 0; f < in.folds; ++f)
       arrangements += make_permuter(config, in, in.passes[f].outer.test, f + 1).log10_arrangements();
   } else {
@@ -218,7 +219,8 @@ struct PermutationTiles::Impl {
     for (std::size_t l = 0; l < folds.size(); ++l)
       for (std::size_t s = 0; s < S; ++s)
         for (std::size_t t = 0; t < T; ++t) {
-          double const value = own.empty() ? observed.score[first_layer + l][s][first(tile) + t] : own[(l * S + s) * T + t];
+          double const value =
+              own.empty() ? observed.score[first_layer + l][s][first(tile) + t] : own[(l * S + s) * T + t];
           out[(l * S + s) * T + t] = extremity(s, value);
         }
     return out;
@@ -236,7 +238,7 @@ struct PermutationTiles::Impl {
     std::size_t const T = width(tile), S = scores.size(), L = folds.size(), P = count(block);
     bool const with_best = tests_best(shared.layout);
     Left left{tile, block, std::vector<std::uint32_t>(L * S * T, 0), std::vector<double>(L * S * P, least), {}, {}};
-    rescorer.begin({first(tile), y.columns(first(tile), T)});
+    rescorer.begin({first(tile), y.columns(first(tile), T), p.first + from(block) + P});
     auto const seen = observed_of(tile, rescorer.identity());
     auto const best_seen = best(seen, T);
     left.best_exceed.assign(with_best ? T : 0, 0);
@@ -287,7 +289,8 @@ struct PermutationTiles::Impl {
 };
 
 PermutationTiles::PermutationTiles(Shared const& shared, TargetBlock const& y, Observed const& observed,
-                                   std::size_t group, std::vector<std::vector<std::unique_ptr<FittedFold>>> const& folds,
+                                   std::size_t group,
+                                   std::vector<std::vector<std::unique_ptr<FittedFold>>> const& folds,
                                    std::function<void(std::size_t)> said)
     : impl_(new Impl{shared,
                      y,
@@ -307,7 +310,8 @@ void PermutationTiles::compute(std::size_t tile) {
   Impl& m = *impl_;
   auto rescorer = m.rescorers.take();
   if (*rescorer == nullptr)
-    *rescorer = m.fixed ? make_fixed_model(m.shared, m.folds) : make_refitting(m.shared, m.observed, m.folds, m.first_layer);
+    *rescorer =
+        m.fixed ? make_fixed_model(m.shared, m.folds) : make_refitting(m.shared, m.observed, m.folds, m.first_layer);
   Left left = m.unit(tile / m.p.blocks, tile % m.p.blocks, **rescorer);
   m.rescorers.give(std::move(rescorer));
   m.ready.give(tile, std::move(left));

@@ -10,8 +10,9 @@ namespace striate::encode {
 
 /// What a tile's trials share, once per unit.
 struct TrialTile {
-  std::size_t first = 0;        ///< target of the tile's first column
-  MatrixView<float const> y;    ///< n × T, as measured
+  std::size_t first = 0;      ///< target of the tile's first column
+  MatrixView<float const> y;  ///< n × T, as measured
+  std::uint64_t end = 0;      ///< behind the last trial to come
 };
 
 /// One thread's. Scores of a trial: [layer of the group][score][T], before any tail is considered.
@@ -27,8 +28,8 @@ class Rescorer {
 using Folds = std::vector<std::vector<std::unique_ptr<FittedFold>>>;  ///< [layer of the group][fold]
 
 /// scheme: refit and fixed_alpha. `first_layer`: of the group.
-[[nodiscard]] std::unique_ptr<Rescorer> make_refitting(Shared const& shared, Observed const& observed, Folds const& folds,
-                                                       std::size_t first_layer);
+[[nodiscard]] std::unique_ptr<Rescorer> make_refitting(Shared const& shared, Observed const& observed,
+                                                       Folds const& folds, std::size_t first_layer);
 /// scheme: fixed_model.
 [[nodiscard]] std::unique_ptr<Rescorer> make_fixed_model(Shared const& shared, Folds const& folds);
 

@@ -150,24 +150,25 @@ TEST(Multiple, PIsNeverZeroAndTiesCount) {
 }
 
 TEST(Cross, BlocksGiveWhatRowsGive) {
-  std::size_t const blocks = 5, length = 3, rows = blocks * length, width = 2 * cross_lanes;
+  std::size_t const blocks = 5, length = 3, rows = blocks * length, width = cross_lanes;
   std::vector<float> y(rows * width), f(rows * width);
   for (std::size_t i = 0; i < y.size(); ++i)
     y[i] = std::sin(static_cast<float>(i)), f[i] = std::cos(static_cast<float>(3 * i + 1));
-  std::vector<double> gram(blocks * blocks * width), direct(width), sum(width, 0), plain(width, 0);
-  block_cross(y.data(), f.data(), blocks, length, width, gram.data());
+  std::vector<float> gram(blocks * blocks * width);
+  std::vector<double> direct(width), sum(width, 0), plain(width, 0);
+  block_cross(y.data(), f.data(), blocks, length, gram.data());
   Rows const order{3, 0, 4, 2, 1};
   Rows source;
   for (auto b : order)
     for (std::uint32_t r = 0; r < length; ++r) source.push_back(b * 3 + r);
-  permuted_cross(y.data(), f.data(), source.data(), nullptr, rows, width, direct.data());
-  add_blocks(gram.data(), order.data(), blocks, width, sum.data());
+  permuted_cross(y.data(), f.data(), source.data(), nullptr, rows, direct.data());
+  add_blocks(gram.data(), order.data(), blocks, sum.data());
   for (std::size_t i = 0; i < rows; ++i)
     for (std::size_t t = 0; t < width; ++t)
       plain[t] += static_cast<double>(y[source[i] * width + t]) * static_cast<double>(f[i * width + t]);
   for (std::size_t t = 0; t < width; ++t) {
-    EXPECT_NEAR(direct[t], plain[t], 1e-9);
-    EXPECT_NEAR(sum[t], plain[t], 1e-9);
+    EXPECT_NEAR(direct[t], plain[t], 1e-5);  // sums of a few float32 products
+    EXPECT_NEAR(sum[t], plain[t], 1e-5);
   }
 }
 
