@@ -202,6 +202,16 @@ TEST_F(EncodeSeries, WarnsOfRunsThatFoldsCut) {
   EXPECT_TRUE(says(plain, {"cv={folds: 4}"}, "and tests on another: neighbouring volumes are correlated"));
   EXPECT_FALSE(says(plain, {"cv={folds: 4, purge: 2}"}, "and tests on another"));
   EXPECT_TRUE(says(cases[5], {}, "cv.inner: folds cut through runs (e.g. run b)"));
+  EXPECT_TRUE(says(plain, {"permutation.n=99"}, "use shuffle: circular and exchange: run"));
+  EXPECT_FALSE(says(plain, {"permutation={n: 99, shuffle: circular, exchange: run}"}, "permutation"));
+  // Two files of 66 volumes, where runs have 44, 38 and 50; and in the right order.
+  for (auto const& [name, volumes] : {std::pair{"a.npy", 66}, std::pair{"b.npy", 66}, std::pair{"c.npy", 82}, std::pair{"d.npy", 50}}) {
+    std::vector<float> y(static_cast<std::size_t>(volumes) * 3);
+    for (std::size_t i = 0; i < y.size(); ++i) y[i] = noise(i, 7);
+    write_npy(dir_ / name, y, {static_cast<std::size_t>(volumes), 3});
+  }
+  EXPECT_TRUE(says(plain, {"responses.data=[a.npy, b.npy]"}, "file 1 of responses.data ends in the midst of run 10"));
+  EXPECT_FALSE(says(plain, {"responses.data=[c.npy, d.npy]"}, "in the midst"));
   // Two runs: one is left to choose the penalty on.
   auto const two = list("two.stim.csv", [](std::size_t v) { return fmt::format("v{:03},{}", v, v / 66); });
   EXPECT_TRUE(says(plain, {two}, "cv.inner.folds: a fold trains on a single run"));
@@ -275,6 +285,49 @@ TEST_F(EncodeSeries, PredictRefusesWhatItCannotDo) {
       predict(cases[0], fmt::format("responses: {{data: {0}/bold.npy, stimuli: {0}/volumes.stim.csv}}\n", golden()));
   EXPECT_EQ(truth.code, Exit::config);
   EXPECT_NE(truth.message.find("responses.detrend"), std::string::npos) << truth.message;
+}
+
+/// Noise as slow as the features, in runs that are cleaned: shifting it in circles keeps the level of the test, what
+/// breaks up its correlation does not. STRIATE_REPETITIONS: data sets.
+TEST_F(EncodeSeries, CircularPermutationsKeepTheirLevel) {
+  constexpr std::size_t n = 150, p = 12, t = 60;
+  char const* const given = std::getenv("STRIATE_REPETITIONS");
+  std::size_t const sets = given != nullptr ? std::strtoul(given, nullptr, 10) : 8;
+  std::string table = "type=image\npath=.\ndata=stimID,run\n";
+  for (std::size_t i = 0; i < n; ++i) table += fmt::format("v{},{}\n", i, i / 50);
+  write_atomically(dir_ / "slow.stim.csv", table);
+  auto const slow = [&](std::size_t columns, std::uint64_t stream) {
+    std::vector<float> x(n * columns);
+    for (std::size_t i = 0; i < n; ++i)
+      for (std::size_t u = 0; u < columns; ++u)
+        x[i * columns + u] = noise(i + 1000 * stream, u) + (i % 50 == 0 ? 0 : 0.8F * x[(i - 1) * columns + u]);
+    return x;
+  };
+  std::map<std::string, double> below;
+  for (std::size_t s = 0; s < sets; ++s) {
+    auto file = h5::File::create(Comm(), dir_ / "slow.h5");
+    auto const x = slow(p, 2 * s + 1), y = slow(t, 2 * s + 2);
+    file.create_dataset("layer", h5::Dtype::f32, {n, p}).write(std::span<float const>(x));
+    file.close();
+    write_npy(dir_ / "slow.npy", y, {n, t});
+    for (std::string const how : {"circular", "rows"}) {
+      Outcome const out = run_encode(
+          Comm(), dir_.path,
+          fmt::format("features: {{store: slow.h5, stimuli: slow.stim.csv}}\n"
+                      "responses: {{data: slow.npy, stimuli: slow.stim.csv, run: run, detrend: {{polynomial: 1}}, "
+                      "zscore_runs: true, trim: 2}}\nmodel: {{alphas: 30}}\ncv: {{group: run}}\nscores: pearson\n"
+                      "permutation: {{n: 39, shuffle: {}, exchange: run, correct: max}}\nseed: {}\noutput: {}\n",
+                      how, s, how),
+          {.fresh = true});
+      ASSERT_EQ(out.code, Exit::ok) << out.message;
+      for (double one : read(dir_ / how / "result.h5", "layer/permutation/pearson/p")) below[how] += one <= 0.05 ? 1 : 0;
+    }
+  }
+  double const tests = static_cast<double>(sets * t);
+  RecordProperty("circular", fmt::format("{:.4f}", below["circular"] / tests));
+  RecordProperty("rows", fmt::format("{:.4f}", below["rows"] / tests));
+  EXPECT_NEAR(below["circular"] / tests, 0.05, 3 * std::sqrt(0.05 * 0.95 / tests) + 0.01);
+  EXPECT_GT(below["rows"], 1.5 * below["circular"]);
 }
 
 /// Noise on strong trends, far more features than rows: no score of a held-out run.
