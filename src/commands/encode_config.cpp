@@ -82,7 +82,8 @@ void describe(Schema& s, FeatureSet& f) {
   s("layers", f.layers, {.doc = "layers, one model each", .example = "[conv1, conv5, fc6]"});
   s("transform", f.transform, {.doc = "fitted on training rows only, inside each fold"});
   s("delays", f.delays,
-    {.doc = "finite impulse response: a block of units for each delay, within runs (responses.run); none: features as they are",
+    {.doc = "finite impulse response: a block of units for each delay, within runs (responses.run); none: features as "
+            "they are",
      .unit = "TR",
      .min = 0,
      .max = 100,

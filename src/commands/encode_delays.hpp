@@ -9,8 +9,8 @@ namespace striate::encode {
 /// Bytes of a rank, beside those of the layer, while delayed features of a layer are read.
 [[nodiscard]] double delay_bytes(Inputs const& inputs, LayerInput const& layer);
 
-/// Units in blocks, one a delay, each of all units of the layer; 0 where a volume would look back beyond the beginning of
-/// its run. What is held or streamed is the layer, once: the delayed matrix never is.
+/// Units in blocks, one a delay, each of all units of the layer; 0 where a volume would look back beyond the beginning
+/// of its run. What is held or streamed is the layer, once: the delayed matrix never is.
 class DelayedSource final : public NodeSource {
  public:
   /// `inner`: of the rows that `lags.rows` names; `lags` must outlive the source. `rows`: of Y.

@@ -95,8 +95,7 @@ class Loader {
   void find_series() {
     in_.series = find_runs(words(*config_.responses.run, "responses.run"), *config_.responses.run, list_.source);
     check_runs(config_.responses, in_.series, in_.root.responses->volumes_of_files());
-    in_.root.rows =
-        plan_volumes(config_.responses, in_.series, list_.ids, config_.responses.repeats == "keep");
+    in_.root.rows = plan_volumes(config_.responses, in_.series, list_.ids, config_.responses.repeats == "keep");
   }
 
   /// Without responses.stimuli there must be one list of stimuli only, as long as there are volumes.
@@ -174,7 +173,8 @@ class Loader {
       return at == row_of.end() ? 0 : at->second;
     };
     auto const& delays = config_.features[s].delays;
-    in_.lags.push_back(delays.empty() ? Lags{} : find_lags(delays, in_.series, in_.root.rows, list_.ids, key_of(config_, s)));
+    in_.lags.push_back(delays.empty() ? Lags{}
+                                      : find_lags(delays, in_.series, in_.root.rows, list_.ids, key_of(config_, s)));
     for (std::size_t v : in_.lags[s].volumes) in_.lags[s].rows.push_back(row(list_.ids[v]));
     std::vector<std::size_t> rows;
     for (std::size_t i = 0; i < in_.n() && delays.empty(); ++i) rows.push_back(row(in_.columns.id[i]));
@@ -198,7 +198,8 @@ class Loader {
     for (auto const& name : names) {
       LayerInput l;
       try {
-        l = {s, name, stores_.size() > 1 ? f.name + "/" + name : name, stores_[s].layer(name).units * std::max<std::size_t>(1, f.delays.size())};
+        l = {s, name, stores_.size() > 1 ? f.name + "/" + name : name,
+             stores_[s].layer(name).units * std::max<std::size_t>(1, f.delays.size())};
       } catch (Error const& error) {
         throw Error(error.code(), key_of(config_, s) + ".layers: " + error.what());
       }
@@ -370,7 +371,8 @@ double Inputs::bytes_of(LayerInput const& layer) const {
   }
   Lags const& l = lags[layer.store];
   auto const rows = static_cast<double>(n());
-  double const held = l.place.empty() ? rows : rows * static_cast<double>(l.rows.size()) / static_cast<double>(l.place.size());
+  double const held =
+      l.place.empty() ? rows : rows * static_cast<double>(l.rows.size()) / static_cast<double>(l.place.size());
   return 4 * held * static_cast<double>(layer.units);
 }
 

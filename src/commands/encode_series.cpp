@@ -86,8 +86,8 @@ void check_runs(SeriesConfig const& config, Series const& series, std::vector<st
   std::size_t const trimmed = static_cast<std::size_t>(config.trim.first + config.trim.last);
   for (std::size_t r = 0; r < series.runs(); ++r) {
     if (series.length(r) <= trimmed)
-      fail(Exit::data, "responses.trim: {} has {} volumes, of which {} would be dropped; trim less", run_text(series.run[r]),
-           series.length(r), trimmed);
+      fail(Exit::data, "responses.trim: {} has {} volumes, of which {} would be dropped; trim less",
+           run_text(series.run[r]), series.length(r), trimmed);
     if (!config.cleans()) continue;
     try {
       RunCleaner const tried(series.length(r), config.detrend, config.tr.value_or(0), config.zscore_runs);
@@ -101,8 +101,9 @@ void check_runs(SeriesConfig const& config, Series const& series, std::vector<st
   for (std::size_t f = 0; f + 1 < in_file.size(); ++f) {
     end += in_file[f];
     if (std::ranges::find(series.first, end) == series.first.end())
-      log::warn("responses.run: file {} of responses.data ends in the midst of {}; are files and rows in the same order?",
-                f + 1, run_text(series.run[series.run_of(end)]));
+      log::warn(
+          "responses.run: file {} of responses.data ends in the midst of {}; are files and rows in the same order?",
+          f + 1, run_text(series.run[series.run_of(end)]));
   }
 }
 
@@ -146,7 +147,8 @@ Lags find_lags(std::vector<std::int64_t> const& delays, Series const& series, Ro
       std::size_t const a = seen[seen.size() - n + r], b = before(v, delay);
       if ((a == none) != (b == none) || (a != none && ids[a] != ids[b]))
         fail(Exit::data,
-             "{}.delays: {} TR before {} there are different stimuli in {} and {}, so the average over them has no delayed "
+             "{}.delays: {} TR before {} there are different stimuli in {} and {}, so the average over them has no "
+             "delayed "
              "features; set responses.repeats: keep",
              key, delay, rows.ids[r], run_text(series.run[series.run_of(rows.first_volume[r])]),
              run_text(series.run[series.run_of(v)]));
@@ -181,30 +183,32 @@ std::vector<std::size_t> cut_runs(Inputs const& in, Split const& split) {
 
 void warn_of_split_runs(Config const& config, Inputs const& in) {
   if (in.series.runs() == 0 || (!config.responses.cleans() && config.cv.purge > 0)) return;
-  char const* const why = config.responses.cleans()
-                              ? "its mean, drift and scale were taken from its test rows, too, so scores are not those of "
-                                "unseen data"
-                              : "neighbouring volumes are correlated, so scores are optimistic";
+  char const* const why =
+      config.responses.cleans()
+          ? "its mean, drift and scale were taken from its test rows, too, so scores are not those of "
+            "unseen data"
+          : "neighbouring volumes are correlated, so scores are optimistic";
   std::string const column = config.responses.run.value_or("");
   for (std::size_t f = 0; f < in.folds; ++f) {
     auto const cut = cut_runs(in, in.passes[f].outer);
     if (cut.empty()) continue;
     log::warn("cv: fold {} trains on one part of {}{} and tests on another: {}; use cv.group: {}", f,
-              run_text(in.series.run[cut[0]]), cut.size() > 1 ? fmt::format(" (and of {} more)", cut.size() - 1) : "", why,
-              column);
+              run_text(in.series.run[cut[0]]), cut.size() > 1 ? fmt::format(" (and of {} more)", cut.size() - 1) : "",
+              why, column);
     return;
   }
   if (config.cv.group) return;  // inner folds by run, or parts of the only one, which was said
   for (auto const& pass : in.passes)
     for (Split const& inner : pass.inner)
       if (auto const cut = cut_runs(in, inner); !cut.empty())
-        return log::warn("cv.inner: folds cut through runs (e.g. {}), so penalties are chosen on rows that resemble the "
-                         "training rows; with cv.group: {} inner folds hold whole runs, too",
-                         run_text(in.series.run[cut[0]]), column);
+        return log::warn(
+            "cv.inner: folds cut through runs (e.g. {}), so penalties are chosen on rows that resemble the "
+            "training rows; with cv.group: {} inner folds hold whole runs, too",
+            run_text(in.series.run[cut[0]]), column);
 }
 
-TargetBlock target_block(Comm const& comm, Config const& config, Inputs const& in, RowPlan const& plan, std::size_t rows,
-                         std::size_t width) {
+TargetBlock target_block(Comm const& comm, Config const& config, Inputs const& in, RowPlan const& plan,
+                         std::size_t rows, std::size_t width) {
   if (in.series.runs() == 0) return {comm, in.root.responses.get(), &plan, rows, in.t(), width};
   auto const cleaners = std::make_shared<Cleaners>(config.responses, in.series);
   std::size_t const volumes = in.series.volumes();

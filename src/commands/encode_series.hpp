@@ -20,11 +20,11 @@ void check_runs(SeriesConfig const& config, Series const& series, std::vector<st
 
 /// Which volumes make which row of Y: a row a volume (`keep`) or stimulus, none for volumes that are trimmed.
 /// Throws Error(Exit::data) where averages would merge volumes of one run.
-[[nodiscard]] RowPlan plan_volumes(SeriesConfig const& config, Series const& series, std::vector<std::string> const& ids,
-                                   bool keep);
+[[nodiscard]] RowPlan plan_volumes(SeriesConfig const& config, Series const& series,
+                                   std::vector<std::string> const& ids, bool keep);
 
-/// What rows of Y see at each of `delays` (in TR). `ids`: of all volumes; `row_of_id` finds them in the store. `key` and
-/// `source` are for messages. Throws Error(Exit::data) where the volumes of a row follow different stimuli.
+/// What rows of Y see at each of `delays` (in TR). `ids`: of all volumes; `row_of_id` finds them in the store. `key`
+/// and `source` are for messages. Throws Error(Exit::data) where the volumes of a row follow different stimuli.
 [[nodiscard]] Lags find_lags(std::vector<std::int64_t> const& delays, Series const& series, RowPlan const& rows,
                              std::vector<std::string> const& ids, std::string const& key);
 
@@ -33,7 +33,7 @@ void warn_of_split_runs(Config const& config, Inputs const& inputs);
 
 /// Y (or the volumes of the noise ceiling), as `plan` makes its `rows` rows of the cleaned volumes; `width` targets in
 /// memory at once. Collective; inputs and plan (first rank alone) must outlive the block.
-[[nodiscard]] TargetBlock target_block(Comm const& comm, Config const& config, Inputs const& inputs, RowPlan const& plan,
-                                       std::size_t rows, std::size_t width);
+[[nodiscard]] TargetBlock target_block(Comm const& comm, Config const& config, Inputs const& inputs,
+                                       RowPlan const& plan, std::size_t rows, std::size_t width);
 
 }  // namespace striate::encode

@@ -14,8 +14,9 @@ namespace encode {
 void describe(Schema& s, SeriesConfig& c) {
   describe(s, static_cast<ResponsesConfig&>(c));
   s("run", c.run,
-    {.doc = "column of the stimuli file that names the runs of time series, one volume a row; makes the keys below, and "
-            "features.delays, possible",
+    {.doc =
+         "column of the stimuli file that names the runs of time series, one volume a row; makes the keys below, and "
+         "features.delays, possible",
      .example = "run"});
   s("detrend", c.detrend,
     {.doc = "slow drift taken out of every run by least squares, its mean included: polynomials up to an order, or a "
@@ -49,7 +50,8 @@ void check_delays(Config const& c) {
     if (std::set<std::int64_t>(f.delays.begin(), f.delays.end()).size() != f.delays.size())
       fail(Exit::config, "{}.delays: a delay stands twice; keep one", key_of(c, i));
     if (f.iterate != "layer")
-      fail(Exit::config, "{}.delays: are not there with iterate: {}; remove one, or let striate convolve delay (hrf: fir)",
+      fail(Exit::config,
+           "{}.delays: are not there with iterate: {}; remove one, or let striate convolve delay (hrf: fir)",
            key_of(c, i), f.iterate);
   }
 }
@@ -66,7 +68,8 @@ void check_series(Config const& c) {
   if (!r.run && idle != nullptr)
     fail(Exit::config, "responses.{}: works run by run; name the column of runs in responses.run", idle);
   if (r.detrend.kind == Drift::Kind::cosine && !r.tr)
-    fail(Exit::config, "responses.tr: is missing; detrend: {{cosine: {:g}}} counts in seconds, so give those between volumes",
+    fail(Exit::config,
+         "responses.tr: is missing; detrend: {{cosine: {:g}}} counts in seconds, so give those between volumes",
          r.detrend.cutoff);
   if (r.tr && !(*r.tr > 0 && std::isfinite(*r.tr)))
     fail(Exit::config, "responses.tr: is {}; it is a number of seconds above 0", *r.tr);

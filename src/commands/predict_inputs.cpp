@@ -85,13 +85,15 @@ class Loader {
   void check_series() const {
     for (auto const& f : in_.encode.features)
       if (!f.delays.empty())
-        fail(Exit::config,
-             "encode: {} delays its features within runs (features.delays), and new stimuli have none here; let striate "
-             "convolve delay them (hrf: fir) for the encode, too",
-             c_.encode_file.string());
+        fail(
+            Exit::config,
+            "encode: {} delays its features within runs (features.delays), and new stimuli have none here; let striate "
+            "convolve delay them (hrf: fir) for the encode, too",
+            c_.encode_file.string());
     if (c_.responses && in_.encode.responses.cleans())
       fail(Exit::config,
-           "responses: {} takes drift out of runs or z-scores them (responses.detrend, zscore_runs), which is not done to "
+           "responses: {} takes drift out of runs or z-scores them (responses.detrend, zscore_runs), which is not done "
+           "to "
            "new responses; leave them out, or hold runs out in the encode (cv.split)",
            c_.encode_file.string());
   }

@@ -1,4 +1,5 @@
-// Two BOLD runs from events to scores by YAML alone (convolve → encode), and delayed features, over ranks: the same bits.
+// Two BOLD runs from events to scores by YAML alone (convolve → encode), and delayed features, over ranks: the same
+// bits.
 #include <fstream>
 
 #include "../../src/commands/convolve.hpp"
@@ -51,8 +52,21 @@ class SeriesRanks : public testing::Test {
       std::ofstream out(folder_ / fmt::format("run-{}_events.tsv", run + 1));
       out << "onset\tduration\tstim_file\n";
       for (std::size_t i = 0; i + 3 < lengths[run] / 3; ++i)
-        out << fmt::format("{}\t1.5\ts{}.jpg\n", 4.5 * static_cast<double>(i) + 0.3, (i * 5 + run * 7 + i / 5) % stimuli);
+        out << fmt::format("{}\t1.5\ts{}.jpg\n", 4.5 * static_cast<double>(i) + 0.3,
+                           (i * 5 + run * 7 + i / 5) % stimuli);
     }
+  }
+
+  /// Stores of volumes by SPM's HRF ("bold") and at the given delays ("now": none, "fir"), and BOLD. Collective.
+  void make_volumes(std::string const& delays = "") {
+    Comm const world = Comm::world();
+    ASSERT_TRUE(convolve(world, "hrf: spm\n", "bold").finished);
+    if (!delays.empty()) {
+      ASSERT_TRUE(convolve(world, "hrf: fir\ndelays: [0]\n", "now").finished);
+      ASSERT_TRUE(convolve(world, "hrf: fir\ndelays: " + delays + "\n", "fir").finished);
+    }
+    if (world.root()) write_bold(folder_ / "bold.act.h5");
+    world.barrier();
   }
 
   /// BOLD of two runs: half of the voxels follow the volumes of `store`, on drifts and a mean of each run's own.
@@ -101,13 +115,11 @@ class SeriesRanks : public testing::Test {
 
 TEST_F(SeriesRanks, FromEventsToScores) {
   Comm const world = Comm::world();
-  auto const made = convolve(world, "hrf: spm\n", "bold");
-  ASSERT_TRUE(made.finished) << made.message;
-  if (world.root()) write_bold(folder_ / "bold.act.h5");
-  world.barrier();
+  make_volumes();
   for (auto const& extra : std::vector<std::vector<std::string>>{
            {"save=[coefficients, predictions]"},
-           {"features.delays=[0, 1, 3]", "save=[coefficients, predictions]", "permutation={n: 9, shuffle: circular, exchange: run}"},
+           {"features.delays=[0, 1, 3]", "save=[coefficients, predictions]",
+            "permutation={n: 9, shuffle: circular, exchange: run}"},
            {"features.delays=[1, 2]", "model={type: banded_ridge, n_iter: 5}", "responses.detrend={polynomial: 3}"},
            {"features.delays=[0, 2]", "model={type: pls, components: 3}"}}) {
     auto const go = [&](Comm const& comm, std::string const& output, int threads) {
@@ -137,11 +149,7 @@ TEST_F(SeriesRanks, FromEventsToScores) {
 /// Feature spaces with delays of their own beside one without: over ranks, and by hand.
 TEST_F(SeriesRanks, SpacesHaveTheirOwnDelays) {
   Comm const world = Comm::world();
-  ASSERT_TRUE(convolve(world, "hrf: spm\n", "bold").finished);
-  ASSERT_TRUE(convolve(world, "hrf: fir\ndelays: [0]\n", "now").finished);
-  ASSERT_TRUE(convolve(world, "hrf: fir\ndelays: [1, 4]\n", "fir").finished);
-  if (world.root()) write_bold(folder_ / "bold.act.h5");
-  world.barrier();
+  make_volumes("[1, 4]");
   std::string const plain = "{name: a, store: bold.act.h5, layers: conv}";
   auto const go = [&](Comm const& comm, std::string const& second, std::string const& output) {
     auto const out = run_job(make_partition(), comm, folder_ / "partition.yaml", yaml("bold"),
@@ -161,11 +169,7 @@ TEST_F(SeriesRanks, SpacesHaveTheirOwnDelays) {
 /// hrf: fir of convolve is the delayed store of volumes with the mean over the TR that has just begun.
 TEST_F(SeriesRanks, DelaysAreThoseOfConvolve) {
   Comm const world = Comm::world();
-  ASSERT_TRUE(convolve(world, "hrf: spm\n", "bold").finished);
-  ASSERT_TRUE(convolve(world, "hrf: fir\ndelays: [0]\n", "now").finished);
-  ASSERT_TRUE(convolve(world, "hrf: fir\ndelays: [4, 1, 2]\n", "fir").finished);
-  if (world.root()) write_bold(folder_ / "bold.act.h5");
-  world.barrier();
+  make_volumes("[4, 1, 2]");
   std::vector<std::string> const save{"save=[coefficients, predictions]"};
   auto sets = save;
   sets.push_back("output=convolved");
@@ -191,7 +195,8 @@ TEST_F(SeriesRanks, PanelsCrossDelays) {
         std::make_unique<encode::LayerSource>(world, reader, encode::LayerInput{0, "fc", "fc", units}, lags.rows, room),
         lags, n);
     ASSERT_EQ(x.cols(), 2 * units);
-    for (auto const& [first, count] : {std::pair<std::size_t, std::size_t>{0, 140}, {3, 20}, {65, 11}, {69, 71}, {139, 1}}) {
+    for (auto const& [first, count] :
+         {std::pair<std::size_t, std::size_t>{0, 140}, {3, 20}, {65, 11}, {69, 71}, {139, 1}}) {
       std::vector<float> both(n * count), alone(n * count);
       x.read(first, count, both.data());
       x.read_alone(first, count, alone.data());

@@ -38,16 +38,6 @@ std::string yaml_of(Case const& c, std::string const& more = "") {
       golden(), c.features, c.responses, c.cv, c.stimuli, more);
 }
 
-void expect_close(std::vector<double> const& mine, std::vector<double> const& theirs, double tolerance,
-                  std::string const& what) {
-  ASSERT_EQ(mine.size(), theirs.size()) << what;
-  for (std::size_t i = 0; i < mine.size(); ++i) {
-    EXPECT_EQ(std::isnan(mine[i]), std::isnan(theirs[i])) << what << " at " << i << ": " << mine[i] << " " << theirs[i];
-    if (std::isnan(theirs[i])) continue;
-    EXPECT_NEAR(mine[i], theirs[i], tolerance * std::max(1.0, std::abs(theirs[i]))) << what << " at " << i;
-  }
-}
-
 std::uint64_t warnings(std::string const& words) {
   std::uint64_t count = 0;
   for (auto const& [text, times] : log::warnings())
@@ -68,19 +58,19 @@ std::pair<std::vector<double>, std::vector<std::string>> rows_of(std::string con
   for (std::size_t b = 0; b < y.blocks(); ++b) {
     y.load(b);
     for (std::size_t j = b * y.width(); j < std::min(inputs.t(), (b + 1) * y.width()); ++j)
-      for (std::size_t i = 0; i < inputs.n(); ++i) rows[i * inputs.t() + j] = static_cast<double>(y.columns(j, 1)(i, 0));
+      for (std::size_t i = 0; i < inputs.n(); ++i)
+        rows[i * inputs.t() + j] = static_cast<double>(y.columns(j, 1)(i, 0));
   }
   return {rows, inputs.columns.id};
 }
 
-Case const cases[] = {
-    {"polynomial", ", run: run, detrend: {polynomial: 2}, zscore_runs: true, trim: [3, 2]"},
-    {"mean", ", run: run, detrend: {polynomial: 0}"},
-    {"cosine", ", run: run, detrend: {cosine: 40}, tr: 2, trim: 2", ", delays: [1, 2, 3]"},
-    {"zscore", ", run: run, zscore_runs: true", ", delays: 2"},
-    {"delays", ", run: run, trim: [4, 0]", ", delays: [0, 5, 2]"},
-    {"movie", ", run: run, detrend: {polynomial: 1}, zscore_runs: true, trim: [1, 3]", ", delays: [1, 2, 3]",
-     "{split: part, inner: {folds: 3}}", "movie"}};
+Case const cases[] = {{"polynomial", ", run: run, detrend: {polynomial: 2}, zscore_runs: true, trim: [3, 2]"},
+                      {"mean", ", run: run, detrend: {polynomial: 0}"},
+                      {"cosine", ", run: run, detrend: {cosine: 40}, tr: 2, trim: 2", ", delays: [1, 2, 3]"},
+                      {"zscore", ", run: run, zscore_runs: true", ", delays: 2"},
+                      {"delays", ", run: run, trim: [4, 0]", ", delays: [0, 5, 2]"},
+                      {"movie", ", run: run, detrend: {polynomial: 1}, zscore_runs: true, trim: [1, 3]",
+                       ", delays: [1, 2, 3]", "{split: part, inner: {folds: 3}}", "movie"}};
 
 class SeriesGolden : public testing::TestWithParam<Case> {};
 
@@ -135,8 +125,10 @@ class EncodeSeries : public testing::Test {
 };
 
 TEST_F(EncodeSeries, RefusesWhatTheConfigCannotMean) {
-  refused({"responses.run=null", "responses.detrend={polynomial: 1}"}, Exit::config, {"responses.detrend", "responses.run"});
-  refused({"responses.run=null", "responses.zscore_runs=true"}, Exit::config, {"responses.zscore_runs", "responses.run"});
+  refused({"responses.run=null", "responses.detrend={polynomial: 1}"}, Exit::config,
+          {"responses.detrend", "responses.run"});
+  refused({"responses.run=null", "responses.zscore_runs=true"}, Exit::config,
+          {"responses.zscore_runs", "responses.run"});
   refused({"responses.run=null", "responses.trim=2"}, Exit::config, {"responses.trim", "responses.run"});
   refused({"responses.run=null", "features.delays=[1, 2]"}, Exit::config, {"features.delays", "responses.run"});
   refused({"responses.detrend=linear"}, Exit::config, {"responses.detrend", "{polynomial: 2}"});
@@ -165,7 +157,9 @@ TEST_F(EncodeSeries, RefusesRunsThatDoNotFit) {
   auto const id = [](std::size_t v) { return fmt::format("v{:03}", v); };
   refused({list("mixed.stim.csv", [&](std::size_t v) { return id(v) + (v / 30 % 2 == 0 ? ",a" : ",b"); })}, Exit::data,
           {"responses.run", "run a", "row 1", "row 61", "follow one another"});
-  refused({list("empty.stim.csv", [&](std::size_t v) { return id(v) + (v == 70 ? "," : v < 70 ? ",a" : ",b"); })},
+  refused({list("empty.stim.csv", [&](std::size_t v) { return id(v) + (v == 70  ? ","
+                                                                       : v < 70 ? ",a"
+                                                                                : ",b"); })},
           Exit::data, {"responses.run", "row 71"});
   refused({list("one.stim.csv", [&](std::size_t v) { return id(v) + (v < 1 ? ",a" : ",b"); }),
            "responses.zscore_runs=true"},
@@ -174,7 +168,8 @@ TEST_F(EncodeSeries, RefusesRunsThatDoNotFit) {
   refused({list("twice.stim.csv", [&](std::size_t v) { return id(v / 2) + ",a"; })}, Exit::data,
           {"responses.repeats", "v000", "rows 1 and 2", "keep"});
   // Over runs: averages have delayed features only where the same came before.
-  auto const turned = list("turned.stim.csv", [&](std::size_t v) { return id(v < 66 ? v : 131 - v) + (v < 66 ? ",a" : ",b"); });
+  auto const turned =
+      list("turned.stim.csv", [&](std::size_t v) { return id(v < 66 ? v : 131 - v) + (v < 66 ? ",a" : ",b"); });
   refused({turned, "features.delays=[1]", "cv={folds: 3}"}, Exit::data, {"features.delays", "keep"});
   EXPECT_EQ(run({"", ", run: run"}, {turned, "cv={folds: 3}"}, true).code, Exit::ok);
   EXPECT_EQ(run({"", ", run: run, repeats: keep", ", delays: 1"}, {turned, "cv={folds: 3}"}, true).code, Exit::ok);
@@ -205,7 +200,8 @@ TEST_F(EncodeSeries, WarnsOfRunsThatFoldsCut) {
   EXPECT_TRUE(says(plain, {"permutation.n=99"}, "use shuffle: circular and exchange: run"));
   EXPECT_FALSE(says(plain, {"permutation={n: 99, shuffle: circular, exchange: run}"}, "permutation"));
   // Two files of 66 volumes, where runs have 44, 38 and 50; and in the right order.
-  for (auto const& [name, volumes] : {std::pair{"a.npy", 66}, std::pair{"b.npy", 66}, std::pair{"c.npy", 82}, std::pair{"d.npy", 50}}) {
+  for (auto const& [name, volumes] :
+       {std::pair{"a.npy", 66}, std::pair{"b.npy", 66}, std::pair{"c.npy", 82}, std::pair{"d.npy", 50}}) {
     std::vector<float> y(static_cast<std::size_t>(volumes) * 3);
     for (std::size_t i = 0; i < y.size(); ++i) y[i] = noise(i, 7);
     write_npy(dir_ / name, y, {static_cast<std::size_t>(volumes), 3});
@@ -251,14 +247,16 @@ TEST_F(EncodeSeries, IsThatOfProcessedResponses) {
 
 TEST_F(EncodeSeries, ResumesOnlyTheSame) {
   auto const stimuli = [&](std::size_t border) {
-    return list("own.stim.csv", [&](std::size_t v) { return fmt::format("v{:03},{}", v, v < border ? 1 : v < 90 ? 2 : 3); });
+    return list("own.stim.csv", [&](std::size_t v) {
+      return fmt::format("v{:03},{}", v, v < border ? 1 : v < 90 ? 2 : 3);
+    });
   };
   ASSERT_EQ(run(cases[0], {stimuli(40)}).code, Exit::ok);
   EXPECT_TRUE(run(cases[0], {stimuli(40)}).finished);
-  for (auto const& [set, key] : {std::pair{"responses.detrend={polynomial: 1}", "responses.detrend"},
-                                 std::pair{"responses.zscore_runs=false", "responses.zscore_runs"},
-                                 std::pair{"responses.trim=[3, 1]", "responses.trim"},
-                                 std::pair{"features.delays=[1]", "delays differs"}}) {
+  for (auto const& [set, key] :
+       {std::pair{"responses.detrend={polynomial: 1}", "responses.detrend"},
+        std::pair{"responses.zscore_runs=false", "responses.zscore_runs"},
+        std::pair{"responses.trim=[3, 1]", "responses.trim"}, std::pair{"features.delays=[1]", "delays differs"}}) {
     Outcome const out = run(cases[0], {stimuli(40), set});
     EXPECT_EQ(out.code, Exit::cant_create) << set;
     EXPECT_NE(out.message.find(key), std::string::npos) << out.message;
@@ -320,7 +318,8 @@ TEST_F(EncodeSeries, CircularPermutationsKeepTheirLevel) {
                       how, s, how),
           {.fresh = true});
       ASSERT_EQ(out.code, Exit::ok) << out.message;
-      for (double one : read(dir_ / how / "result.h5", "layer/permutation/pearson/p")) below[how] += one <= 0.05 ? 1 : 0;
+      for (double one : read(dir_ / how / "result.h5", "layer/permutation/pearson/p"))
+        below[how] += one <= 0.05 ? 1 : 0;
     }
   }
   double const tests = static_cast<double>(sets * t);
@@ -342,7 +341,8 @@ TEST_F(EncodeSeries, NoiseScoresNothing) {
     for (std::size_t u = 0; u < p; ++u)  // features drift, too
       x[i * p + u] = noise(i, u) + noise(i + 1, u) + 3 * static_cast<float>(time) * noise(1, 7000 + u);
     for (std::size_t v = 0; v < t; ++v)
-      y[i * t + v] = noise(i, 90000 + v) + 200 + static_cast<float>(8 * time + 3 * time * time) * (1 + noise(2, 80000 + v));
+      y[i * t + v] =
+          noise(i, 90000 + v) + 200 + static_cast<float>(8 * time + 3 * time * time) * (1 + noise(2, 80000 + v));
   }
   file.create_dataset("layer", h5::Dtype::f32, {n, p}).write(std::span<float const>(x));
   file.close();
@@ -362,7 +362,8 @@ TEST_F(EncodeSeries, NoiseScoresNothing) {
     return std::pair(mean, std::sqrt(square / (t - 1) / t));
   };
   std::pair<char const*, char const*> const ways[] = {
-      {"polynomial", ", detrend: {polynomial: 2}, zscore_runs: true, trim: 2"}, {"cosine", ", detrend: {cosine: 30}, tr: 1.5"}};
+      {"polynomial", ", detrend: {polynomial: 2}, zscore_runs: true, trim: 2"},
+      {"cosine", ", detrend: {cosine: 30}, tr: 1.5"}};
   for (auto const& [name, how] : ways) {
     auto const [mean, error] = scores(how, name);
     EXPECT_LT(std::abs(mean), 3 * error) << how << ": " << mean << " ± " << error;
