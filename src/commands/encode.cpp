@@ -136,7 +136,8 @@ void Encode::say_plan(Context const& context, Plan& plan) const {
     auto const& layer = inputs_.layers[l];
     double const bytes = inputs_.bytes_of(layer);
     bool const kept = bytes <= memory_.layer;
-    plan.bytes_read += nodes * bytes * (kept ? 1 : static_cast<double>(inputs_.passes.size()));
+    double const streamed = 4.0 * static_cast<double>(n) * static_cast<double>(layer.units);  // delayed: once a delay
+    plan.bytes_read += nodes * (kept ? bytes : streamed * static_cast<double>(inputs_.passes.size()));
     plan.lines.emplace_back("layer " + layer.name,
                             fmt::format("{} features{}, {}, {:.2g} flops a target and fold, {}", layer.units,
                                         layer.parts.empty() ? "" : fmt::format(" in {} bands", layer.parts.size()),

@@ -76,8 +76,7 @@ CvSpec inner_spec(Config const& config, CvColumns const& mine, std::size_t numbe
   spec.kind = CvSpec::Kind::group;
   std::set<std::string> const groups(mine.group.begin(), mine.group.end());
   if (groups.size() < 2 && config.responses.run) {  // of two runs, one is left
-    log::warn("cv.inner.folds: a fold trains on a single run of {}, so its inner folds are parts of that run",
-              *config.cv.group);
+    log::warn("cv.inner.folds: a fold trains on a single {0}, so its inner folds are parts of that {0}", *config.cv.group);
     spec.kind = CvSpec::Kind::kfold;
     return spec;
   }

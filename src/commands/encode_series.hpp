@@ -23,8 +23,8 @@ void check_runs(SeriesConfig const& config, Series const& series, std::vector<st
 [[nodiscard]] RowPlan plan_volumes(SeriesConfig const& config, Series const& series,
                                    std::vector<std::string> const& ids, bool keep);
 
-/// What rows of Y see at each of `delays` (in TR). `ids`: of all volumes; `row_of_id` finds them in the store. `key`
-/// and `source` are for messages. Throws Error(Exit::data) where the volumes of a row follow different stimuli.
+/// What rows of Y see at each of `delays` (in TR). `ids`: of all volumes. `key` is for messages. Leaves
+/// Lags::rows to the caller. Throws Error(Exit::data) where the volumes of a row follow different stimuli.
 [[nodiscard]] Lags find_lags(std::vector<std::int64_t> const& delays, Series const& series, RowPlan const& rows,
                              std::vector<std::string> const& ids, std::string const& key);
 
