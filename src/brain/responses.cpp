@@ -86,6 +86,12 @@ void Responses::open_sources(ResponsesConfig const& config) {
   }
 }
 
+std::vector<std::size_t> Responses::volumes_of_files() const {
+  std::vector<std::size_t> counts;
+  for (auto const& source : sources_) counts.push_back(source->volumes());
+  return counts;
+}
+
 void Responses::find_targets(ResponsesConfig const& config) {
   std::vector<std::uint8_t> in(space_.size(), space_.is_volume() ? 0 : 1);
   if (config.mask) {

@@ -41,6 +41,7 @@ class Encode final : public Job {
  private:
   [[nodiscard]] fs::path result_file() const { return config_.output / "result.h5"; }
   [[nodiscard]] std::string cv_text() const;
+  [[nodiscard]] std::string series_text() const;
   struct Permuting {
     std::string text;
     double flops = 0;
@@ -75,6 +76,16 @@ std::string Encode::cv_text() const {
   if (inner > 0)
     text += fmt::format(", {} inner{}", inner, cv.group ? " by " + *cv.group : cv.inner.shuffle ? " shuffled" : "");
   if (cv.purge > 0) text += fmt::format(", {} rows purged about each test row", cv.purge);
+  return text;
+}
+
+std::string Encode::series_text() const {
+  encode::SeriesConfig const& r = config_.responses;
+  std::string text = fmt::format("{} runs, {} volumes", inputs_.series.runs(), inputs_.series.volumes());
+  if (r.detrend.kind == Drift::Kind::polynomial) text += fmt::format(", polynomials of order {} out", r.detrend.degree);
+  if (r.detrend.kind == Drift::Kind::cosine) text += fmt::format(", periods above {:g} s out", r.detrend.cutoff);
+  if (r.zscore_runs) text += ", z-scored";
+  if (r.trim.first + r.trim.last > 0) text += fmt::format(", then {} + {} of a run dropped", r.trim.first, r.trim.last);
   return text;
 }
 
@@ -114,6 +125,7 @@ void Encode::say_plan(Context const& context, Plan& plan) const {
                             : fmt::format(" ({} volumes, repeats {})", inputs_.stimulus_of_volume.size(),
                                           config_.responses.repeats == "keep" ? "kept" : "averaged");
   plan.lines.emplace_back("responses", fmt::format("{} rows × {} targets{}", n, t, repeats));
+  if (config_.responses.run) plan.lines.emplace_back("series", series_text());
   plan.lines.emplace_back("folds", cv_text());
   if (inputs_.subjects > 0) {
     plan.lines.emplace_back("ceiling",
@@ -122,9 +134,10 @@ void Encode::say_plan(Context const& context, Plan& plan) const {
   }
   for (std::size_t l = 0; l < inputs_.layers.size(); ++l) {
     auto const& layer = inputs_.layers[l];
-    auto const bytes = 4.0 * static_cast<double>(n) * static_cast<double>(layer.units);
+    double const bytes = inputs_.bytes_of(layer);
     bool const kept = bytes <= memory_.layer;
-    plan.bytes_read += nodes * bytes * (kept ? 1 : static_cast<double>(inputs_.passes.size()));
+    double const streamed = 4.0 * static_cast<double>(n) * static_cast<double>(layer.units);  // delayed: once a delay
+    plan.bytes_read += nodes * (kept ? bytes : streamed * static_cast<double>(inputs_.passes.size()));
     plan.lines.emplace_back("layer " + layer.name,
                             fmt::format("{} features{}, {}, {:.2g} flops a target and fold, {}", layer.units,
                                         layer.parts.empty() ? "" : fmt::format(" in {} bands", layer.parts.size()),

@@ -122,6 +122,7 @@ void check_permutation(Config const& c) {
 }  // namespace
 
 void check(Config const& c) {
+  check_series(c);
   check_features(c);
   check_cv(c);
   check_permutation(c);

@@ -81,6 +81,13 @@ void describe(Schema& s, FeatureSet& f) {
                            .identity = false});
   s("layers", f.layers, {.doc = "layers, one model each", .example = "[conv1, conv5, fc6]"});
   s("transform", f.transform, {.doc = "fitted on training rows only, inside each fold"});
+  s("delays", f.delays,
+    {.doc = "finite impulse response: a block of units for each delay, within runs (responses.run); none: features as "
+            "they are",
+     .unit = "TR",
+     .min = 0,
+     .max = 100,
+     .example = "[1, 2, 3, 4]"});
   s("iterate", f.iterate, {.doc = "what gets a model of its own", .choices = {"layer", "channel", "position"}});
 }
 

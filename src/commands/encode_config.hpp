@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "encode_series_config.hpp"
 #include "striate/base/config.hpp"
-#include "striate/brain/responses.hpp"
 #include "striate/brain/rois.hpp"
 #include "striate/models/model.hpp"
 #include "striate/stimuli/stim_table.hpp"
@@ -27,6 +27,7 @@ struct FeatureSet {
   StimuliConfig stimuli;
   std::vector<std::string> layers{"all"};
   Transform transform;
+  std::vector<std::int64_t> delays;  ///< TR; none: features as they are
   std::string iterate = "layer";
 };
 
@@ -98,7 +99,7 @@ struct Permutation {
 
 struct Config {
   std::vector<FeatureSet> features;
-  ResponsesConfig responses;
+  SeriesConfig responses;
   RoisConfig rois;
   Model model;
   Cv cv;
@@ -127,6 +128,8 @@ void describe(Schema& s, Permutation& p);
 void describe(Schema& s, OtherSubjects& o);
 void declare(Schema& s, Config& c);
 
+/// What time series ask for; a part of check().
+void check_series(Config const& config);
 /// What the settings ask for together. Throws Error(Exit::config).
 void check(Config const& config);
 

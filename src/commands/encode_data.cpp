@@ -68,13 +68,14 @@ TargetBlock::TargetBlock(Comm const& comm, Responses const* responses, RowPlan c
           comm, [=](std::size_t first, MatrixView<float> y) { responses->fill(*plan, first, y); }, rows, targets,
           width) {}
 
-TargetBlock::TargetBlock(Comm const& comm, Fill fill, std::size_t rows, std::size_t targets, std::size_t width)
+TargetBlock::TargetBlock(Comm const& comm, Fill fill, std::size_t rows, std::size_t targets, std::size_t width,
+                         std::size_t depth)
     : comm_(comm),
       fill_(std::move(fill)),
       rows_(rows),
       targets_(targets),
       width_(std::min(width, targets)),
-      bytes_(std::make_unique<SharedBytes>(comm, rows * width_ * 4)) {}
+      bytes_(std::make_unique<SharedBytes>(comm, std::max(rows, depth) * width_ * 4)) {}
 
 void TargetBlock::load(std::size_t b) {
   if (b == present_) return;

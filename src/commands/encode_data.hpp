@@ -52,7 +52,9 @@ class TargetBlock {
               std::size_t width);
   /// `fill(first, y)` (first rank alone) makes targets [first, first + y.cols).
   using Fill = std::function<void(std::size_t, MatrixView<float>)>;
-  TargetBlock(Comm const& comm, Fill fill, std::size_t rows, std::size_t targets, std::size_t width);
+  /// `depth`: rows a target for which `fill` finds memory behind y.data; 0: y.rows.
+  TargetBlock(Comm const& comm, Fill fill, std::size_t rows, std::size_t targets, std::size_t width,
+              std::size_t depth = 0);
   [[nodiscard]] std::size_t width() const { return width_; }
   [[nodiscard]] std::size_t blocks() const { return (targets_ + width_ - 1) / width_; }
   /// Makes block `b` present. Collective; nothing is done where it is.

@@ -75,6 +75,11 @@ CvSpec inner_spec(Config const& config, CvColumns const& mine, std::size_t numbe
   if (spec.folds == 0 || !config.cv.group) return spec;
   spec.kind = CvSpec::Kind::group;
   std::set<std::string> const groups(mine.group.begin(), mine.group.end());
+  if (groups.size() < 2 && config.responses.run) {  // of two runs, one is left
+    log::warn("cv.inner.folds: a fold trains on a single {0}, so its inner folds are parts of that {0}", *config.cv.group);
+    spec.kind = CvSpec::Kind::kfold;
+    return spec;
+  }
   if (groups.size() < 2)
     fail(Exit::data,
          "{} has a single group among the training rows of a fold (the inner folds need two); "

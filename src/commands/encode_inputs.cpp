@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "encode_joint.hpp"
+#include "encode_series.hpp"
 #include "fingerprint.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/hash.hpp"
@@ -86,8 +87,15 @@ class Loader {
       assume_order();
     }
     in_.root.rows = plan_rows(*in_.root.responses, config_.responses, list_.ids);
+    if (config_.responses.run) find_series();
     in_.columns.id = in_.root.rows.ids;
     in_.columns.rows = in_.columns.id.size();
+  }
+
+  void find_series() {
+    in_.series = find_runs(words(*config_.responses.run, "responses.run"), *config_.responses.run, list_.source);
+    check_runs(config_.responses, in_.series, in_.root.responses->volumes_of_files());
+    in_.root.rows = plan_volumes(config_.responses, in_.series, list_.ids, config_.responses.repeats == "keep");
   }
 
   /// Without responses.stimuli there must be one list of stimuli only, as long as there are volumes.
@@ -122,26 +130,30 @@ class Loader {
     in_.root.files.push_back(*config_.cv.file);
   }
 
-  /// A column of the ruling list, for the rows of Y.
-  std::vector<std::string> column(std::string const& name, std::string const& key) {
+  /// A column of the ruling list, a word a volume.
+  std::vector<std::string> const& words(std::string const& name, std::string const& key) const {
     if (!list_.table)
       fail(Exit::config, "{}: {} is a column of a stimuli file, but there is none; set responses.stimuli", key, name);
-    std::vector<std::string> const* all = nullptr;
     try {
-      all = &list_.table->column(name);
+      return list_.table->column(name);
     } catch (Error const& error) {
       throw Error(error.code(), key + ": " + error.what());
     }
+  }
+
+  /// The same for the rows of Y.
+  std::vector<std::string> column(std::string const& name, std::string const& key) const {
+    auto const& all = words(name, key);
     RowPlan const& rows = in_.root.rows;
     std::vector<std::string> values;
-    for (std::size_t v : rows.first_volume) values.push_back((*all)[v]);
-    for (std::size_t v = 0; v < all->size(); ++v) {
+    for (std::size_t v : rows.first_volume) values.push_back(all[v]);
+    for (std::size_t v = 0; v < all.size(); ++v) {
       std::size_t const r = rows.row_of_volume[v];
-      if ((*all)[v] == values[r]) continue;
+      if (r == RowPlan::no_row || all[v] == values[r]) continue;
       fail(Exit::data,
            "{}: the volumes of {} differ in {} ('{}' and '{}'), so their average belongs to neither; set "
            "responses.repeats: keep and use a column in which repeats agree",
-           key, rows.ids[r], name, values[r], (*all)[v]);
+           key, rows.ids[r], name, values[r], all[v]);
     }
     return values;
   }
@@ -153,14 +165,19 @@ class Loader {
       if (!row_of.try_emplace(ids_[s][i], i).second)
         fail(Exit::data, "{}.stimuli: {} stands twice, so its row in the store is ambiguous; make the ids unique",
              key_of(config_, s), ids_[s][i]);
-    std::vector<std::size_t> rows;
     std::vector<std::string> missing;
     std::set<std::string> told;
-    for (auto const& id : in_.columns.id) {
+    auto const row = [&](std::string const& id) {
       auto const at = row_of.find(id);
-      rows.push_back(at == row_of.end() ? 0 : at->second);
       if (at == row_of.end() && told.insert(id).second) missing.push_back(id);
-    }
+      return at == row_of.end() ? 0 : at->second;
+    };
+    auto const& delays = config_.features[s].delays;
+    in_.lags.push_back(delays.empty() ? Lags{}
+                                      : find_lags(delays, in_.series, in_.root.rows, list_.ids, key_of(config_, s)));
+    for (std::size_t v : in_.lags[s].volumes) in_.lags[s].rows.push_back(row(list_.ids[v]));
+    std::vector<std::size_t> rows;
+    for (std::size_t i = 0; i < in_.n() && delays.empty(); ++i) rows.push_back(row(in_.columns.id[i]));
     if (!missing.empty())
       fail(Exit::data,
            "{}.store: {} lacks {} of the stimuli that {} names ({}); extract them, or leave their volumes out",
@@ -181,7 +198,8 @@ class Loader {
     for (auto const& name : names) {
       LayerInput l;
       try {
-        l = {s, name, stores_.size() > 1 ? f.name + "/" + name : name, stores_[s].layer(name).units};
+        l = {s, name, stores_.size() > 1 ? f.name + "/" + name : name,
+             stores_[s].layer(name).units * std::max<std::size_t>(1, f.delays.size())};
       } catch (Error const& error) {
         throw Error(error.code(), key_of(config_, s) + ".layers: " + error.what());
       }
@@ -199,8 +217,10 @@ class Loader {
   void check_values(std::size_t s, std::string const& layer) {
     auto const sums = stores_[s].row_sum(layer);
     std::vector<std::string> empty;
-    for (std::size_t i = 0; i < in_.n() && !sums.empty(); ++i)
-      if (std::isnan(sums[in_.store_rows[s][i]])) empty.push_back(in_.columns.id[i]);
+    bool const lags = !config_.features[s].delays.empty();
+    auto const& rows = lags ? in_.lags[s].rows : in_.store_rows[s];
+    for (std::size_t i = 0; i < rows.size() && !sums.empty(); ++i)
+      if (std::isnan(sums[rows[i]])) empty.push_back(lags ? list_.ids[in_.lags[s].volumes[i]] : in_.columns.id[i]);
     if (!empty.empty())
       fail(Exit::data,
            "{}.store: {}: layer {} holds NaN for {} of the stimuli ({}), which no model takes; extract them "
@@ -219,14 +239,16 @@ class Loader {
   /// The noise ceiling needs three stimuli with repeats, or more.
   void find_repeats() {
     if (config_.noise_ceiling == "none") return;
+    RowPlan volumes = in_.series.runs() == 0 ? plan_rows(list_.ids, true)
+                                             : plan_volumes(config_.responses, in_.series, list_.ids, true);
     std::unordered_map<std::string, std::size_t> shown;
-    for (auto const& id : list_.ids) ++shown[id];
+    for (auto const& id : volumes.ids) ++shown[id];
     auto const repeated = std::ranges::count_if(shown, [](auto const& entry) { return entry.second > 1; });
     if (repeated > 0 && repeated < 3)
       log::info("no noise ceiling: {} of the stimuli have repeats, 3 are needed", repeated);
     if (repeated < 3) return;
-    in_.stimulus_of_volume = number_labels(list_.ids);
-    in_.root.volumes = plan_rows(list_.ids, true);
+    in_.stimulus_of_volume = number_labels(volumes.ids);
+    in_.root.volumes = std::move(volumes);
   }
 
   /// Contents, not paths: a folder may be moved, and another file may come to stand under the same name.
@@ -252,6 +274,7 @@ class Loader {
       j["rois_sha256"] = joined(contents);
     }
     j["stimuli_sha256"] = joined(list_.ids);
+    if (config_.responses.run) j["runs_sha256"] = joined(words(*config_.responses.run, "responses.run"));
     for (std::size_t s = 0; s < in_.root.others.size(); ++s) {
       std::vector<std::string> parts{fingerprint(config_.other_subjects.data[s])};
       for (std::size_t row : in_.root.other_rows[s].row_of_volume) parts.push_back(std::to_string(row));
@@ -307,6 +330,10 @@ void share(Comm const& comm, Inputs& in) {
   comm.broadcast(count, 0);
   in.store_rows.resize(count);
   for (auto& rows : in.store_rows) comm.broadcast(rows, 0);
+  share(comm, in.series.run);
+  comm.broadcast(in.series.first, 0);
+  in.lags.resize(count);
+  for (auto& lags : in.lags) comm.broadcast(lags.rows, 0), comm.broadcast(lags.place, 0);
   comm.broadcast(in.index, 0);
   comm.broadcast(in.grid, 0);
   comm.broadcast(in.stimulus_of_volume, 0);
@@ -336,6 +363,19 @@ std::string first_three(std::vector<std::string> const& words) {
   return words.size() > 3 ? text + ", …" : text;
 }
 
+double Inputs::bytes_of(LayerInput const& layer) const {
+  if (!layer.parts.empty()) {
+    double sum = 0;
+    for (std::size_t b : layer.parts) sum += bytes_of(bands[b]);
+    return sum;
+  }
+  Lags const& l = lags[layer.store];
+  auto const rows = static_cast<double>(n());
+  double const held =
+      l.place.empty() ? rows : rows * static_cast<double>(l.rows.size()) / static_cast<double>(l.place.size());
+  return 4 * held * static_cast<double>(layer.units);
+}
+
 std::vector<std::int32_t> Inputs::fold_of_row() const {
   std::vector<std::int32_t> fold(n(), -1);
   for (std::size_t f = folds; f-- > 0;)
@@ -352,6 +392,7 @@ Inputs load_inputs(Config const& config, Comm const& comm) {
   });
   share(comm, inputs);
   together(comm, [&] { plan_folds(config, inputs); });
+  if (comm.root()) warn_of_split_runs(config, inputs);
   return inputs;
 }
 

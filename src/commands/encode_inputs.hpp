@@ -1,5 +1,6 @@
 #pragma once
 /// What `encode` knows of its inputs before it computes: rows, folds, layers, targets.
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -21,6 +22,24 @@ struct LayerInput {
   std::vector<std::size_t> parts = {};  ///< of a model of several: which of Inputs::bands, side by side
 };
 
+/// Runs of volumes, where responses are time series.
+struct Series {
+  std::vector<std::string> run;    ///< labels, in order; none: responses are no time series
+  std::vector<std::size_t> first;  ///< volume at which each begins, and the end
+  [[nodiscard]] std::size_t runs() const { return run.size(); }
+  [[nodiscard]] std::size_t volumes() const { return first.empty() ? 0 : first.back(); }
+  [[nodiscard]] std::size_t length(std::size_t r) const { return first[r + 1] - first[r]; }
+  [[nodiscard]] std::size_t run_of(std::size_t volume) const;
+};
+
+/// Which volumes the delayed features of a store are of.
+struct Lags {
+  std::vector<std::size_t> volumes;  ///< that any row of Y looks back to, ascending (first rank)
+  std::vector<std::size_t> rows;     ///< of the store, for each of these
+  std::vector<std::uint64_t> place;  ///< (delays × n): among these, or `none` before the run
+  static constexpr std::uint64_t none = static_cast<std::uint64_t>(-1);
+};
+
 /// Held by the first rank alone.
 struct RootInputs {
   std::unique_ptr<Responses> responses;
@@ -37,7 +56,10 @@ struct RootInputs {
 struct Inputs {
   CvColumns columns;                                 ///< ids, group, split … of the rows of Y
   std::vector<std::string> exchange;                 ///< permutation.exchange of the rows of Y; empty where not given
-  std::vector<std::vector<std::size_t>> store_rows;  ///< per store: the row that each row of Y has there
+  std::vector<std::vector<std::size_t>> store_rows;  ///< per store: the row that each row of Y has there; none of
+                                                     ///< a store whose features are delayed
+  Series series;
+  std::vector<Lags> lags;  ///< per store; empty ones where features are not delayed
   std::vector<LayerInput> layers;
   std::vector<LayerInput> bands;     ///< what layers with `parts` are made of (banded_ridge, partition); else none
   std::vector<std::uint64_t> index;  ///< (t) flat indices of the targets
@@ -51,6 +73,10 @@ struct Inputs {
 
   [[nodiscard]] std::size_t n() const { return columns.rows; }
   [[nodiscard]] std::size_t t() const { return index.size(); }
+  /// Rows of responses in memory at once: of Y, or all volumes while a run is cleaned.
+  [[nodiscard]] std::size_t read_rows() const { return std::max(n(), series.volumes()); }
+  /// Bytes of the features of a layer where they are kept; delayed ones are held once.
+  [[nodiscard]] double bytes_of(LayerInput const& layer) const;
   [[nodiscard]] bool refits() const { return passes.size() > folds; }
   /// The first fold that tests each row; -1 where none does.
   [[nodiscard]] std::vector<std::int32_t> fold_of_row() const;

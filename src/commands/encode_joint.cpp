@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "encode_delays.hpp"
 #include "encode_partition.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
@@ -54,7 +55,7 @@ ModelOptions model_options(Config const& config, Inputs const& inputs) {
   return o;
 }
 
-JointSource::JointSource(std::vector<std::unique_ptr<LayerSource>> parts) : parts_(std::move(parts)), first_{0} {
+JointSource::JointSource(std::vector<std::unique_ptr<NodeSource>> parts) : parts_(std::move(parts)), first_{0} {
   for (auto const& part : parts_) first_.push_back(first_.back() + part->cols());
 }
 
@@ -68,25 +69,30 @@ void JointSource::each(std::size_t first, std::size_t count, F const& f) const {
 }
 
 void JointSource::read(std::size_t first, std::size_t count, float* out) const {
-  each(first, count, [&](LayerSource const& part, std::size_t from, std::size_t n, std::size_t at) {
+  each(first, count, [&](NodeSource const& part, std::size_t from, std::size_t n, std::size_t at) {
     part.read(from, n, out + at * rows());
   });
 }
 
 void JointSource::read_alone(std::size_t first, std::size_t count, float* out) const {
-  each(first, count, [&](LayerSource const& part, std::size_t from, std::size_t n, std::size_t at) {
+  each(first, count, [&](NodeSource const& part, std::size_t from, std::size_t n, std::size_t at) {
     part.read_alone(from, n, out + at * rows());
   });
 }
 
 std::unique_ptr<NodeSource> open_source(Comm const& comm, Inputs const& inputs, LayerInput const& layer,
                                         std::vector<std::unique_ptr<ActReader>> const& stores, double room) {
-  auto const one = [&](LayerInput const& l, double bytes) {
-    return std::make_unique<LayerSource>(comm, *stores[l.store], l, inputs.store_rows[l.store], bytes);
+  auto const one = [&](LayerInput l, double bytes) -> std::unique_ptr<NodeSource> {
+    Lags const& lags = inputs.lags[l.store];
+    if (lags.place.empty())
+      return std::make_unique<LayerSource>(comm, *stores[l.store], l, inputs.store_rows[l.store], bytes);
+    l.units /= lags.place.size() / inputs.n();
+    return std::make_unique<DelayedSource>(std::make_unique<LayerSource>(comm, *stores[l.store], l, lags.rows, bytes),
+                                           lags, inputs.n());
   };
   if (layer.parts.empty()) return one(layer, room);
-  bool const kept = 4.0 * static_cast<double>(inputs.n()) * static_cast<double>(layer.units) <= room;
-  std::vector<std::unique_ptr<LayerSource>> parts;
+  bool const kept = inputs.bytes_of(layer) <= room;
+  std::vector<std::unique_ptr<NodeSource>> parts;
   for (std::size_t b : layer.parts) parts.push_back(one(inputs.bands[b], kept ? room : 0));
   return std::make_unique<JointSource>(std::move(parts));
 }

@@ -29,7 +29,7 @@ void join_layers(Config const& config, Inputs& inputs);
 /// Layers side by side.
 class JointSource final : public NodeSource {
  public:
-  explicit JointSource(std::vector<std::unique_ptr<LayerSource>> parts);
+  explicit JointSource(std::vector<std::unique_ptr<NodeSource>> parts);
   [[nodiscard]] std::size_t rows() const override { return parts_[0]->rows(); }
   [[nodiscard]] std::size_t cols() const override { return first_.back(); }
   void read(std::size_t first, std::size_t count, float* out) const override;
@@ -38,7 +38,7 @@ class JointSource final : public NodeSource {
  private:
   template <class F>
   void each(std::size_t first, std::size_t count, F const& f) const;
-  std::vector<std::unique_ptr<LayerSource>> parts_;
+  std::vector<std::unique_ptr<NodeSource>> parts_;
   std::vector<std::size_t> first_;  ///< columns where the parts begin, and the end
 };
 

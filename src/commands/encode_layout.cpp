@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "encode_delays.hpp"
 #include "encode_joint.hpp"
 #include "encode_partition.hpp"
 #include "encode_permute.hpp"
@@ -183,7 +184,7 @@ Costs cost_of(Config const& config, Inputs const& in, double budget) {
       double const coefficients = writes ? 2.0 * static_cast<double>(in.n()) * static_cast<double>(l.units) : 0;
       all.flops += times * (c.prepare_flops + (c.flops_per_target + coefficients) * static_cast<double>(in.t()));
       all.read_bytes += times * c.read_bytes;
-      all.private_bytes = std::max(all.private_bytes, c.private_bytes);
+      all.private_bytes = std::max(all.private_bytes, c.private_bytes + delay_bytes(in, l));
       all.thread_bytes = std::max(all.thread_bytes, c.thread_bytes);
       all.shared_bytes = std::max(all.shared_bytes, c.shared_bytes);
       all.flops_per_target = std::max(all.flops_per_target, c.flops_per_target + coefficients);
@@ -197,7 +198,7 @@ Costs cost_of(Config const& config, Inputs const& in, double budget) {
 Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least, Costs const& most, double budget,
                      int ranks, int threads) {
   double const node = budget * ranks, rank = most.private_bytes + threads * most.thread_bytes;
-  double const room = node - ranks * rank, row = 4.0 * static_cast<double>(in.n());
+  double const room = node - ranks * rank, row = 4.0 * static_cast<double>(in.read_rows());
   double const y = row * static_cast<double>(in.t());
   double const spare = room - least.shared_bytes;  // what responses may take without being in the way of the fits
   auto const block =
@@ -213,7 +214,7 @@ Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least,
         (least.shared_bytes + kept + ranks * rank) / gib, least.shared_bytes / gib, ranks, kept / gib, rank / gib,
         threads, node / gib);
   double widest = 0;
-  for (LayerInput const& l : in.layers) widest = std::max(widest, row * static_cast<double>(l.units));
+  for (LayerInput const& l : in.layers) widest = std::max(widest, in.bytes_of(l));
   // The fits come first (they take six tenths for Gram matrices): what they leave over keeps layers.
   m.layer = std::min(widest, std::max(0.0, rest - most.shared_bytes / 0.6));
   m.model = rest - m.layer;

@@ -142,6 +142,11 @@ void check_permutation(Config const& config, Inputs const& in) {
     fail(Exit::data,
          "permutation.correct: tfce and cluster need neighbours, which the responses, an array, do not have; give an "
          "image as responses.data, or use max or fdr");
+  if (in.series.runs() > 0 && (c.shuffle == "rows" || c.shuffle == "sign"))
+    log::warn(
+        "permutation.shuffle: {} breaks up the correlation of neighbouring volumes, so p-values are too small; use "
+        "shuffle: circular and exchange: {}",
+        c.shuffle, config.responses.run.value_or(""));
   double arrangements = 0;
   if (c.scheme == "fixed_model") {
     if (in.folds > 1)

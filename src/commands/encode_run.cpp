@@ -5,6 +5,7 @@
 
 #include "encode_joint.hpp"
 #include "encode_permute.hpp"
+#include "encode_series.hpp"
 #include "encode_spatial.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/log.hpp"
@@ -37,7 +38,7 @@ class Engine {
     if (pending(0, layout_.noise_tiles) && !noise()) return false;
     if (pending(layout_.noise_tiles, layout_.ceiling_tiles()) && !between()) return false;
     if (!pending(layout_.ceiling_tiles(), layout_.units())) return true;
-    TargetBlock y(context_.comm, in_.root.responses.get(), &in_.root.rows, in_.n(), in_.t(), memory_.target_block);
+    auto y = target_block(context_.comm, config_, in_, in_.root.rows, in_.n(), memory_.target_block);
     open_stores();
     for (std::size_t l = 0; l < layout_.layers; ++l)
       if (pending(layout_.unit(l, 0, 0), layout_.unit(l + 1, 0, 0)) && !layer(l, y)) return false;
@@ -51,7 +52,7 @@ class Engine {
   /// The test of scores that are known.
   bool go(Observed const& observed) {
     if (!pending(0, layout_.units())) return true;
-    TargetBlock y(context_.comm, in_.root.responses.get(), &in_.root.rows, in_.n(), in_.t(), memory_.target_block);
+    auto y = target_block(context_.comm, config_, in_, in_.root.rows, in_.n(), memory_.target_block);
     open_stores();
     return permute(y, observed) && spatial();
   }
@@ -100,7 +101,8 @@ class Engine {
   /// A row per volume is needed only here, before anything else takes memory.
   bool noise() {
     std::size_t const volumes = in_.stimulus_of_volume.size();
-    TargetBlock y(context_.comm, in_.root.responses.get(), &in_.root.volumes, volumes, in_.t(), wide(volumes));
+    auto y = target_block(context_.comm, config_, in_, in_.root.volumes, volumes,
+                          wide(std::max(volumes, in_.series.volumes())));
     NoiseTiles work(shared_, y, saying());
     return tiles(0, y, work, layout_.tile, 1);
   }

@@ -57,6 +57,7 @@ class Permute final : public Job {
  private:
   void read_encode(Comm const& comm);
   void open_encode(Context const& context);
+  static void keep_exchange(fs::path const& file, ResultSpec& spec);
   [[nodiscard]] nlohmann::ordered_json identity(Context const& context) const;
 
   fs::path encode_file_, output_;
@@ -95,6 +96,15 @@ void Permute::read_encode(Comm const& comm) {
   });
 }
 
+/// What the encode exchanged, if anything, is its own affair: scores do not depend on it.
+void Permute::keep_exchange(fs::path const& file, ResultSpec& spec) {
+  auto const stored = nlohmann::ordered_json::parse(h5::File::open(file).read_text("/.striate/identity"));
+  if (!stored.contains("inputs")) return;
+  auto mine = spec.identity["inputs"], theirs = stored["inputs"];
+  mine.erase("exchange_sha256"), theirs.erase("exchange_sha256");
+  if (mine == theirs) spec.identity["inputs"] = stored["inputs"];
+}
+
 /// The scores to be tested, and what the encode has permuted itself.
 void Permute::open_encode(Context const& context) {
   Comm const& comm = context.comm;
@@ -105,7 +115,8 @@ void Permute::open_encode(Context const& context) {
            encode_file_.string());
   });
   encode::Layout const layout = encode::make_layout(asked_, inputs_);
-  auto const spec = encode::result_spec(asked_, inputs_, layout, encode_identity_);
+  auto spec = encode::result_spec(asked_, inputs_, layout, encode_identity_);
+  if (asked_.permutation.exchange != permutation_.exchange) together(comm, [&] { keep_exchange(file, spec); });
   std::unique_ptr<ResultFile> result;
   try {
     result = ResultFile::open(comm, file, spec);

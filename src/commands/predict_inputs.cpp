@@ -33,6 +33,7 @@ class Loader {
     encode::declare(schema, in_.encode);
     read_config(schema, {c_.encode_file.string(), encode_text, {}});
     encode::check(in_.encode);
+    check_series();
     open_encode(resolved(schema, true));
     open_stores();
     for (auto const& name : file_.dataset("/layers").read_strings()) find_layer(name);
@@ -78,6 +79,23 @@ class Loader {
     for (auto const& name : c_.scores)
       if (std::ranges::count(c_.scores, name) > 1) fail(Exit::config, "scores: {} stands twice; keep one", name);
     if (c_.features.empty()) fail(Exit::config, "features: the list is empty; name at least one store");
+  }
+
+  /// Neither delays nor what is taken out of runs can be told from stimuli alone.
+  void check_series() const {
+    for (auto const& f : in_.encode.features)
+      if (!f.delays.empty())
+        fail(
+            Exit::config,
+            "encode: {} delays its features within runs (features.delays), and new stimuli have none here; let striate "
+            "convolve delay them (hrf: fir) for the encode, too",
+            c_.encode_file.string());
+    if (c_.responses && in_.encode.responses.cleans())
+      fail(Exit::config,
+           "responses: {} takes drift out of runs or z-scores them (responses.detrend, zscore_runs), which is not done "
+           "to "
+           "new responses; leave them out, or hold runs out in the encode (cv.split)",
+           c_.encode_file.string());
   }
 
   void open_encode(nlohmann::ordered_json const& now) {

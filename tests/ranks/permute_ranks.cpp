@@ -94,6 +94,19 @@ TEST(PermuteRanks, OtherSchemesOfAFinishedEncode) {
   }
 }
 
+/// What is exchanged is the business of each test alone.
+TEST(PermuteRanks, OtherExchangeOfAFinishedEncode) {
+  Place const place("permute_exchange");
+  std::string const free = "permutation: {n: 9}", within = "permutation: {n: 9, exchange: session}";
+  EXPECT_EQ(place.encode("free", {free}).code, Exit::ok);
+  EXPECT_EQ(place.encode("within", {within}).code, Exit::ok);
+  for (auto const& [fits, test, same] : {std::tuple{"free", within, "within"}, std::tuple{"within", free, "free"}}) {
+    auto const done = place.permute(fmt::format("encode: {}.yaml\n{}\noutput: to-{}\n", fits, test, same), {});
+    EXPECT_EQ(done.code, Exit::ok) << done.message;
+    EXPECT_EQ(place.results(same), place.results(std::string("to-") + same));
+  }
+}
+
 TEST(PermuteRanks, Refusals) {
   Place const place("permute_refusals");
   auto const refused = [&](std::string const& text, Exit code, std::string const& word) {

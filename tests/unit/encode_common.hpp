@@ -120,6 +120,17 @@ inline std::vector<double> read(fs::path const& file, std::string const& dataset
   return h5::File::open(file).dataset(dataset).read<double>();
 }
 
+/// Relative where numbers are above 1; NaN in the same places.
+inline void expect_close(std::vector<double> const& mine, std::vector<double> const& theirs, double tolerance,
+                         std::string const& what) {
+  ASSERT_EQ(mine.size(), theirs.size()) << what;
+  for (std::size_t i = 0; i < mine.size(); ++i) {
+    EXPECT_EQ(std::isnan(mine[i]), std::isnan(theirs[i])) << what << " at " << i << ": " << mine[i] << " " << theirs[i];
+    if (std::isnan(theirs[i])) continue;
+    EXPECT_NEAR(mine[i], theirs[i], tolerance * std::max(1.0, std::abs(theirs[i]))) << what << " at " << i;
+  }
+}
+
 /// Every dataset of a result but the config, by name, as numbers; texts as the sums of their letters.
 inline void gather_content(h5::File const& file, std::string const& group,
                            std::map<std::string, std::vector<double>>& out) {

@@ -55,6 +55,7 @@ class Responses {
 
   [[nodiscard]] Space const& space() const { return space_; }
   [[nodiscard]] std::size_t volumes() const { return volumes_; }                    ///< rows of the files
+  [[nodiscard]] std::vector<std::size_t> volumes_of_files() const;
   [[nodiscard]] std::size_t targets() const { return index_.size(); }               ///< t
   [[nodiscard]] std::vector<std::uint64_t> const& index() const { return index_; }  ///< ascending flat indices
   [[nodiscard]] std::vector<std::filesystem::path> const& inputs() const { return inputs_; }  ///< for sha256
