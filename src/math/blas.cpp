@@ -121,13 +121,6 @@ void cholesky_solve_right(std::size_t m, std::size_t n, double const* a, std::si
   dtrsm_("R", "L", "N", "N", &im, &in, &one, a, &ia, b, &ib);
 }
 
-void lower_product(char trans, std::size_t n, std::size_t nrhs, double const* a, std::size_t lda, double* b,
-                   std::size_t ldb) {
-  int const in = as_int(n), ir = as_int(nrhs), ia = as_int(lda), ib = as_int(ldb);
-  double const one = 1;
-  dtrmm_("L", "L", &trans, "N", &in, &ir, &one, a, &ia, b, &ib);
-}
-
 void eigen_top(std::size_t n, double* a, std::size_t lda, std::size_t count, double* values, double* vectors) {
   int const in = as_int(n), ia = as_int(lda);
   int info = 0;

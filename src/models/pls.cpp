@@ -1,7 +1,7 @@
 // The weights w of a PLS component are the leading left singular vector of X_jᵀY, X_j the deflated features. With the
-// factor K = XXᵀ = LLᵀ, L takes the place of X: components follow from the kernel alone. So w is the leading eigenvector
-// of A_j = LᵀRGRL, R = I − TTᵀ, G = YYᵀ: products with n × n matrices, whatever the numbers of features and targets
-// (kernel PLS for many variables: Rännar et al. 1994).
+// factor K = XXᵀ = LLᵀ, L takes the place of X: components follow from the kernel alone. So w is the leading
+// eigenvector of A_j = LᵀRGRL, R = I − TTᵀ, G = YYᵀ: products with n × n matrices, whatever the numbers of features and
+// targets (kernel PLS for many variables: Rännar et al. 1994).
 //
 // The eigenvector is found by a block Krylov method with Rayleigh-Ritz steps. The subspace is carried from component to
 // component: a deflation changes its products by terms of rank 1, so that what was learnt of the second singular vector
@@ -16,6 +16,7 @@
 #include "striate/base/philox.hpp"
 #include "striate/math/blas.hpp"
 #include "striate/math/buffer.hpp"
+#include "striate/math/skinny.hpp"
 
 namespace striate::detail {
 namespace {
@@ -65,12 +66,11 @@ class Solver {
   }
   /// out = op(L) x; trans: 'N' or 'T'.
   void times_factor(char trans, double const* x, std::size_t columns, double* out) const {
-    std::copy_n(x, columns * n_, out);
-    blas::lower_product(trans, n_, columns, factor_, n_, out, n_);
+    (trans == 'T' ? skinny_lower_transposed : skinny_lower)(n_, factor_, x, columns, out);
   }
   /// out = G x.
   void times_gram(double const* x, std::size_t columns, double* out) const {
-    blas::gemm('N', 'N', n_, columns, n_, 1.0, g_, n_, x, n_, 0.0, out, n_);
+    skinny_transposed(n_, g_, x, columns, out);  // G is symmetric
   }
   /// Takes the directions of `count` orthonormal columns from x, n × columns.
   void project(double const* from, std::size_t count, double* x, std::size_t columns) {

@@ -12,6 +12,7 @@
 #include "striate/math/gram.hpp"
 #include "striate/math/panel_product.hpp"
 #include "striate/math/skeleton.hpp"
+#include "striate/math/skinny.hpp"
 
 namespace striate {
 namespace {
@@ -144,6 +145,28 @@ TEST(Skeleton, ReproducesEveryAlphaInEveryDirection) {
         ASSERT_NEAR(sum * (lambda + alphas[a]), 1, 3e-6) << "alpha " << alphas[a] << " lambda " << lambda;
       }
     }
+  }
+}
+
+TEST(Skinny, ProductsAreThoseOfTheLibrary) {
+  for (std::size_t n : {1, 3, 8, 29, 61}) {
+    std::size_t const columns = 6;
+    auto const f = random_floats(n * (n + columns), 3);
+    std::vector<double> a(f.begin(), f.begin() + static_cast<std::ptrdiff_t>(n * n)), lower = a;
+    std::vector<double> const x(f.begin() + static_cast<std::ptrdiff_t>(n * n), f.end());
+    for (std::size_t j = 0; j < n; ++j) std::fill_n(lower.begin() + static_cast<std::ptrdiff_t>(j * n), j, 0.0);
+    auto const expect = [&](char trans, std::vector<double> const& m, std::vector<double> const& out) {
+      std::vector<double> plain(n * columns);
+      blas::gemm(trans, 'N', n, columns, n, 1.0, m.data(), n, x.data(), n, 0.0, plain.data(), n);
+      for (std::size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(out[i], plain[i], 1e-12 * static_cast<double>(n)) << n;
+    };
+    std::vector<double> out(n * columns, 7);
+    skinny_transposed(n, a.data(), x.data(), columns, out.data());
+    expect('T', a, out);
+    skinny_lower_transposed(n, a.data(), x.data(), columns, out.data());  // what is above the diagonal is not read
+    expect('T', lower, out);
+    skinny_lower(n, a.data(), x.data(), columns, out.data());
+    expect('N', lower, out);
   }
 }
 

@@ -21,10 +21,6 @@ void gemm(char trans_a, char trans_b, std::size_t m, std::size_t n, std::size_t 
 void gemv(char trans, std::size_t m, std::size_t n, double alpha, double const* a, std::size_t lda, double const* x,
           double beta, double* y);
 
-/// B = op(L) B with the lower triangle L of A, n × n; B is n × nrhs. trans: 'N' or 'T'.
-void lower_product(char trans, std::size_t n, std::size_t nrhs, double const* a, std::size_t lda, double* b,
-                   std::size_t ldb);
-
 /// Lower Cholesky factor of A (n × n, lower triangle used) in place; false where A is not positive definite.
 [[nodiscard]] bool cholesky(std::size_t n, double* a, std::size_t lda);
 /// Full symmetric inverse from the factor, in place.

@@ -1,0 +1,16 @@
+#pragma once
+/// Products of an n × n matrix with a few vectors, in float64: as fast as the matrix comes from memory, which a
+/// library's GEMM, that first copies the matrix, is not. Column-major; x and out: n × columns, n apart. The order of
+/// summation depends on n alone. One thread.
+#include <cstddef>
+
+namespace striate {
+
+/// out = Gᵀ x; G whole (of a symmetric one: out = G x).
+void skinny_transposed(std::size_t n, double const* g, double const* x, std::size_t columns, double* out);
+/// out = Lᵀ x, from the lower triangle.
+void skinny_lower_transposed(std::size_t n, double const* l, double const* x, std::size_t columns, double* out);
+/// out = L x, from the lower triangle. out must not be x.
+void skinny_lower(std::size_t n, double const* l, double const* x, std::size_t columns, double* out);
+
+}  // namespace striate
