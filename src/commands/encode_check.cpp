@@ -119,12 +119,23 @@ void check_permutation(Config const& c) {
   check_spatial(c);
 }
 
+void check_bootstrap(Config const& c) {
+  if (c.bootstrap.n == 0) return;
+  if (c.bootstrap.n < 100)
+    fail(Exit::config, "bootstrap.n: is {}; the ends of an interval need 100 draws or more, better 1000", c.bootstrap.n);
+  if (!c.outer())
+    fail(Exit::config, "bootstrap: draws held-out rows, which cv.folds: 0 does not have; remove one");
+  if (std::ranges::find(c.scores, "spearman") != c.scores.end())
+    fail(Exit::config, "bootstrap: has no intervals of spearman (every draw would be ranked anew); leave it out of scores");
+}
+
 }  // namespace
 
 void check(Config const& c) {
   check_features(c);
   check_cv(c);
   check_permutation(c);
+  check_bootstrap(c);
   check_partition(c);
   ModelRow const* const row = find_model(c.model.type);
   if (row == nullptr) {

@@ -173,6 +173,14 @@ void describe(Schema& s, Permutation& p) {
     {.doc = "with several layers, also test each target's best layer, the choice included (holds all layers' fits)"});
 }
 
+void describe(Schema& s, Bootstrap& b) {
+  s("n", b.n, {.doc = "draws of the test rows; 0: no intervals", .min = 0, .max = 100000});
+  s("over", b.over,
+    {.doc = "what is drawn: stimuli, or a column of the stimuli file whose groups (sessions, runs) are drawn whole",
+     .example = "run"});
+  s("level", b.level, {.doc = "share of intervals that hold the score of the fitted models", .min = 0.5, .max = 0.999});
+}
+
 void declare(Schema& s, Config& c) {
   s("features", c.features, {.doc = "what predicts: an activation store, or a list of them", .required = true});
   s("responses", c.responses, {.doc = "what is to be predicted"});
@@ -181,6 +189,7 @@ void declare(Schema& s, Config& c) {
   s("cv", c.cv, {.doc = "cross-validation"});
   s("scores", c.scores, {.doc = "scores of held-out rows; the first one ranks layers", .choices = score_names()});
   s("permutation", c.permutation, {.doc = "permutation test of every score"});
+  s("bootstrap", c.bootstrap, {.doc = "confidence intervals of every score over test stimuli, the models being given"});
   s("aggregate", c.aggregate,
     {.doc = "over folds: unweighted mean, mean weighted by test rows, or one score of the concatenated predictions",
      .choices = {"mean", "weighted", "concat"}});
@@ -235,7 +244,7 @@ ModelOptions model_options(Config const& config) {
     if (of_moments(s)) o.scores.push_back(s);
   o.standardize_responses = config.responses.standardize;
   bool const ranks = std::ranges::find(config.scores, "spearman") != config.scores.end();
-  o.predictions = config.outer() && (config.saves("predictions") || config.aggregate == "concat" || ranks ||
+  o.predictions = config.outer() && (config.saves("predictions") || config.aggregate == "concat" || ranks || config.bootstrap.n > 0 ||
                                       (config.permutation.n > 0 && config.permutation.scheme == "fixed_model"));
   o.coefficients = !config.outer() && config.saves("coefficients");
   o.n_iter = static_cast<std::size_t>(config.model.n_iter);

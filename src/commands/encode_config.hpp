@@ -96,6 +96,13 @@ struct Permutation {
   [[nodiscard]] bool spatial() const { return n > 0 && (corrects("tfce") || corrects("cluster")); }
 };
 
+/// Intervals of scores by drawing test rows again; n = 0: none.
+struct Bootstrap {
+  std::int64_t n = 0;
+  std::string over = "stimuli";  ///< or a column whose groups are drawn whole
+  double level = 0.95;
+};
+
 struct Config {
   std::vector<FeatureSet> features;
   ResponsesConfig responses;
@@ -103,6 +110,7 @@ struct Config {
   Model model;
   Cv cv;
   Permutation permutation;
+  Bootstrap bootstrap;
   std::string aggregate = "mean", noise_ceiling = "auto";
   double noise_ceiling_floor = 0.1;
   OtherSubjects other_subjects;
@@ -124,6 +132,7 @@ void describe(Schema& s, Model& m);
 void describe(Schema& s, InnerCv& c);
 void describe(Schema& s, Cv& c);
 void describe(Schema& s, Permutation& p);
+void describe(Schema& s, Bootstrap& b);
 void describe(Schema& s, OtherSubjects& o);
 void declare(Schema& s, Config& c);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "encode_bootstrap.hpp"
 #include "encode_joint.hpp"
 #include "encode_permute.hpp"
 #include "encode_spatial.hpp"
@@ -45,7 +46,7 @@ class Engine {
       shared_.result.flush();  // scores that other ranks wrote
       if (!permute(y, read_observed(context_.comm, config_, in_, shared_.result))) return false;
     }
-    return spatial();
+    return spatial() && bootstrap(y);
   }
 
   /// The test of scores that are known.
@@ -161,20 +162,41 @@ class Engine {
     return true;
   }
 
-  /// Whole maps of permutations, whose tiles are all there by now. Only this thread may read, so it reads what the next
-  /// units need before they begin.
+  /// Whole maps of permutations, whose tiles are all there by now.
   bool spatial() {
-    std::size_t const base = layout_.tests(), units = layout_.units() - base;
+    std::size_t const base = layout_.tests(), units = layout_.maps() - base;
     if (!pending(base, base + units)) return true;
-    Comm const& comm = context_.comm;
     shared_.result.flush();  // maps that other ranks wrote
     SpatialTiles work(shared_, saying());
+    return loaded(base, units, 0, units, work);
+  }
+
+  bool bootstrap(TargetBlock& y) {
+    std::size_t const base = layout_.maps(), units = layout_.bootstrap.tiles, width = layout_.bootstrap.tile;
+    if (!pending(base, base + units)) return true;
+    shared_.result.flush();  // scores and predictions that other ranks wrote
+    Observed const observed = read_observed(context_.comm, config_, in_, shared_.result);
+    BootstrapTiles work(shared_, y, observed, saying());
+    for (std::size_t b = 0; b < y.blocks(); ++b) {
+      std::size_t const from = b * y.width() / width, to = std::min(units, ((b + 1) * y.width() + width - 1) / width);
+      if (!pending(base + from, base + to)) continue;
+      y.load(b);
+      if (!loaded(base, units, from, to, work)) return false;
+    }
+    return true;
+  }
+
+  /// Units [from, to) of those that begin at `base`. Only this thread may read, so it reads what the next units need
+  /// before they begin.
+  template <class Work>
+  bool loaded(std::size_t base, std::size_t units, std::size_t from, std::size_t to, Work& work) {
+    Comm const& comm = context_.comm;
     int const threads = static_cast<int>(comm.max(std::int64_t{context_.threads}));
-    while (pending(base, base + units)) {
+    while (pending(base + from, base + to)) {
       if (stopping()) return false;
       std::vector<std::uint8_t> others(units, 1);
       std::size_t room = static_cast<std::size_t>(threads) * static_cast<std::size_t>(comm.size());
-      for (std::size_t u = 0; u < units && room > 0; ++u)
+      for (std::size_t u = from; u < to && room > 0; ++u)
         if (done_[base + u] == 0) others[u] = 0, --room;
       together(comm, [&] {
         for (std::size_t unit : tile_order(others, threads, comm.rank(), comm.size())) work.load(unit);
