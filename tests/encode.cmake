@@ -23,6 +23,7 @@ encode_test(test_predict_ranks FILES ranks/predict_ranks.cpp RANKS 1 2 3 TIMEOUT
 encode_test(test_encode_bootstrap FILES ranks/encode_bootstrap.cpp RANKS 1 2 3 TIMEOUT 300)
 encode_test(test_encode_spatial FILES unit/encode_spatial.cpp TIMEOUT 300)
 encode_test(test_permute_ranks FILES ranks/permute_ranks.cpp RANKS 1 2 3 TIMEOUT 300)
+encode_test(test_encode_sequential FILES ranks/encode_sequential.cpp RANKS 1 2 3 TIMEOUT 300)
 encode_test(test_encode_cv FILES unit/encode_cv.cpp TIMEOUT 300)
 encode_test(test_encode_partition FILES unit/encode_partition.cpp TIMEOUT 300)
 encode_test(test_encode_univariate FILES unit/encode_univariate.cpp)

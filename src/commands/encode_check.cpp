@@ -116,6 +116,12 @@ void check_permutation(Config const& c) {
   if (p.scheme != "refit" && !c.outer())
     fail(Exit::config, "permutation.scheme: {} needs held-out rows, which cv.folds: 0 does not have; use refit",
          p.scheme);
+  for (char const* how : {"max", "tfce", "cluster"})
+    if (p.stop.exceed > 0 && p.corrects(how))
+      fail(Exit::config,
+           "permutation.stop: correct: {} needs every permutation of every target, which stopping leaves out; set "
+           "correct: [fdr], or remove stop",
+           how);
   check_spatial(c);
 }
 

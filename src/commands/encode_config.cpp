@@ -141,6 +141,14 @@ void describe(Schema& s, OtherSubjects& o) {
     {.doc = "the .stim.csv of each, or one for all; default: that of the responses", .identity = false});
 }
 
+void describe(Schema& s, Stop& p) {
+  s("exceed", p.exceed,
+    {.doc = "permutations that reach a target's score after which it is left out of further ones (Besag and Clifford "
+            "1991); 0: all n are made",
+     .min = 0,
+     .max = 1e6});
+}
+
 void describe(Schema& s, Permutation& p) {
   s("n", p.n, {.doc = "permutations; 0: no test", .min = 0, .max = 1e8});
   s("scheme", p.scheme,
@@ -169,6 +177,7 @@ void describe(Schema& s, Permutation& p) {
   s("cluster_threshold", p.cluster_threshold,
     {.doc = "with cluster, the score from which a voxel belongs to a cluster, e.g. 0.1; with tail left minus that, with "
             "two both"});
+  s("stop", p.stop, {.doc = "sequential stopping, target by target; for correct: fdr, fdr_by or []"});
   s("best_layer", p.best_layer,
     {.doc = "with several layers, also test each target's best layer, the choice included (holds all layers' fits)"});
 }

@@ -81,6 +81,11 @@ struct OtherSubjects {
   std::vector<std::filesystem::path> data, stimuli;
 };
 
+/// A target is done with after so many permutations that reach its score; 0: never.
+struct Stop {
+  std::int64_t exceed = 0;
+};
+
 /// The permutation test; n = 0: none.
 struct Permutation {
   std::int64_t n = 0;
@@ -91,6 +96,7 @@ struct Permutation {
   std::int64_t connectivity = 26;
   std::optional<double> cluster_threshold;
   bool best_layer = true;
+  Stop stop;
   [[nodiscard]] bool corrects(std::string const& how) const;
   /// Whether whole maps are needed, not targets one by one.
   [[nodiscard]] bool spatial() const { return n > 0 && (corrects("tfce") || corrects("cluster")); }
@@ -131,6 +137,7 @@ void describe(Schema& s, FeatureSet& f);
 void describe(Schema& s, Model& m);
 void describe(Schema& s, InnerCv& c);
 void describe(Schema& s, Cv& c);
+void describe(Schema& s, Stop& p);
 void describe(Schema& s, Permutation& p);
 void describe(Schema& s, Bootstrap& b);
 void describe(Schema& s, OtherSubjects& o);

@@ -12,6 +12,7 @@ namespace striate::encode {
 struct TrialTile {
   std::size_t first = 0;        ///< target of the tile's first column
   MatrixView<float const> y;    ///< n × T, as measured
+  std::span<std::uint32_t const> columns = {};  ///< of the tile that y holds; none: all of them, in order
 };
 
 /// One thread's. Scores of a trial: [layer of the group][score][T], before any tail is considered.

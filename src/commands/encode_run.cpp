@@ -75,22 +75,28 @@ class Engine {
   }
 
   /// Runs the pending tiles whose units begin at `base`, block of targets by block. A tile of `width` targets is cut
-  /// into `parts` units, numbered one after the other.
-  bool tiles(std::size_t base, TargetBlock& y, TileWork& work, std::size_t width, std::size_t parts) {
+  /// into `parts` units, numbered one after the other; with `before` the parts go in order, and it is called before each.
+  bool tiles(std::size_t base, TargetBlock& y, TileWork& work, std::size_t width, std::size_t parts,
+             std::function<void(std::size_t)> const& before = {}) {
     std::size_t const all = (in_.t() + width - 1) / width;
     for (std::size_t b = 0; b < y.blocks(); ++b) {
       std::size_t const from = b * y.width() / width * parts,
                         to = std::min(all, ((b + 1) * y.width() + width - 1) / width) * parts;
       if (!pending(base + from, base + to)) continue;
-      std::vector<std::uint8_t> others(all * parts, 1);
-      std::copy_n(done_.begin() + static_cast<std::ptrdiff_t>(base + from), to - from,
-                  others.begin() + static_cast<std::ptrdiff_t>(from));
       y.load(b);
-      if (stopping()) return false;
-      before_ = finished();
-      known_ = static_cast<std::size_t>(std::ranges::count(others, std::uint8_t{1}));
-      if (!run_tiles(context_.comm, others, context_.stop, work, {.threads = context_.threads})) return false;
-      std::fill_n(done_.begin() + static_cast<std::ptrdiff_t>(base + from), to - from, std::uint8_t{1});
+      for (std::size_t part = 0; part < (before ? parts : 1); ++part) {
+        std::vector<std::uint8_t> others(all * parts, 1);
+        for (std::size_t u = from; u < to; ++u)
+          if (!before || u % parts == part) others[u] = done_[base + u];
+        if (std::ranges::count(others, std::uint8_t{0}) == 0) continue;
+        if (stopping()) return false;
+        if (before) before(part);
+        before_ = finished();
+        known_ = static_cast<std::size_t>(std::ranges::count(others, std::uint8_t{1}));
+        if (!run_tiles(context_.comm, others, context_.stop, work, {.threads = context_.threads})) return false;
+        for (std::size_t u = from; u < to; ++u)
+          if (others[u] == 0) done_[base + u] = 1;
+      }
     }
     return true;
   }
@@ -157,7 +163,13 @@ class Engine {
         }
       }
       PermutationTiles work(shared_, y, observed, g, folds, saying());
-      if (!tiles(base, y, work, p.tile, p.blocks)) return false;
+      std::function<void(std::size_t)> advance;
+      if (config_.permutation.stop.exceed > 0)
+        advance = [&](std::size_t block) {
+          shared_.result.flush();  // counts that other ranks wrote
+          together(context_.comm, [&] { work.advance(block); });
+        };
+      if (!tiles(base, y, work, p.tile, p.blocks, advance)) return false;
     }
     return true;
   }
