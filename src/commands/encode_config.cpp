@@ -177,6 +177,10 @@ void describe(Schema& s, Permutation& p) {
   s("cluster_threshold", p.cluster_threshold,
     {.doc = "with cluster, the score from which a voxel belongs to a cluster, e.g. 0.1; with tail left minus that, with "
             "two both"});
+  s("tail_fit", p.tail_fit,
+    {.doc = "gpd: for max and tfce also p beyond 1/n, from a generalised Pareto distribution fitted to the greatest "
+            "quarter of the maxima",
+     .choices = {"none", "gpd"}});
   s("stop", p.stop, {.doc = "sequential stopping, target by target; for correct: fdr, fdr_by or []"});
   s("best_layer", p.best_layer,
     {.doc = "with several layers, also test each target's best layer, the choice included (holds all layers' fits)"});

@@ -96,8 +96,10 @@ struct Permutation {
   std::int64_t connectivity = 26;
   std::optional<double> cluster_threshold;
   bool best_layer = true;
+  std::string tail_fit = "none";
   Stop stop;
   [[nodiscard]] bool corrects(std::string const& how) const;
+  [[nodiscard]] bool fits_tail() const { return n > 0 && tail_fit == "gpd"; }
   /// Whether whole maps are needed, not targets one by one.
   [[nodiscard]] bool spatial() const { return n > 0 && (corrects("tfce") || corrects("cluster")); }
 };

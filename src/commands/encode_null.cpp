@@ -7,6 +7,7 @@
 #include "encode_scores.hpp"
 #include "encode_sequential.hpp"
 #include "striate/stats/multiple.hpp"
+#include "striate/stats/tail.hpp"
 
 namespace striate::encode {
 namespace {
@@ -90,6 +91,7 @@ class Writer {
               std::vector<double> const& max) {
     if (!c_.permutation.corrects("max")) return;
     write(layer, s, "p_max", maximum_p(observed, max));
+    if (c_.permutation.fits_tail()) write(layer, s, "p_max_gpd", tail_p(observed, max));
     write(layer, s, "null_max", as_scores(c_.permutation.tail, scores_[s], max));
   }
 

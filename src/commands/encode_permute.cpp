@@ -62,6 +62,7 @@ std::vector<ResultDataset> permutation_results(Config const& config, Inputs cons
     if (c.corrects("max")) {
       d.push_back({name("p_max"), Dtype::f64, {t}, 0});
       d.push_back({name("null_max"), Dtype::f64, {permutations}, 0});
+      if (c.fits_tail()) d.push_back({name("p_max_gpd"), Dtype::f64, {t}, 0});
     }
   };
   for (LayerInput const& l : in.layers)
@@ -97,12 +98,13 @@ std::vector<std::string> permutation_stats(Config const& config) {
   if (config.permutation.corrects("fdr")) stats.emplace_back("q_fdr");
   if (config.permutation.corrects("fdr_by")) stats.emplace_back("q_fdr_by");
   if (config.permutation.corrects("max")) stats.emplace_back("p_max");
+  if (config.permutation.corrects("max") && config.permutation.fits_tail()) stats.emplace_back("p_max_gpd");
   return stats;
 }
 
 std::vector<std::string> best_permutation_stats(Config const& config, Layout const& layout) {
   auto stats = layout.layers > 1 ? permutation_stats(config) : std::vector<std::string>();
-  if (!tests_best(layout)) std::erase_if(stats, [](auto const& s) { return s != "p_max"; });
+  if (!tests_best(layout)) std::erase_if(stats, [](auto const& s) { return !s.starts_with("p_max"); });
   return stats;
 }
 
