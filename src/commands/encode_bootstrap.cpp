@@ -43,7 +43,8 @@ std::vector<RegionPart> parts_of(Inputs const& in, Layout const& layout, std::si
 /// Parts before each tile's, and of all of them.
 std::vector<std::size_t> first_parts(Inputs const& in, Layout const& layout) {
   std::vector<std::size_t> first{0};
-  for (std::size_t i = 0; i < layout.bootstrap.tiles; ++i) first.push_back(first.back() + parts_of(in, layout, i).size());
+  for (std::size_t i = 0; i < layout.bootstrap.tiles; ++i)
+    first.push_back(first.back() + parts_of(in, layout, i).size());
   return first;
 }
 
@@ -101,7 +102,8 @@ std::vector<ResultDataset> bootstrap_datasets(Config const& config, Inputs const
   for (LayerInput const& l : in.layers) {
     d.push_back({heldout_name(l.name), Dtype::f32, {heldout_rows(in) * layout.t}, 0});
     for (auto const& s : config.scores) {
-      for (char const* what : {"low", "high", "se"}) d.push_back({bootstrap_name(l.name, s, what), Dtype::f64, {layout.t}, w});
+      for (char const* what : {"low", "high", "se"})
+        d.push_back({bootstrap_name(l.name, s, what), Dtype::f64, {layout.t}, w});
       d.push_back({region_name(l.name, s), Dtype::i64, {parts * (layout.bootstrap.n + 1)}, 0});
     }
   }
@@ -124,14 +126,16 @@ void check_bootstrap(Config const& config, Inputs const& in) {
   log::info("bootstrap: {} groups of test rows ({}) are drawn {}", groups, config.bootstrap.over,
             resampler.stratified() ? "inside each fold's test set" : "among all folds together");
   if (groups < few_groups * strata)
-    log::warn("bootstrap: only {} groups ({}) are there to draw from in {}; intervals of so few can be too narrow (or, of "
-              "r2, too wide)",
-              groups / strata, config.bootstrap.over, resampler.stratified() ? "a fold" : "all");
+    log::warn(
+        "bootstrap: only {} groups ({}) are there to draw from in {}; intervals of so few can be too narrow (or, of "
+        "r2, too wide)",
+        groups / strata, config.bootstrap.over, resampler.stratified() ? "a fold" : "all");
 }
 
 double bootstrap_flops(Config const& config, Inputs const& in) {
   auto const rows = static_cast<double>(heldout_rows(in)), layers = static_cast<double>(in.layers.size());
-  return static_cast<double>(config.bootstrap.n) * (rows * 2 * (2 + 3 * layers) + 40 * layers * static_cast<double>(in.folds));
+  return static_cast<double>(config.bootstrap.n) *
+         (rows * 2 * (2 + 3 * layers) + 40 * layers * static_cast<double>(in.folds));
 }
 
 std::vector<BootstrapInterval> region_intervals(Config const& config, Inputs const& in, Layout const& layout,
@@ -168,9 +172,9 @@ std::vector<BootstrapInterval> region_intervals(Config const& config, Inputs con
 
 /// What a unit leaves until it is written.
 struct Drawn {
-  std::vector<double> low, high, se;   ///< [layer][score][T]
-  std::vector<double> share;           ///< [layer][T]
-  std::vector<std::int64_t> regions;   ///< [layer][score][part][draw, then the centre]
+  std::vector<double> low, high, se;  ///< [layer][score][T]
+  std::vector<double> share;          ///< [layer][T]
+  std::vector<std::int64_t> regions;  ///< [layer][score][part][draw, then the centre]
 };
 
 struct BootstrapTiles::Impl {
@@ -218,7 +222,8 @@ struct BootstrapTiles::Impl {
         for (std::size_t t = 0; t < T; ++t) {
           auto const drawn = scores.drawn(l, k, t);
           draws.assign(drawn.begin(), drawn.end());
-          auto const i = bootstrap_interval(draws, observed.score[l][k][b.first(tile) + t], scores.centre(l, k, t), tail);
+          auto const i =
+              bootstrap_interval(draws, observed.score[l][k][b.first(tile) + t], scores.centre(l, k, t), tail);
           out.low.push_back(bounded(shape.scores[k], i.low));
           out.high.push_back(bounded(shape.scores[k], i.high));
           out.se.push_back(i.se);
@@ -266,12 +271,14 @@ struct BootstrapTiles::Impl {
   }
 
   void write(std::size_t tile, Drawn const& drawn) const {
-    std::size_t const T = b.width(tile, s.layout.t), S = shape.scores.size(), P = first_part[tile + 1] - first_part[tile];
+    std::size_t const T = b.width(tile, s.layout.t), S = shape.scores.size(),
+                      P = first_part[tile + 1] - first_part[tile];
     ResultFile& out = s.result;
     for (std::size_t k = 0; k < shape.layers * S; ++k) {
       std::string const& layer = s.inputs.layers[k / S].name;
       std::string const& score = s.config.scores[k % S];
-      for (auto const& [what, values] : {std::pair{"low", &drawn.low}, std::pair{"high", &drawn.high}, std::pair{"se", &drawn.se}})
+      for (auto const& [what, values] :
+           {std::pair{"low", &drawn.low}, std::pair{"high", &drawn.high}, std::pair{"se", &drawn.se}})
         out.write_slice(bootstrap_name(layer, score, what), 0, b.first(tile), std::span(*values).subspan(k * T, T));
       out.write_slice(region_name(layer, score), 0, first_part[tile] * (b.n + 1),
                       std::span(drawn.regions).subspan(k * P * (b.n + 1), P * (b.n + 1)));
@@ -283,8 +290,19 @@ struct BootstrapTiles::Impl {
 
 BootstrapTiles::BootstrapTiles(Shared const& shared, TargetBlock const& y, Observed const& observed,
                                std::function<void(std::size_t)> said)
-    : impl_(new Impl{shared, y, observed, std::move(said), shared.layout.bootstrap, make_resampler(shared.config, shared.inputs),
-                     first_parts(shared.inputs, shared.layout), {}, 0, {}, {}, {}, {}}) {
+    : impl_(new Impl{shared,
+                     y,
+                     observed,
+                     std::move(said),
+                     shared.layout.bootstrap,
+                     make_resampler(shared.config, shared.inputs),
+                     first_parts(shared.inputs, shared.layout),
+                     {},
+                     0,
+                     {},
+                     {},
+                     {},
+                     {}}) {
   Impl& m = *impl_;
   BootstrapShape& shape = m.shape;
   shape.scores = scores_of(shared.config);
@@ -312,7 +330,8 @@ void BootstrapTiles::load(std::size_t tile) {
       auto& one = values[l * k + f];
       one.resize(e * T);
       m.s.result.read_slice(heldout_name(m.s.inputs.layers[l].name),
-                            heldout_at(m.s.inputs, m.s.layout, outer, f) + (first - m.s.layout.first(outer)) * e, std::span(one));
+                            heldout_at(m.s.inputs, m.s.layout, outer, f) + (first - m.s.layout.first(outer)) * e,
+                            std::span(one));
     }
   m.loaded.give(tile, std::move(values));
 }

@@ -1,9 +1,9 @@
 #pragma once
 /// The bootstrap of `encode`: intervals of held-out scores over test stimuli, the fitted models staying as they are.
 ///
-/// The folds leave their held-out predictions (float32) in the result. A unit is a tile of targets: it draws all test rows
-/// n times, scores every draw of every layer, and leaves intervals. What means over regions of interest need leaves it as
-/// sums of whole numbers, so that they add up to the same whatever the tiles are.
+/// The folds leave their held-out predictions (float32) in the result. A unit is a tile of targets: it draws all test
+/// rows n times, scores every draw of every layer, and leaves intervals. What means over regions of interest need
+/// leaves it as sums of whole numbers, so that they add up to the same whatever the tiles are.
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,8 +27,8 @@ void check_bootstrap(Config const& config, Inputs const& inputs);
 /// Which of the (t) datasets become maps.
 [[nodiscard]] std::vector<std::string> bootstrap_stats(Config const& config);
 
-/// Where a tile of targets (Layout::tile) keeps the predictions of a fold, in /.striate/heldout/L: tile after tile, in it
-/// fold after fold, rows × targets column-major.
+/// Where a tile of targets (Layout::tile) keeps the predictions of a fold, in /.striate/heldout/L: tile after tile, in
+/// it fold after fold, rows × targets column-major.
 [[nodiscard]] std::string heldout_name(std::string const& layer);
 [[nodiscard]] std::size_t heldout_rows(Inputs const& inputs);
 [[nodiscard]] std::size_t heldout_at(Inputs const& inputs, Layout const& layout, std::size_t tile, std::size_t fold);

@@ -109,7 +109,8 @@ class Sequential::Run {
   }
   void begin(Rescorer& rescorer) {
     moved_.resize(y_.rows * columns_.size());
-    for (std::size_t c = 0; c < columns_.size(); ++c) std::copy_n(y_.col(columns_[c]), y_.rows, moved_.data() + c * y_.rows);
+    for (std::size_t c = 0; c < columns_.size(); ++c)
+      std::copy_n(y_.col(columns_[c]), y_.rows, moved_.data() + c * y_.rows);
     rescorer.begin({first_, MatrixView<float const>(moved_.data(), y_.rows, columns_.size()), columns_});
   }
   /// values: [layer][score][column] → [row][column], as extreme() sees them; the best layer last.
@@ -169,7 +170,8 @@ Stopped Sequential::unit(std::size_t tile, std::size_t block, MatrixView<float c
 void Sequential::write(std::size_t tile, std::size_t block, Stopped const& stopped) const {
   std::size_t const first = tile * p_.tile, T = std::min(p_.tile, s_.layout.t - first);
   for (std::size_t k = 0; k < rows_.size(); ++k) {
-    s_.result.write_slice(rows_[k].exceed, 0, first * p_.blocks + block * T, std::span(stopped.exceed).subspan(k * T, T));
+    s_.result.write_slice(rows_[k].exceed, 0, first * p_.blocks + block * T,
+                          std::span(stopped.exceed).subspan(k * T, T));
     s_.result.write_slice(rows_[k].stop, 0, first, std::span(stopped.stop).subspan(k * T, T));
   }
 }

@@ -1,7 +1,7 @@
 #pragma once
-/// Sequential stopping of the permutation test (Besag and Clifford 1991): a target is done with as soon as `exceed` of its
-/// permutations have reached the observed score. Blocks of permutations go in order, each knowing what those before it
-/// counted, so that what is counted depends on nothing but the permutations.
+/// Sequential stopping of the permutation test (Besag and Clifford 1991): a target is done with as soon as `exceed` of
+/// its permutations have reached the observed score. Blocks of permutations go in order, each knowing what those before
+/// it counted, so that what is counted depends on nothing but the permutations.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -11,7 +11,8 @@
 
 namespace striate::encode {
 
-/// "…/stop" beside where units leave their counts: (t), after how many permutations a target stopped, 0 where it did not.
+/// "…/stop" beside where units leave their counts: (t), after how many permutations a target stopped, 0 where it did
+/// not.
 [[nodiscard]] std::string stop_name(std::string const& layer, std::string const& score);
 inline constexpr char const* best_stop = "/.striate/permutation_best/stop";
 

@@ -64,7 +64,8 @@ double normal_cdf(double z) { return 0.5 * std::erfc(-z / std::numbers::sqrt2); 
 double student_quantile(double p, std::size_t degrees) {
   if (degrees > 10000) return inverse(normal_cdf, p, 40);
   return inverse(
-      [&](double t) { return 0.5 + 0.5 * (t < 0 ? -student_within(-t, degrees) : student_within(t, degrees)); }, p, 1e6);
+      [&](double t) { return 0.5 + 0.5 * (t < 0 ? -student_within(-t, degrees) : student_within(t, degrees)); }, p,
+      1e6);
 }
 
 Resampler::Resampler(std::span<std::uint32_t const> group, std::span<std::int32_t const> fold, std::uint64_t seed)

@@ -10,8 +10,8 @@ namespace striate {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-constexpr std::size_t block = 192;        ///< draws at a time: their products stay in the cache
-constexpr std::size_t moment_count = 6;   ///< n, y, yy, f, ff, yf
+constexpr std::size_t block = 192;       ///< draws at a time: their products stay in the cache
+constexpr std::size_t moment_count = 6;  ///< n, y, yy, f, ff, yf
 /// A spread below this share of the squares is the rounding of float32 sums: nothing varies.
 constexpr double least_spread = 1e-5;
 
@@ -53,7 +53,8 @@ void BootstrapScores::set_responses(std::size_t fold, std::size_t target, std::s
   for (std::size_t l = 0; l < shape_.layers; ++l) means_[at(l, fold, target)].y = mean;
 }
 
-void BootstrapScores::set_predictions(std::size_t layer, std::size_t fold, std::size_t target, std::span<double const> f) {
+void BootstrapScores::set_predictions(std::size_t layer, std::size_t fold, std::size_t target,
+                                      std::span<double const> f) {
   std::size_t const e = f.size();
   auto const count = static_cast<double>(e);
   Means& means = means_[at(layer, fold, target)];
@@ -130,8 +131,12 @@ void BootstrapScores::add_fold(std::size_t layer, std::size_t fold, std::size_t 
       Sums const m{n, y[b], yy[b], f[b], ff[b], yf[b]};
       if (shape_.concat) {
         double const a = means.y, c = means.f;
-        double const all[moment_count] = {n, m.y + n * a, m.yy + 2 * a * m.y + n * a * a, m.f + n * c,
-                                          m.ff + 2 * c * m.f + n * c * c, m.yf + c * m.y + a * m.f + n * a * c};
+        double const all[moment_count] = {n,
+                                          m.y + n * a,
+                                          m.yy + 2 * a * m.y + n * a * a,
+                                          m.f + n * c,
+                                          m.ff + 2 * c * m.f + n * c * c,
+                                          m.yf + c * m.y + a * m.f + n * a * c};
         for (std::size_t i = 0; i < moment_count; ++i)
           sums_[((layer * moment_count + i) * targets_ + t) * block + b] += all[i];
         continue;

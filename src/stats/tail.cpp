@@ -16,8 +16,16 @@ constexpr double least_shape = -0.5;
 struct Point {
   double shape, a2;
 };
-constexpr std::array<Point, 10> points{{{-0.9, 0.771}, {-0.5, 0.830}, {-0.2, 0.903}, {-0.1, 0.935}, {0, 0.974},
-                                        {0.1, 1.020}, {0.2, 1.074}, {0.3, 1.140}, {0.4, 1.221}, {0.5, 1.321}}};
+constexpr std::array<Point, 10> points{{{-0.9, 0.771},
+                                        {-0.5, 0.830},
+                                        {-0.2, 0.903},
+                                        {-0.1, 0.935},
+                                        {0, 0.974},
+                                        {0.1, 1.020},
+                                        {0.2, 1.074},
+                                        {0.3, 1.140},
+                                        {0.4, 1.221},
+                                        {0.5, 1.321}}};
 
 /// Mean log-likelihood with shape / scale = theta; the shape that is best for it.
 struct Profile {

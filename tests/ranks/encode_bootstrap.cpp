@@ -7,13 +7,8 @@ using namespace encode_test;
 
 namespace {
 
-struct Place {
-  TempFolder folder;
-  explicit Place(std::string const& name) : folder(shared_name(name), Comm::world().root()) {
-    if (Comm::world().root()) World(folder.path);
-    Comm::world().barrier();
-  }
-  ~Place() { Comm::world().barrier(); }
+struct Place : SharedWorld {
+  using SharedWorld::SharedWorld;
   [[nodiscard]] Outcome encode(std::vector<std::string> sets, Options o = {}, Comm const& comm = Comm::world()) const {
     sets.emplace_back("bootstrap.n=200");
     o.sets = std::move(sets);
@@ -77,7 +72,8 @@ TEST(EncodeBootstrap, IsWhatSavedPredictionsGive) {
     }
     std::vector<double> y(n, 0), draws, counted(3, 0);
     for (std::size_t r = 0; r < n; ++r)
-      for (auto v : volumes[r]) y[r] += volume_of(v, static_cast<std::size_t>(index[j])) / static_cast<double>(volumes[r].size());
+      for (auto v : volumes[r])
+        y[r] += volume_of(v, static_cast<std::size_t>(index[j])) / static_cast<double>(volumes[r].size());
     for (std::uint64_t b = 0; b < 200; ++b) {
       resampler.make(b, w);
       std::vector<double> of_layer;
@@ -107,7 +103,8 @@ TEST(EncodeBootstrap, IsWhatSavedPredictionsGive) {
   EXPECT_GT(checked, 60U);
   for (double& v : region) v /= regions;
   auto const i = bootstrap_interval(region, region_seen / regions, region_seen / regions, tail);
-  auto const header = table_row(place.folder / "out/summary.tsv", 0), row = table_row(place.folder / "out/summary.tsv", 4);
+  auto const header = table_row(place.folder / "out/summary.tsv", 0),
+             row = table_row(place.folder / "out/summary.tsv", 4);
   auto const cell = [&](char const* name) {
     return std::stod(row[static_cast<std::size_t>(std::ranges::find(header, name) - header.begin())]);
   };
@@ -137,7 +134,8 @@ void expect_same_results(fs::path const& a, fs::path const& b) {
 TEST(EncodeBootstrap, SameAtAnyTilesRanksAndThreads) {
   Comm const world = Comm::world();
   Place const place("bootstrap_ranks");
-  for (std::string const& extra : {std::string("aggregate=mean"), std::string("aggregate=concat"), std::string("bootstrap.over=session")}) {
+  for (std::string const& extra :
+       {std::string("aggregate=mean"), std::string("aggregate=concat"), std::string("bootstrap.over=session")}) {
     std::vector<std::string> sets{extra, "scores=[pearson, r2, mse]", "permutation.n=5"};
     if (extra.starts_with("bootstrap")) sets.insert(sets.end(), {"cv.group=session", "cv.folds=auto"});
     auto with = [&](std::initializer_list<std::string> more) {
@@ -164,7 +162,8 @@ TEST(EncodeBootstrap, GoesOnAfterAStop) {
   std::size_t stops = 0;
   for (std::size_t when = 1; when < 60; when += 7) {
     StopFlag stop(false);
-    auto const out = place.encode({"output=parts", "permutation.n=9"}, {.when = when, .at = [&] { stop.request(); }, .stop = &stop});
+    auto const out =
+        place.encode({"output=parts", "permutation.n=9"}, {.when = when, .at = [&] { stop.request(); }, .stop = &stop});
     ASSERT_EQ(out.code, Exit::ok) << out.message;
     stops += out.finished ? 0 : 1;
   }
@@ -177,7 +176,8 @@ TEST(EncodeBootstrap, RepeatedFoldsDrawARowOnce) {
   Place const place("bootstrap_repeats");
   std::vector<double> width;
   for (char const* repeats : {"1", "6"}) {
-    auto const done = place.encode({"output=out", "cv.shuffle=true", std::string("cv.repeats=") + repeats}, {.fresh = true});
+    auto const done =
+        place.encode({"output=out", "cv.shuffle=true", std::string("cv.repeats=") + repeats}, {.fresh = true});
     ASSERT_EQ(done.code, Exit::ok) << done.message;
     auto const se = read(place.folder / "out/result.h5", "b/bootstrap/pearson/se");
     double sum = 0;

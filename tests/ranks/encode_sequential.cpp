@@ -12,13 +12,8 @@ namespace {
 
 constexpr std::size_t P = 24;
 
-struct Place {
-  TempFolder folder;
-  explicit Place(std::string const& name) : folder(shared_name(name), Comm::world().root()) {
-    if (Comm::world().root()) World(folder.path);
-    Comm::world().barrier();
-  }
-  ~Place() { Comm::world().barrier(); }
+struct Place : SharedWorld {
+  using SharedWorld::SharedWorld;
   [[nodiscard]] Outcome encode(std::vector<std::string> sets) const {
     sets.insert(sets.end(), {"features.layers=[a, b]", "scores=[pearson, mse]", "permutation.correct=[fdr]"});
     return run_encode(Comm::world(), folder.path, World::yaml(), {.sets = sets, .fresh = true});
@@ -31,9 +26,11 @@ struct Place {
     encode::Config config;
     Schema schema;
     encode::declare(schema, config);
-    read_config(schema, {(folder / "encode.yaml").string(), World::yaml(),
-                         {"features.layers=[a, b]", "scores=[pearson, mse]", "permutation.correct=[fdr]",
-                          "permutation.n=" + std::to_string(P), "permutation.stop.exceed=3", "permutation.scheme=" + scheme}});
+    read_config(schema,
+                {(folder / "encode.yaml").string(),
+                 World::yaml(),
+                 {"features.layers=[a, b]", "scores=[pearson, mse]", "permutation.correct=[fdr]",
+                  "permutation.n=" + std::to_string(P), "permutation.stop.exceed=3", "permutation.scheme=" + scheme}});
     auto const in = encode::load_inputs(config, world);
     encode::Layout layout = encode::make_layout(config, in);
     layout.permutation.block = block;
@@ -43,7 +40,8 @@ struct Place {
     memory.target_block = memory_targets;
     std::size_t interrupted = 0;
     for (std::size_t run = 0; run <= stops.size(); ++run) {
-      auto const result = ResultFile::open(world, folder / name, encode::result_spec(config, in, layout, resolved(schema, true)), run == 0);
+      auto const result = ResultFile::open(world, folder / name,
+                                           encode::result_spec(config, in, layout, resolved(schema, true)), run == 0);
       StopFlag stop(false);
       auto const plain = mpi_team(world, 1);
       TickingTeam team(*plain, run < stops.size() ? stops[run] : 0, [&] { stop.request(); });
@@ -64,7 +62,8 @@ struct Place {
 TEST(Sequential, StopsWhereTheCountIsReached) {
   Place const place("sequential_plain");
   fs::path const out = place.folder / "out/result.h5";
-  std::vector<std::string> const tests{"a/permutation/pearson/", "b/permutation/pearson/", "b/permutation/mse/", "best/permutation/pearson/"};
+  std::vector<std::string> const tests{"a/permutation/pearson/", "b/permutation/pearson/", "b/permutation/mse/",
+                                       "best/permutation/pearson/"};
   std::vector<std::vector<std::vector<double>>> exceed(P + 1);  // after so many permutations, [test]
   for (std::size_t n = 1; n <= P; ++n) {
     EXPECT_EQ(place.encode({"output=out", "permutation.n=" + std::to_string(n)}).code, Exit::ok);
@@ -72,11 +71,13 @@ TEST(Sequential, StopsWhereTheCountIsReached) {
     Comm::world().barrier();
   }
   for (std::string const scheme : {"refit", "fixed_alpha"}) {
-    auto const done = place.encode({"output=out", "permutation.n=24", "permutation.stop.exceed=3", "permutation.scheme=" + scheme});
+    auto const done =
+        place.encode({"output=out", "permutation.n=24", "permutation.stop.exceed=3", "permutation.scheme=" + scheme});
     EXPECT_EQ(done.code, Exit::ok) << done.message;
     std::size_t early = 0, never = 0;
     for (std::size_t k = 0; k < tests.size(); ++k) {
-      auto const count = read(out, tests[k] + "exceed"), made = read(out, tests[k] + "permutations"), p = read(out, tests[k] + "p");
+      auto const count = read(out, tests[k] + "exceed"), made = read(out, tests[k] + "permutations"),
+                 p = read(out, tests[k] + "p");
       EXPECT_EQ(read(out, tests[k] + "q_fdr").size(), p.size());
       for (std::size_t j = 0; j < p.size(); ++j) {
         if (std::isnan(p[j])) {
@@ -109,9 +110,10 @@ TEST(Sequential, SameInAnyBlocksAndThroughStops) {
   Place const place("sequential_blocks");
   for (std::string const scheme : {"refit", "fixed_alpha", "fixed_model"}) {
     auto const whole = place.blocks(P, scheme, 75, {}, "whole.h5");
-    for (auto const& [block, targets, stops] : {std::tuple{std::size_t{5}, std::size_t{75}, std::vector<std::size_t>{}},
-                                                std::tuple{std::size_t{1}, std::size_t{16}, std::vector<std::size_t>{}},
-                                                std::tuple{std::size_t{7}, std::size_t{32}, std::vector<std::size_t>{3, 20, 21}}}) {
+    for (auto const& [block, targets, stops] :
+         {std::tuple{std::size_t{5}, std::size_t{75}, std::vector<std::size_t>{}},
+          std::tuple{std::size_t{1}, std::size_t{16}, std::vector<std::size_t>{}},
+          std::tuple{std::size_t{7}, std::size_t{32}, std::vector<std::size_t>{3, 20, 21}}}) {
       auto const parts = place.blocks(block, scheme, targets, stops, "parts.h5");
       if (!Comm::world().root()) continue;
       EXPECT_EQ(whole.exceed, parts.exceed) << scheme << block;
@@ -132,7 +134,8 @@ TEST(Sequential, PHoldsItsLevel) {
     double const p = draw.uniform();
     std::uint64_t count = 0, l = 0;
     while (l < n && count < h) ++l, count += draw.uniform() < p ? 1 : 0;
-    auto const got = sequential_p(observed, std::vector<std::uint64_t>{count}, std::vector<std::uint64_t>{count == h ? l : 0}, n);
+    auto const got =
+        sequential_p(observed, std::vector<std::uint64_t>{count}, std::vector<std::uint64_t>{count == h ? l : 0}, n);
     below += got[0] <= 0.05 ? 1 : 0, work += static_cast<double>(l);
   }
   EXPECT_NEAR(below / runs, 0.05, 0.0055);
@@ -142,7 +145,8 @@ TEST(Sequential, PHoldsItsLevel) {
 TEST(Sequential, Refusals) {
   Place const place("sequential_refusals");
   std::string yaml = World::yaml();
-  auto const out = run_encode(Comm::world(), place.folder.path, yaml, {.sets = {"permutation.n=9", "permutation.stop.exceed=2"}});
+  auto const out =
+      run_encode(Comm::world(), place.folder.path, yaml, {.sets = {"permutation.n=9", "permutation.stop.exceed=2"}});
   EXPECT_EQ(out.code, Exit::config);
   EXPECT_NE(out.message.find("set correct: [fdr]"), std::string::npos) << out.message;
 }

@@ -1,5 +1,5 @@
-// The bootstrap of held-out rows: draws and sums against the plain way, quantiles against scipy, and how often intervals
-// hold the score of the models.
+// The bootstrap of held-out rows: draws and sums against the plain way, quantiles against scipy, and how often
+// intervals hold the score of the models.
 //
 // STRIATE_REPETITIONS=5000 build/tests/test_stats_bootstrap is the long form; 600 by default.
 #include <gtest/gtest.h>
@@ -85,7 +85,8 @@ struct Problem {
     shape.rows = n;
     Philox draw(5, 1, 0);
     for (auto const& test : shape.tests)
-      for (std::size_t i = 0; i < test.size() * t; ++i) (y.resize(shape.tests.size()), y[&test - shape.tests.data()].push_back(draw.normal() + 0.7));
+      for (std::size_t i = 0; i < test.size() * t; ++i)
+        (y.resize(shape.tests.size()), y[&test - shape.tests.data()].push_back(draw.normal() + 0.7));
     for (std::size_t l = 0; l < 2; ++l)
       for (std::size_t k = 0; k < 2; ++k) {
         f.emplace_back();
@@ -99,7 +100,8 @@ struct Problem {
       for (std::size_t v = 0; v < count; ++v) {
         std::size_t const e = shape.tests[k].size();
         scores.set_responses(k, v, std::span(y[k]).subspan((first + v) * e, e));
-        for (std::size_t l = 0; l < 2; ++l) scores.set_predictions(l, k, v, std::span(f[l * 2 + k]).subspan((first + v) * e, e));
+        for (std::size_t l = 0; l < 2; ++l)
+          scores.set_predictions(l, k, v, std::span(f[l * 2 + k]).subspan((first + v) * e, e));
       }
     scores.run();
   }
@@ -132,13 +134,16 @@ TEST(BootstrapScores, AreScoresOfDrawnRows) {
               double const* const y = p.y[k].data() + v * e;
               double const* const f = p.f[l * 2 + k].data() + v * e;
               double my = 0, mf = 0, spread = 0;
-              for (std::size_t i = 0; i < e; ++i) my += y[i] / static_cast<double>(e), mf += f[i] / static_cast<double>(e);
+              for (std::size_t i = 0; i < e; ++i)
+                my += y[i] / static_cast<double>(e), mf += f[i] / static_cast<double>(e);
               for (std::size_t i = 0; i < e; ++i) spread += std::pow(y[i] - f[i] - my + mf, 2);
               double const d = my - mf, chance = spread / static_cast<double>((e - 1) * e);
-              double const shift = s == 1 && !concat ? d - std::copysign(std::sqrt(std::max(0.0, d * d - chance)), d) : 0;
+              double const shift =
+                  s == 1 && !concat ? d - std::copysign(std::sqrt(std::max(0.0, d * d - chance)), d) : 0;
               Moments m;
               for (std::size_t i = 0; i < e; ++i)
-                for (int times = 0; times < static_cast<int>(w[test[i]]); ++times) m.add(y[i], f[i] + shift), all.add(y[i], f[i]);
+                for (int times = 0; times < static_cast<int>(w[test[i]]); ++times)
+                  m.add(y[i], f[i] + shift), all.add(y[i], f[i]);
               mean += p.shape.weight[k] / 3 * score(p.shape.scores[s], m);
             }
             double const expected = concat ? score(p.shape.scores[s], all) : mean, got = scores.drawn(l, s, v)[b];
@@ -195,9 +200,9 @@ std::size_t repetitions() {
 struct Design {
   std::size_t folds, rows;
   double r, slope;
-  double least = 0.93, most = 0.97;      ///< coverage of pearson …
+  double least = 0.93, most = 0.97;        ///< coverage of pearson …
   double r2_least = 0.93, r2_most = 0.97;  ///< and of r2
-  std::size_t run = 1;                   ///< rows of a group, which share half of their variance
+  std::size_t run = 1;                     ///< rows of a group, which share half of their variance
 };
 
 /// Predictions of models that are what they are, over and over of new stimuli: responses correlate r with them.
@@ -208,7 +213,8 @@ void expect_coverage(Design const& d) {
   for (std::size_t k = 0; k < d.folds; ++k) {
     shape.tests.emplace_back();
     for (std::size_t i = 0; i < d.rows; ++i)
-      shape.tests[k].push_back(static_cast<std::uint32_t>(k * d.rows + i)), fold[k * d.rows + i] = static_cast<std::int32_t>(k);
+      shape.tests[k].push_back(static_cast<std::uint32_t>(k * d.rows + i)),
+          fold[k * d.rows + i] = static_cast<std::int32_t>(k);
   }
   double const truth[2] = {d.r, 2 * d.slope * d.r - d.slope * d.slope};
   double held[2] = {0, 0};
@@ -247,8 +253,8 @@ void expect_coverage(Design const& d) {
   }
   double const count = static_cast<double>((runs + at_once - 1) / at_once * at_once);
   double const chance = 2.6 * std::sqrt(0.05 * 0.95 / count);  // of the simulation itself; the long form: 0.008
-  std::printf("%zu folds of %zu rows, r %.1f, groups of %zu: coverage of pearson %.3f, of r2 %.3f\n", d.folds, d.rows, d.r,
-              d.run, held[0] / count, held[1] / count);
+  std::printf("%zu folds of %zu rows, r %.1f, groups of %zu: coverage of pearson %.3f, of r2 %.3f\n", d.folds, d.rows,
+              d.r, d.run, held[0] / count, held[1] / count);
   EXPECT_GT(held[0] / count, d.least - chance);
   EXPECT_LT(held[0] / count, d.most + chance);
   EXPECT_GT(held[1] / count, d.r2_least - chance);
@@ -268,9 +274,7 @@ TEST(BootstrapCoverage, OfSmallFolds) {
   expect_coverage({5, 10, 0.5, 0.4, 0.92, 0.985, 0.93, 1});
 }
 /// Runs of correlated volumes, drawn whole.
-TEST(BootstrapCoverage, OfRuns) {
-  expect_coverage({2, 300, 0.5, 0.4, 0.92, 0.975, 0.92, 0.985, 15});
-}
+TEST(BootstrapCoverage, OfRuns) { expect_coverage({2, 300, 0.5, 0.4, 0.92, 0.975, 0.92, 0.985, 15}); }
 
 }  // namespace
 }  // namespace striate

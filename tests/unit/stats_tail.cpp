@@ -1,4 +1,5 @@
-// Tails of null distributions: fits against scipy (tests/golden/make_tail.py), p-values against counting 100,000 values.
+// Tails of null distributions: fits against scipy (tests/golden/make_tail.py), p-values against counting 100,000
+// values.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -81,7 +82,8 @@ TEST(Tail, FewPermutationsComeNearToMany) {
       before = p;
     }
     for (std::size_t i = 0; i < 3; ++i) logs[i].push_back(std::log10(tail.p(at(levels[i])) / levels[i]));
-    double const counted = (1 + static_cast<double>(std::ranges::count_if(null, [&](double v) { return v >= at(0.02); }))) / 501;
+    double const counted =
+        (1 + static_cast<double>(std::ranges::count_if(null, [&](double v) { return v >= at(0.02); }))) / 501;
     EXPECT_NEAR(std::log10(tail.p(at(0.02)) / counted), 0, 0.3);
   }
   EXPECT_GT(fitted, 57U);

@@ -36,17 +36,18 @@ struct BootstrapInterval {
   double se = 0;  ///< deviation of the draws
 };
 
-/// Share of draws below the lower bound (and above the upper one) of an interval of this level. For few groups more than
-/// the share of the draws themselves: the tails are those of Student's t with groups − strata degrees of freedom, times
-/// √(m/(m−1)) for m groups a stratum ("expanded percentile"; Hesterberg 2015, The American Statistician 69:371).
+/// Share of draws below the lower bound (and above the upper one) of an interval of this level. For few groups more
+/// than the share of the draws themselves: the tails are those of Student's t with groups − strata degrees of freedom,
+/// times √(m/(m−1)) for m groups a stratum ("expanded percentile"; Hesterberg 2015, The American Statistician 69:371).
 [[nodiscard]] double interval_tail(double level, std::size_t groups, std::size_t strata);
 
-/// From scores of draws (reordered; NaN ones are left out). `observed`: the score itself; `centre`: the same functional of
-/// the rows as they are, from which draws deviate; `tail`: see interval_tail. Percentiles, corrected for bias: draws lie
-/// off `centre` by as much as the score itself lies off what it estimates, so that the interval is moved back by twice
-/// that (R² of small test sets is too low, and that of their draws once more).
-/// NaN where `observed` is, or where fewer than half of the draws have a score.
-[[nodiscard]] BootstrapInterval bootstrap_interval(std::span<double> draws, double observed, double centre, double tail);
+/// From scores of draws (reordered; NaN ones are left out). `observed`: the score itself; `centre`: the same functional
+/// of the rows as they are, from which draws deviate; `tail`: see interval_tail. Percentiles, corrected for bias: draws
+/// lie off `centre` by as much as the score itself lies off what it estimates, so that the interval is moved back by
+/// twice that (R² of small test sets is too low, and that of their draws once more). NaN where `observed` is, or where
+/// fewer than half of the draws have a score.
+[[nodiscard]] BootstrapInterval bootstrap_interval(std::span<double> draws, double observed, double centre,
+                                                   double tail);
 
 /// P(N(0, 1) <= z); the quantile of Student's t, p in (0, 1).
 [[nodiscard]] double normal_cdf(double z);

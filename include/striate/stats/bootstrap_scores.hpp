@@ -50,8 +50,8 @@ class BootstrapScores {
     double y = 0, f = 0, offset = 0;  ///< offset: of predictions, as R² of a draw takes it
   };
   [[nodiscard]] double of_fold(Score s, Sums const& sums, Means const& means) const;
-  void add_fold(std::size_t layer, std::size_t fold, std::size_t count, std::span<float const> by_y, std::span<float const> by_f,
-                std::size_t stride);
+  void add_fold(std::size_t layer, std::size_t fold, std::size_t count, std::span<float const> by_y,
+                std::span<float const> by_f, std::size_t stride);
   void pack(std::size_t first, std::size_t count);
   void centres();
   [[nodiscard]] std::size_t at(std::size_t layer, std::size_t fold, std::size_t target) const {
@@ -61,10 +61,10 @@ class BootstrapScores {
   BootstrapShape const& shape_;
   Resampler const& resampler_;
   std::size_t targets_ = 0, width_ = 0, draws_ = 0;
-  std::vector<Buffer<float>> y_;  ///< [fold]: rows × 2 width: y | y²
-  std::vector<Buffer<float>> f_;  ///< [layer × fold]: rows × 3 width: f | f² | y f
-  std::vector<Means> means_;      ///< [layer][fold][target]
-  std::vector<Buffer<float>> packed_;         ///< [fold]
+  std::vector<Buffer<float>> y_;                 ///< [fold]: rows × 2 width: y | y²
+  std::vector<Buffer<float>> f_;                 ///< [layer × fold]: rows × 3 width: f | f² | y f
+  std::vector<Means> means_;                     ///< [layer][fold][target]
+  std::vector<Buffer<float>> packed_;            ///< [fold]
   std::vector<std::vector<double>> drawn_rows_;  ///< [fold]: rows of each draw of the block
   Buffer<float> by_y_, by_f_, scratch_;
   std::vector<float> weights_;
