@@ -1,3 +1,5 @@
+striate_test(test_stats_bootstrap FILES unit/stats_bootstrap.cpp ROOMS stats TIMEOUT 300)
+striate_test(test_stats_tail FILES unit/stats_tail.cpp ROOMS stats)
 striate_test(test_stats_folds FILES unit/stats_folds.cpp ROOMS stats)
 striate_test(test_stats_scores FILES unit/stats_scores.cpp ROOMS stats)
 striate_test(test_stats_permute FILES unit/stats_permute.cpp ROOMS stats)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "encode_bootstrap.hpp"
 #include "encode_finish.hpp"
 #include "encode_layout.hpp"
 #include "encode_permute.hpp"
@@ -98,6 +99,7 @@ void Encode::plan(Context& context, Plan& plan) {
   int const threads = static_cast<int>(comm.max(std::int64_t{context.threads}));
   together(comm, [&] {
     encode::check_permutation(config_, inputs_);
+    encode::check_bootstrap(config_, inputs_);
     layout_ = encode::make_layout(config_, inputs_);
     costs_ = encode::cost_of(config_, inputs_, 1e15);
     auto const least = encode::cost_of(config_, inputs_, 0);
@@ -152,6 +154,13 @@ void Encode::say_plan(Context const& context, Plan& plan) const {
     Permuting const p = permuting();
     plan.lines.emplace_back("permutation", p.text);
     plan.flops += p.flops;
+  }
+  if (config_.bootstrap.n > 0) {
+    auto const& b = layout_.bootstrap;
+    plan.lines.emplace_back("bootstrap", fmt::format("{} draws over {}, {} units of {} targets; held-out predictions kept: {:.3g} GiB",
+                                                     b.n, config_.bootstrap.over, b.tiles, b.tile,
+                                                     4.0 * static_cast<double>(encode::heldout_rows(inputs_) * t * layout_.layers) / gib));
+    plan.flops += encode::bootstrap_flops(config_, inputs_) * static_cast<double>(t);
   }
   // Targets that are not kept are read for every fit of every layer.
   plan.bytes_read += y * (memory_.target_block < t ? static_cast<double>(layout_.layers * layout_.passes) : 1);

@@ -116,7 +116,27 @@ void check_permutation(Config const& c) {
   if (p.scheme != "refit" && !c.outer())
     fail(Exit::config, "permutation.scheme: {} needs held-out rows, which cv.folds: 0 does not have; use refit",
          p.scheme);
+  if (p.fits_tail() && p.n < 200)
+    fail(Exit::config, "permutation.tail_fit: gpd needs 200 permutations for its fit, but n is {}; ask for more", p.n);
+  if (p.fits_tail() && !p.corrects("max") && !p.corrects("tfce"))
+    fail(Exit::config, "permutation.tail_fit: gpd is of the maxima of correct: max and tfce, which names neither; add one");
+  for (char const* how : {"max", "tfce", "cluster"})
+    if (p.stop.exceed > 0 && p.corrects(how))
+      fail(Exit::config,
+           "permutation.stop: correct: {} needs every permutation of every target, which stopping leaves out; set "
+           "correct: [fdr], or remove stop",
+           how);
   check_spatial(c);
+}
+
+void check_bootstrap(Config const& c) {
+  if (c.bootstrap.n == 0) return;
+  if (c.bootstrap.n < 100)
+    fail(Exit::config, "bootstrap.n: is {}; the ends of an interval need 100 draws or more, better 1000", c.bootstrap.n);
+  if (!c.outer())
+    fail(Exit::config, "bootstrap: draws held-out rows, which cv.folds: 0 does not have; remove one");
+  if (std::ranges::find(c.scores, "spearman") != c.scores.end())
+    fail(Exit::config, "bootstrap: has no intervals of spearman (every draw would be ranked anew); leave it out of scores");
 }
 
 }  // namespace
@@ -126,6 +146,7 @@ void check(Config const& c) {
   check_features(c);
   check_cv(c);
   check_permutation(c);
+  check_bootstrap(c);
   check_partition(c);
   ModelRow const* const row = find_model(c.model.type);
   if (row == nullptr) {

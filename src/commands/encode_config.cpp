@@ -148,6 +148,14 @@ void describe(Schema& s, OtherSubjects& o) {
     {.doc = "the .stim.csv of each, or one for all; default: that of the responses", .identity = false});
 }
 
+void describe(Schema& s, Stop& p) {
+  s("exceed", p.exceed,
+    {.doc = "permutations that reach a target's score after which it is left out of further ones (Besag and Clifford "
+            "1991); 0: all n are made",
+     .min = 0,
+     .max = 1e6});
+}
+
 void describe(Schema& s, Permutation& p) {
   s("n", p.n, {.doc = "permutations; 0: no test", .min = 0, .max = 1e8});
   s("scheme", p.scheme,
@@ -176,8 +184,21 @@ void describe(Schema& s, Permutation& p) {
   s("cluster_threshold", p.cluster_threshold,
     {.doc = "with cluster, the score from which a voxel belongs to a cluster, e.g. 0.1; with tail left minus that, with "
             "two both"});
+  s("tail_fit", p.tail_fit,
+    {.doc = "gpd: for max and tfce also p beyond 1/n, from a generalised Pareto distribution fitted to the greatest "
+            "quarter of the maxima",
+     .choices = {"none", "gpd"}});
+  s("stop", p.stop, {.doc = "sequential stopping, target by target; for correct: fdr, fdr_by or []"});
   s("best_layer", p.best_layer,
     {.doc = "with several layers, also test each target's best layer, the choice included (holds all layers' fits)"});
+}
+
+void describe(Schema& s, Bootstrap& b) {
+  s("n", b.n, {.doc = "draws of the test rows; 0: no intervals", .min = 0, .max = 100000});
+  s("over", b.over,
+    {.doc = "what is drawn: stimuli, or a column of the stimuli file whose groups (sessions, runs) are drawn whole",
+     .example = "run"});
+  s("level", b.level, {.doc = "share of intervals that hold the score of the fitted models", .min = 0.5, .max = 0.999});
 }
 
 void declare(Schema& s, Config& c) {
@@ -188,6 +209,7 @@ void declare(Schema& s, Config& c) {
   s("cv", c.cv, {.doc = "cross-validation"});
   s("scores", c.scores, {.doc = "scores of held-out rows; the first one ranks layers", .choices = score_names()});
   s("permutation", c.permutation, {.doc = "permutation test of every score"});
+  s("bootstrap", c.bootstrap, {.doc = "confidence intervals of every score over test stimuli, the models being given"});
   s("aggregate", c.aggregate,
     {.doc = "over folds: unweighted mean, mean weighted by test rows, or one score of the concatenated predictions",
      .choices = {"mean", "weighted", "concat"}});
@@ -242,7 +264,7 @@ ModelOptions model_options(Config const& config) {
     if (of_moments(s)) o.scores.push_back(s);
   o.standardize_responses = config.responses.standardize;
   bool const ranks = std::ranges::find(config.scores, "spearman") != config.scores.end();
-  o.predictions = config.outer() && (config.saves("predictions") || config.aggregate == "concat" || ranks ||
+  o.predictions = config.outer() && (config.saves("predictions") || config.aggregate == "concat" || ranks || config.bootstrap.n > 0 ||
                                       (config.permutation.n > 0 && config.permutation.scheme == "fixed_model"));
   o.coefficients = !config.outer() && config.saves("coefficients");
   o.n_iter = static_cast<std::size_t>(config.model.n_iter);

@@ -82,6 +82,11 @@ struct OtherSubjects {
   std::vector<std::filesystem::path> data, stimuli;
 };
 
+/// A target is done with after so many permutations that reach its score; 0: never.
+struct Stop {
+  std::int64_t exceed = 0;
+};
+
 /// The permutation test; n = 0: none.
 struct Permutation {
   std::int64_t n = 0;
@@ -92,9 +97,19 @@ struct Permutation {
   std::int64_t connectivity = 26;
   std::optional<double> cluster_threshold;
   bool best_layer = true;
+  std::string tail_fit = "none";
+  Stop stop;
   [[nodiscard]] bool corrects(std::string const& how) const;
+  [[nodiscard]] bool fits_tail() const { return n > 0 && tail_fit == "gpd"; }
   /// Whether whole maps are needed, not targets one by one.
   [[nodiscard]] bool spatial() const { return n > 0 && (corrects("tfce") || corrects("cluster")); }
+};
+
+/// Intervals of scores by drawing test rows again; n = 0: none.
+struct Bootstrap {
+  std::int64_t n = 0;
+  std::string over = "stimuli";  ///< or a column whose groups are drawn whole
+  double level = 0.95;
 };
 
 struct Config {
@@ -104,6 +119,7 @@ struct Config {
   Model model;
   Cv cv;
   Permutation permutation;
+  Bootstrap bootstrap;
   std::string aggregate = "mean", noise_ceiling = "auto";
   double noise_ceiling_floor = 0.1;
   OtherSubjects other_subjects;
@@ -124,7 +140,9 @@ void describe(Schema& s, FeatureSet& f);
 void describe(Schema& s, Model& m);
 void describe(Schema& s, InnerCv& c);
 void describe(Schema& s, Cv& c);
+void describe(Schema& s, Stop& p);
 void describe(Schema& s, Permutation& p);
+void describe(Schema& s, Bootstrap& b);
 void describe(Schema& s, OtherSubjects& o);
 void declare(Schema& s, Config& c);
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "encode_bootstrap.hpp"
 #include "encode_joint.hpp"
 #include "encode_null.hpp"
 #include "encode_partition.hpp"
@@ -106,6 +107,7 @@ std::vector<double> normalised(Finish const& f, std::string const& score, std::v
 struct LayerValues {
   std::vector<std::vector<double>> scores, normalised;  ///< of each score, (t)
   std::vector<double> alpha;
+  std::vector<std::vector<BootstrapInterval>> regions;  ///< of each score: of the means of all regions; none without draws
   std::vector<std::vector<double>> p;  ///< of the first score, as permutation_stats, spatial_p; each (t)
 };
 
@@ -120,7 +122,10 @@ class Summary {
     std::iota(regions_[0].targets.begin(), regions_[0].targets.end(), std::size_t{0});
     for (auto const& roi : f.inputs.root.rois) regions_.push_back(roi);
     text_ = "layer\troi\ttargets\tvalid";
-    for (auto const& s : f.config.scores) text_ += fmt::format("\t{}_mean\t{}_median", s, s);
+    for (auto const& s : f.config.scores) {
+      text_ += fmt::format("\t{}_mean\t{}_median", s, s);
+      if (f.config.bootstrap.n > 0) text_ += fmt::format("\t{}_mean_low\t{}_mean_high", s, s);
+    }
     text_ += fmt::format("\t{}_{}", chooses(f), typical(f).name);
     if (f.layout.noise_tiles > 0) text_ += "\tnoise_ceiling_median";
     if (f.layout.between_tiles > 0) text_ += "\tbetween_lower_median\tbetween_upper_median";
@@ -141,7 +146,13 @@ class Summary {
       auto const first = of(values.scores[0]);
       auto const valid = std::ranges::count_if(first, [](double v) { return !std::isnan(v); });
       text_ += fmt::format("{}\t{}\t{}\t{}", without_tabs(name), without_tabs(region.name), first.size(), valid);
-      for (auto const& s : values.scores) text_ += fmt::format("\t{}\t{}", cell(mean(of(s))), cell(median(of(s))));
+      for (std::size_t s = 0; s < values.scores.size(); ++s) {
+        auto const part = of(values.scores[s]);
+        text_ += fmt::format("\t{}\t{}", cell(mean(part)), cell(median(part)));
+        if (values.regions.empty()) continue;
+        auto const& interval = values.regions[s][static_cast<std::size_t>(&region - regions_.data())];
+        text_ += fmt::format("\t{}\t{}", cell(interval.low), cell(interval.high));
+      }
       text_ += "\t" + cell(typical(f_).of(of(values.alpha)));
       for (auto const* columns : {&std::as_const(ceilings_), &values.normalised})
         for (auto const& column : *columns) text_.append("\t").append(cell(median(of(column))));
@@ -243,6 +254,11 @@ void write_outputs(Finish const& f) {
     for (auto const& s : f.config.scores) {
       values.scores.push_back(f.result.read<double>("/" + name + "/score/" + s));
       map(f, values.scores.back(), map_stem(f.config.output, safe[l], s));
+      for (auto const& stat : bootstrap_stats(f.config))
+        map(f, f.result.read<double>(bootstrap_name(name, s, stat)), map_stem(f.config.output, safe[l], s + "_" + stat));
+      if (f.config.bootstrap.n > 0)
+        values.regions.push_back(
+            region_intervals(f.config, f.inputs, f.layout, f.result, l, values.scores.size() - 1, values.scores.back()));
       for (auto const& stat : permutation_stats(f.config)) {
         auto const p = f.result.read<double>(permutation_name(name, s, stat));
         map(f, p, map_stem(f.config.output, safe[l], s + "_" + stat));
@@ -279,6 +295,8 @@ std::vector<fs::path> output_files(Finish const& f) {
   for (auto const& name : safe_names(f)) {
     for (auto const& s : f.config.scores) {
       stems.push_back(map_stem(f.config.output, name, s));
+      for (auto const& stat : bootstrap_stats(f.config))
+        stems.push_back(map_stem(f.config.output, name, s + "_" + stat));
       for (auto const& stat : permutation_stats(f.config))
         stems.push_back(map_stem(f.config.output, name, s + "_" + stat));
     }

@@ -192,17 +192,10 @@ class FixedModel final : public Rescorer {
 
   /// In the units of the model's predictions: see fold_moments.
   void load_responses(std::size_t f, MatrixView<float const> y) {
-    auto const& train = s_.inputs.passes[f].outer.train;
-    bool const scaled = s_.config.responses.standardize;
     y_[f].make(test(f).size(), width_);
     for (std::size_t t = 0; t < targets_; ++t) {
-      double mean = 0, square = 0;
-      for (auto r : train) mean += y(r, t);
-      mean /= static_cast<double>(train.size());
-      for (auto r : train) square += (y(r, t) - mean) * (y(r, t) - mean);
-      double const sd = scaled ? std::sqrt(square / static_cast<double>(train.size())) : 1;
-      if (!scaled) mean = std::isfinite(y(0, t)) ? y(0, t) : 0;  // one constant for all folds
-      for (std::size_t i = 0; i < test(f).size(); ++i) y_[f].set(i, t, (y(test(f)[i], t) - mean) / sd);
+      Units const units = units_of(s_.config, s_.inputs.passes[f], y, t);
+      for (std::size_t i = 0; i < test(f).size(); ++i) y_[f].set(i, t, (y(test(f)[i], t) - units.shift) / units.sd);
     }
     if (ranks_) rank_side(y_[f], test(f).size(), rank_y_[f]);
   }

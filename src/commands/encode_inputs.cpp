@@ -125,6 +125,8 @@ class Loader {
     if (config_.cv.split) in_.columns.split = column(*config_.cv.split, "cv.split");
     if (config_.cv.stratify) in_.columns.stratify = column(*config_.cv.stratify, "cv.stratify");
     if (config_.permutation.exchange) in_.exchange = column(*config_.permutation.exchange, "permutation.exchange");
+    if (config_.bootstrap.n > 0 && config_.bootstrap.over != "stimuli")
+      in_.resample = column(config_.bootstrap.over, "bootstrap.over");
     if (!config_.cv.file) return;
     in_.columns.file = read_fold_file(*config_.cv.file, in_.columns.id);
     in_.root.files.push_back(*config_.cv.file);
@@ -231,6 +233,8 @@ class Loader {
   void find_rois() {
     if (config_.rois.empty()) return;
     in_.root.rois = load_rois(config_.rois, in_.root.responses->space(), in_.index);
+    for (auto const& roi : in_.root.rois)
+      if (config_.bootstrap.n > 0) in_.regions.emplace_back(roi.targets.begin(), roi.targets.end());
     auto const h5 = split_h5_name(config_.rois.image);
     in_.root.files.push_back(h5 ? h5->first : config_.rois.image);
     if (!config_.rois.names_file.empty()) in_.root.files.push_back(config_.rois.names_file);
@@ -282,7 +286,8 @@ class Loader {
     }
     for (auto const& c : {std::pair{"group_sha256", &in_.columns.group}, std::pair{"split_sha256", &in_.columns.split},
                           std::pair{"stratify_sha256", &in_.columns.stratify},
-                          std::pair{"exchange_sha256", &in_.exchange}})
+                          std::pair{"exchange_sha256", &in_.exchange},
+                          std::pair{"resample_sha256", &in_.resample}})
       if (!c.second->empty()) j[c.first] = joined(*c.second);
     for (std::size_t f = 0; f < in_.columns.file.size(); ++f)
       j["folds_sha256"][fmt::format("column {}", f)] = joined(in_.columns.file[f]);
@@ -320,6 +325,11 @@ void share(Comm const& comm, Inputs& in) {
   share(comm, in.columns.group);
   share(comm, in.columns.split);
   share(comm, in.exchange);
+  share(comm, in.resample);
+  std::uint64_t regions = in.regions.size();
+  comm.broadcast(regions, 0);
+  in.regions.resize(regions);
+  for (auto& region : in.regions) comm.broadcast(region, 0);
   share(comm, in.columns.stratify);
   std::uint64_t columns = in.columns.file.size();
   comm.broadcast(columns, 0);

@@ -55,6 +55,8 @@ struct RootInputs {
 /// Equal on all ranks, but for `root`.
 struct Inputs {
   CvColumns columns;                                 ///< ids, group, split … of the rows of Y
+  std::vector<std::string> resample;                 ///< bootstrap.over of the rows of Y; empty where stimuli are drawn
+  std::vector<std::vector<std::uint64_t>> regions;   ///< targets of each of root.rois, for the bootstrap
   std::vector<std::string> exchange;                 ///< permutation.exchange of the rows of Y; empty where not given
   std::vector<std::vector<std::size_t>> store_rows;  ///< per store: the row that each row of Y has there; none of
                                                      ///< a store whose features are delayed

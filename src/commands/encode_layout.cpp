@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "encode_bootstrap.hpp"
 #include "encode_delays.hpp"
 #include "encode_joint.hpp"
 #include "encode_partition.hpp"
@@ -18,6 +19,8 @@ constexpr double gib = 1024.0 * 1024 * 1024;
 constexpr double unit_flops = 6e11;
 /// Scores of targets × permutations that a unit holds where maps are kept.
 constexpr double unit_scores = 4e6;
+/// Bytes that a unit of the bootstrap holds.
+constexpr double unit_bytes = 64e6;
 
 }  // namespace
 
@@ -59,6 +62,20 @@ PermutationLayout permutation_layout(Config const& config, Inputs const& in, Lay
   return p;
 }
 
+BootstrapLayout bootstrap_layout(Config const& config, Inputs const& in, Layout const& l) {
+  BootstrapLayout b;
+  b.n = static_cast<std::size_t>(config.bootstrap.n);
+  if (b.n == 0) return b;
+  auto const layers = static_cast<double>(in.layers.size()), rows = static_cast<double>(heldout_rows(in));
+  double const bytes = 4 * rows * (2 + 4 * layers) + 4 * layers * static_cast<double>(config.scores.size() * b.n);
+  double const flops = bootstrap_flops(config, in);
+  b.tile = l.tile;
+  auto const most = [&](double of, double limit) { return of * static_cast<double>(b.tile) > limit; };
+  while (b.tile % 2 == 0 && b.tile > 8 && (most(bytes, unit_bytes) || most(flops, unit_flops))) b.tile /= 2;
+  b.tiles = (l.t + b.tile - 1) / b.tile;
+  return b;
+}
+
 }  // namespace
 
 std::size_t score_rows(Config const& config, Inputs const& in) {
@@ -79,6 +96,7 @@ Layout make_layout(Config const& config, Inputs const& in) {
   l.noise_tiles = in.stimulus_of_volume.empty() ? 0 : l.tiles;
   l.between_tiles = in.subjects == 0 ? 0 : l.tiles;
   l.permutation = permutation_layout(config, in, l, 0, static_cast<std::size_t>(config.permutation.n));
+  l.bootstrap = bootstrap_layout(config, in, l);
   return l;
 }
 
@@ -86,6 +104,7 @@ Layout permutations_alone(Config const& config, Inputs const& in, std::size_t fi
   Layout l = make_layout(config, in);
   l.passes = l.noise_tiles = l.between_tiles = 0;
   l.permutation = permutation_layout(config, in, l, first, count);
+  l.bootstrap = {};
   return l;
 }
 
@@ -136,7 +155,7 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
   for (auto const& name : layout.ceilings()) d.push_back({"/noise_ceiling/" + name, Dtype::f64, {t}, w});
   d.push_back({"/.striate/fold", Dtype::i32, {in.n()}, 0});
   for (auto const& of : {permutation_results(config, in, layout, layout.permutation.n),
-                         permutation_working(config, in, layout)})
+                         permutation_working(config, in, layout), bootstrap_datasets(config, in, layout)})
     d.insert(d.end(), of.begin(), of.end());
   d.push_back({counts_name, Dtype::u64, {layout.units(), counts}, 0});
   d.push_back({report_name, Dtype::u64, {layout.layers * layout.passes, founds}, 0});

@@ -20,15 +20,24 @@ struct PermutationLayout {
   [[nodiscard]] std::size_t map_units() const { return maps * map_blocks; }
 };
 
+/// Tiles of the bootstrap; n: draws, 0: none. `tile` divides Layout::tile.
+struct BootstrapLayout {
+  std::size_t n = 0, tile = 0, tiles = 0;
+  [[nodiscard]] std::size_t first(std::size_t i) const { return i * tile; }
+  [[nodiscard]] std::size_t width(std::size_t i, std::size_t t) const { return std::min(tile, t - i * tile); }
+};
+
 /// Unit u: first the tiles of the noise ceilings (from repeats, between subjects), then layer × pass × tile,
-/// then the permutation test, then its maps. A pass is an outer fold or the refit.
+/// then the permutation test, then its maps, then the bootstrap. A pass is an outer fold or the refit.
 struct Layout {
   std::size_t t = 0, tile = 0, tiles = 0, layers = 0, passes = 0, noise_tiles = 0, between_tiles = 0;
   PermutationLayout permutation;
+  BootstrapLayout bootstrap;
   [[nodiscard]] std::size_t ceiling_tiles() const { return noise_tiles + between_tiles; }
   [[nodiscard]] std::size_t fits() const { return ceiling_tiles() + layers * passes * tiles; }
   [[nodiscard]] std::size_t tests() const { return fits() + permutation.units(); }
-  [[nodiscard]] std::size_t units() const { return tests() + permutation.map_units(); }
+  [[nodiscard]] std::size_t maps() const { return tests() + permutation.map_units(); }
+  [[nodiscard]] std::size_t units() const { return maps() + bootstrap.tiles; }
   [[nodiscard]] std::size_t unit(std::size_t layer, std::size_t pass, std::size_t i) const {
     return ceiling_tiles() + (layer * passes + pass) * tiles + i;
   }

@@ -1,10 +1,13 @@
 #include "encode_null.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "encode_scores.hpp"
+#include "encode_sequential.hpp"
 #include "striate/stats/multiple.hpp"
+#include "striate/stats/tail.hpp"
 
 namespace striate::encode {
 namespace {
@@ -46,13 +49,14 @@ class Writer {
 
   void run(Inputs const& in, std::vector<std::vector<std::vector<double>>> const& score) {
     std::vector<std::vector<double>> first_scores;
+    std::vector<std::uint64_t> const none;
     std::vector<double> over_layers(null_.n, least);
     for (std::size_t l = 0; l < in.layers.size(); ++l)
       for (std::size_t s = 0; s < scores_.size(); ++s) {
         auto observed = score[l][s];
         for (double& v : observed) v = extreme(c_.permutation.tail, scores_[s], v);
         auto const& max = null_.max[l][s];
-        each(in.layers[l].name, s, observed, null_.exceed[l][s]);
+        each(in.layers[l].name, s, observed, null_.exceed[l][s], null_.stop.empty() ? none : null_.stop[l][s]);
         family(in.layers[l].name, s, observed, max);
         if (s > 0) continue;
         if (!null_.spatial.empty()) write_spatial(c_, in, in.layers[l].name, score[l][0], null_.spatial[l], out_);
@@ -61,7 +65,7 @@ class Writer {
       }
     if (in.layers.size() < 2) return;
     auto const best = best_of(first_scores);
-    if (!null_.best_exceed.empty()) each("best", 0, best, null_.best_exceed);
+    if (!null_.best_exceed.empty()) each("best", 0, best, null_.best_exceed, null_.best_stop);
     family("best", 0, best, over_layers);
   }
 
@@ -70,9 +74,15 @@ class Writer {
     out_.write(permutation_name(layer, c_.scores[s], what), std::span<double const>(values));
   }
   void each(std::string const& layer, std::size_t s, std::vector<double> const& observed,
-            std::vector<std::uint64_t> const& exceed) {
+            std::vector<std::uint64_t> const& exceed, std::vector<std::uint64_t> const& stop) {
     out_.write(permutation_name(layer, c_.scores[s], "exceed"), std::span<std::uint64_t const>(exceed));
-    auto const p = permutation_p(observed, exceed, null_.n);
+    auto const p = stop.empty() ? permutation_p(observed, exceed, null_.n) : sequential_p(observed, exceed, stop, null_.n);
+    if (!stop.empty()) {
+      auto made = stop;
+      for (std::size_t j = 0; j < made.size(); ++j)
+        if (made[j] == 0) made[j] = std::isnan(observed[j]) ? 0 : null_.n;
+      out_.write(permutation_name(layer, c_.scores[s], "permutations"), std::span<std::uint64_t const>(made));
+    }
     write(layer, s, "p", p);
     if (c_.permutation.corrects("fdr")) write(layer, s, "q_fdr", fdr_bh(p));
     if (c_.permutation.corrects("fdr_by")) write(layer, s, "q_fdr_by", fdr_by(p));
@@ -81,6 +91,7 @@ class Writer {
               std::vector<double> const& max) {
     if (!c_.permutation.corrects("max")) return;
     write(layer, s, "p_max", maximum_p(observed, max));
+    if (c_.permutation.fits_tail()) write(layer, s, "p_max_gpd", tail_p(observed, max));
     write(layer, s, "null_max", as_scores(c_.permutation.tail, scores_[s], max));
   }
 
@@ -116,10 +127,17 @@ Null read_null(Config const& config, Inputs const& in, Layout const& layout, Res
     for (auto const& s : config.scores) {
       auto const name = [&](char const* what) { return working_name(in.layers[l].name, s, what); };
       null.exceed[l].push_back(summed(layout, result.read<std::uint32_t>(name("exceed"))));
-      null.max[l].push_back(greatest(layout.permutation, result.read<double>(name("max"))));
+      if (config.permutation.stop.exceed > 0) {
+        null.stop.resize(in.layers.size());
+        null.stop[l].push_back(result.read<std::uint64_t>(stop_name(in.layers[l].name, s)));
+        null.max[l].emplace_back();
+      } else {
+        null.max[l].push_back(greatest(layout.permutation, result.read<double>(name("max"))));
+      }
     }
   if (config.permutation.spatial())
     for (LayerInput const& l : in.layers) null.spatial.push_back(read_spatial(config, l.name, result));
+  if (tests_best(layout) && config.permutation.stop.exceed > 0) null.best_stop = result.read<std::uint64_t>(best_stop);
   if (tests_best(layout)) null.best_exceed = summed(layout, result.read<std::uint32_t>(best_working));
   return null;
 }

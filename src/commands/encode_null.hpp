@@ -14,6 +14,8 @@ struct Null {
   std::vector<std::vector<std::vector<std::uint64_t>>> exceed;  ///< [layer][score] → (t)
   std::vector<std::vector<std::vector<double>>> max;            ///< [layer][score] → (n), as extreme()
   std::vector<std::uint64_t> best_exceed;                       ///< (t); empty where the best layer is not tested
+  std::vector<std::vector<std::vector<std::uint64_t>>> stop;  ///< [layer][score] → (t), 0: never; with permutation.stop
+  std::vector<std::uint64_t> best_stop;
   std::vector<SpatialNull> spatial;                             ///< [layer]; of the first score, where asked for
   void append(Null const& more);
 };

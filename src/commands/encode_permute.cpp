@@ -6,6 +6,7 @@
 
 #include "encode_rescore.hpp"
 #include "encode_scores.hpp"
+#include "encode_sequential.hpp"
 #include "encode_spatial.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/log.hpp"
@@ -54,12 +55,14 @@ std::vector<ResultDataset> permutation_results(Config const& config, Inputs cons
     if (values) {
       d.push_back({name("exceed"), Dtype::u64, {t}, 0});
       d.push_back({name("p"), Dtype::f64, {t}, 0});
+      if (c.stop.exceed > 0) d.push_back({name("permutations"), Dtype::u64, {t}, 0});
       if (c.corrects("fdr")) d.push_back({name("q_fdr"), Dtype::f64, {t}, 0});
       if (c.corrects("fdr_by")) d.push_back({name("q_fdr_by"), Dtype::f64, {t}, 0});
     }
     if (c.corrects("max")) {
       d.push_back({name("p_max"), Dtype::f64, {t}, 0});
       d.push_back({name("null_max"), Dtype::f64, {permutations}, 0});
+      if (c.fits_tail()) d.push_back({name("p_max_gpd"), Dtype::f64, {t}, 0});
     }
   };
   for (LayerInput const& l : in.layers)
@@ -78,9 +81,13 @@ std::vector<ResultDataset> permutation_working(Config const& config, Inputs cons
   for (LayerInput const& l : in.layers)
     for (auto const& s : config.scores) {
       d.push_back({working_name(l.name, s, "exceed"), Dtype::u32, {p.blocks * layout.t}, 0});
-      d.push_back({working_name(l.name, s, "max"), Dtype::f64, {p.tiles * p.n}, 0});
+      if (config.permutation.stop.exceed > 0)
+        d.push_back({stop_name(l.name, s), Dtype::u64, {layout.t}, 0});
+      else
+        d.push_back({working_name(l.name, s, "max"), Dtype::f64, {p.tiles * p.n}, 0});
     }
   if (tests_best(layout)) d.push_back({best_working, Dtype::u32, {p.blocks * layout.t}, 0});
+  if (tests_best(layout) && config.permutation.stop.exceed > 0) d.push_back({best_stop, Dtype::u64, {layout.t}, 0});
   for (auto const& one : spatial_working(config, in, layout)) d.push_back(one);
   return d;
 }
@@ -91,12 +98,13 @@ std::vector<std::string> permutation_stats(Config const& config) {
   if (config.permutation.corrects("fdr")) stats.emplace_back("q_fdr");
   if (config.permutation.corrects("fdr_by")) stats.emplace_back("q_fdr_by");
   if (config.permutation.corrects("max")) stats.emplace_back("p_max");
+  if (config.permutation.corrects("max") && config.permutation.fits_tail()) stats.emplace_back("p_max_gpd");
   return stats;
 }
 
 std::vector<std::string> best_permutation_stats(Config const& config, Layout const& layout) {
   auto stats = layout.layers > 1 ? permutation_stats(config) : std::vector<std::string>();
-  if (!tests_best(layout)) std::erase_if(stats, [](auto const& s) { return s != "p_max"; });
+  if (!tests_best(layout)) std::erase_if(stats, [](auto const& s) { return !s.starts_with("p_max"); });
   return stats;
 }
 
@@ -208,6 +216,8 @@ struct PermutationTiles::Impl {
   bool fixed;
   Pool<std::unique_ptr<Rescorer>> rescorers;
   Handover<Left> ready;
+  std::unique_ptr<Sequential> sequential;  ///< where targets stop
+  Handover<Stopped> stopped;
 
   [[nodiscard]] std::size_t first(std::size_t tile) const { return tile * p.tile; }
   [[nodiscard]] std::size_t width(std::size_t tile) const { return std::min(p.tile, shared.layout.t - tile * p.tile); }
@@ -243,7 +253,7 @@ struct PermutationTiles::Impl {
     std::size_t const T = width(tile), S = scores.size(), L = folds.size(), P = count(block);
     bool const with_best = tests_best(shared.layout);
     Left left{tile, block, std::vector<std::uint32_t>(L * S * T, 0), std::vector<double>(L * S * P, least), {}, {}};
-    rescorer.begin({first(tile), y.columns(first(tile), T), p.first + from(block) + P});
+    rescorer.begin({.first = first(tile), .y = y.columns(first(tile), T), .end = p.first + from(block) + P});
     auto const seen = observed_of(tile, rescorer.identity());
     auto const best_seen = best(seen, T);
     left.best_exceed.assign(with_best ? T : 0, 0);
@@ -308,26 +318,42 @@ PermutationTiles::PermutationTiles(Shared const& shared, TargetBlock const& y, O
                      scores_of(shared.config),
                      shared.config.permutation.scheme == "fixed_model",
                      {},
-                     {}}) {}
+                     {},
+                     nullptr,
+                     {}}) {
+  if (shared.config.permutation.stop.exceed > 0)
+    impl_->sequential = std::make_unique<Sequential>(shared, observed, impl_->first_layer, folds.size());
+}
 PermutationTiles::~PermutationTiles() = default;
 
 void PermutationTiles::compute(std::size_t tile) {
   Impl& m = *impl_;
   auto rescorer = m.rescorers.take();
   if (*rescorer == nullptr)
-    *rescorer =
-        m.fixed ? make_fixed_model(m.shared, m.folds) : make_refitting(m.shared, m.observed, m.folds, m.first_layer);
-  Left left = m.unit(tile / m.p.blocks, tile % m.p.blocks, **rescorer);
+    *rescorer = m.fixed ? make_fixed_model(m.shared, m.folds) : make_refitting(m.shared, m.observed, m.folds, m.first_layer);
+  std::size_t const at = tile / m.p.blocks, block = tile % m.p.blocks;
+  if (m.sequential != nullptr)
+    m.stopped.give(tile, m.sequential->unit(at, block, m.y.columns(m.first(at), m.width(at)), **rescorer));
+  else
+    m.ready.give(tile, m.unit(at, block, **rescorer));
   m.rescorers.give(std::move(rescorer));
-  m.ready.give(tile, std::move(left));
 }
 
 void PermutationTiles::write(std::span<std::size_t const> mine) {
-  for (std::size_t tile : mine) impl_->write(impl_->ready.take(tile));
+  Impl& m = *impl_;
+  for (std::size_t tile : mine)
+    if (m.sequential != nullptr)
+      m.sequential->write(tile / m.p.blocks, tile % m.p.blocks, m.stopped.take(tile));
+    else
+      m.write(m.ready.take(tile));
 }
 
 void PermutationTiles::mark(std::span<std::size_t const> mine) {
   impl_->shared.result.mark(mine, impl_->shared.layout.fits() + impl_->group * impl_->p.tiles * impl_->p.blocks);
+}
+
+void PermutationTiles::advance(std::size_t block) {
+  if (impl_->sequential != nullptr) impl_->sequential->advance(block);
 }
 
 void PermutationTiles::flush() { impl_->shared.result.flush(); }

@@ -62,6 +62,8 @@ class PermutationTiles final : public TileWork {
                    std::vector<std::vector<std::unique_ptr<FittedFold>>> const& folds,
                    std::function<void(std::size_t)> said);
   ~PermutationTiles() override;
+  /// Main thread, with permutation.stop: before the units of block `block`, those before it being flushed.
+  void advance(std::size_t block);
   void compute(std::size_t tile) override;
   void write(std::span<std::size_t const> mine) override;
   void mark(std::span<std::size_t const> mine) override;

@@ -61,8 +61,10 @@ class Refitting final : public Rescorer {
     moments_.clear();
     for (std::size_t f = 0; f < folds_[l].size(); ++f) {
       if (fixed_) {
-        auto const& alpha = observed_.alpha[first_layer_ + l];
-        folds_[l][f]->tile_at(y, std::span(alpha).subspan(f * t + tile_.first, T), result_, work_);
+        auto const alpha = std::span(observed_.alpha[first_layer_ + l]).subspan(f * t + tile_.first);
+        alpha_.assign(alpha.begin(), alpha.begin() + static_cast<std::ptrdiff_t>(tile_.columns.empty() ? T : 0));
+        for (auto c : tile_.columns) alpha_.push_back(alpha[c]);
+        folds_[l][f]->tile_at(y, alpha_, result_, work_);
       } else {
         folds_[l][f]->tile(y, result_, work_);
       }
@@ -100,7 +102,7 @@ class Refitting final : public Rescorer {
   TileResult result_;
   Workspace work_;
   std::vector<std::vector<double>> by_fold_;
-  std::vector<double> moments_, one_;
+  std::vector<double> moments_, one_, alpha_;
 };
 
 }  // namespace

@@ -10,9 +10,10 @@ namespace striate::encode {
 
 /// What a tile's trials share, once per unit.
 struct TrialTile {
-  std::size_t first = 0;      ///< target of the tile's first column
-  MatrixView<float const> y;  ///< n × T, as measured
-  std::uint64_t end = 0;      ///< behind the last trial to come
+  std::size_t first = 0;        ///< target of the tile's first column
+  MatrixView<float const> y;    ///< n × T, as measured
+  std::span<std::uint32_t const> columns = {};  ///< of the tile that y holds; none: all of them, in order
+  std::uint64_t end = 0;        ///< behind the last trial to come
 };
 
 /// One thread's. Scores of a trial: [layer of the group][score][T], before any tail is considered.

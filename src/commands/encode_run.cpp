@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "encode_bootstrap.hpp"
 #include "encode_joint.hpp"
 #include "encode_permute.hpp"
 #include "encode_series.hpp"
@@ -46,7 +47,7 @@ class Engine {
       shared_.result.flush();  // scores that other ranks wrote
       if (!permute(y, read_observed(context_.comm, config_, in_, shared_.result))) return false;
     }
-    return spatial();
+    return spatial() && bootstrap(y);
   }
 
   /// The test of scores that are known.
@@ -75,22 +76,28 @@ class Engine {
   }
 
   /// Runs the pending tiles whose units begin at `base`, block of targets by block. A tile of `width` targets is cut
-  /// into `parts` units, numbered one after the other.
-  bool tiles(std::size_t base, TargetBlock& y, TileWork& work, std::size_t width, std::size_t parts) {
+  /// into `parts` units, numbered one after the other; with `before` the parts go in order, and it is called before each.
+  bool tiles(std::size_t base, TargetBlock& y, TileWork& work, std::size_t width, std::size_t parts,
+             std::function<void(std::size_t)> const& before = {}) {
     std::size_t const all = (in_.t() + width - 1) / width;
     for (std::size_t b = 0; b < y.blocks(); ++b) {
       std::size_t const from = b * y.width() / width * parts,
                         to = std::min(all, ((b + 1) * y.width() + width - 1) / width) * parts;
       if (!pending(base + from, base + to)) continue;
-      std::vector<std::uint8_t> others(all * parts, 1);
-      std::copy_n(done_.begin() + static_cast<std::ptrdiff_t>(base + from), to - from,
-                  others.begin() + static_cast<std::ptrdiff_t>(from));
       y.load(b);
-      if (stopping()) return false;
-      before_ = finished();
-      known_ = static_cast<std::size_t>(std::ranges::count(others, std::uint8_t{1}));
-      if (!run_tiles(context_.comm, others, context_.stop, work, {.threads = context_.threads})) return false;
-      std::fill_n(done_.begin() + static_cast<std::ptrdiff_t>(base + from), to - from, std::uint8_t{1});
+      for (std::size_t part = 0; part < (before ? parts : 1); ++part) {
+        std::vector<std::uint8_t> others(all * parts, 1);
+        for (std::size_t u = from; u < to; ++u)
+          if (!before || u % parts == part) others[u] = done_[base + u];
+        if (std::ranges::count(others, std::uint8_t{0}) == 0) continue;
+        if (stopping()) return false;
+        if (before) before(part);
+        before_ = finished();
+        known_ = static_cast<std::size_t>(std::ranges::count(others, std::uint8_t{1}));
+        if (!run_tiles(context_.comm, others, context_.stop, work, {.threads = context_.threads})) return false;
+        for (std::size_t u = from; u < to; ++u)
+          if (others[u] == 0) done_[base + u] = 1;
+      }
     }
     return true;
   }
@@ -158,25 +165,52 @@ class Engine {
         }
       }
       PermutationTiles work(shared_, y, observed, g, folds, saying());
-      if (!tiles(base, y, work, p.tile, p.blocks)) return false;
+      std::function<void(std::size_t)> advance;
+      if (config_.permutation.stop.exceed > 0)
+        advance = [&](std::size_t block) {
+          shared_.result.flush();  // counts that other ranks wrote
+          together(context_.comm, [&] { work.advance(block); });
+        };
+      if (!tiles(base, y, work, p.tile, p.blocks, advance)) return false;
     }
     return true;
   }
 
-  /// Whole maps of permutations, whose tiles are all there by now. Only this thread may read, so it reads what the next
-  /// units need before they begin.
+  /// Whole maps of permutations, whose tiles are all there by now.
   bool spatial() {
-    std::size_t const base = layout_.tests(), units = layout_.units() - base;
+    std::size_t const base = layout_.tests(), units = layout_.maps() - base;
     if (!pending(base, base + units)) return true;
-    Comm const& comm = context_.comm;
     shared_.result.flush();  // maps that other ranks wrote
     SpatialTiles work(shared_, saying());
+    return loaded(base, units, 0, units, work);
+  }
+
+  bool bootstrap(TargetBlock& y) {
+    std::size_t const base = layout_.maps(), units = layout_.bootstrap.tiles, width = layout_.bootstrap.tile;
+    if (!pending(base, base + units)) return true;
+    shared_.result.flush();  // scores and predictions that other ranks wrote
+    Observed const observed = read_observed(context_.comm, config_, in_, shared_.result);
+    BootstrapTiles work(shared_, y, observed, saying());
+    for (std::size_t b = 0; b < y.blocks(); ++b) {
+      std::size_t const from = b * y.width() / width, to = std::min(units, ((b + 1) * y.width() + width - 1) / width);
+      if (!pending(base + from, base + to)) continue;
+      y.load(b);
+      if (!loaded(base, units, from, to, work)) return false;
+    }
+    return true;
+  }
+
+  /// Units [from, to) of those that begin at `base`. Only this thread may read, so it reads what the next units need
+  /// before they begin.
+  template <class Work>
+  bool loaded(std::size_t base, std::size_t units, std::size_t from, std::size_t to, Work& work) {
+    Comm const& comm = context_.comm;
     int const threads = static_cast<int>(comm.max(std::int64_t{context_.threads}));
-    while (pending(base, base + units)) {
+    while (pending(base + from, base + to)) {
       if (stopping()) return false;
       std::vector<std::uint8_t> others(units, 1);
       std::size_t room = static_cast<std::size_t>(threads) * static_cast<std::size_t>(comm.size());
-      for (std::size_t u = 0; u < units && room > 0; ++u)
+      for (std::size_t u = from; u < to && room > 0; ++u)
         if (done_[base + u] == 0) others[u] = 0, --room;
       together(comm, [&] {
         for (std::size_t unit : tile_order(others, threads, comm.rank(), comm.size())) work.load(unit);

@@ -33,25 +33,30 @@ std::vector<double> averaged(std::span<double const> weights, std::span<double c
   return out;
 }
 
+Units units_of(Config const& config, FoldPlan const& plan, MatrixView<float const> y, std::size_t target) {
+  if (!config.responses.standardize) {
+    double const shift = std::isfinite(y(0, target)) ? y(0, target) : 0;  // row 0 may be in no fold
+    return {shift, 1, shift};
+  }
+  auto const& train = plan.outer.train;
+  double mean = 0, square = 0;
+  for (auto r : train) mean += y(r, target);
+  mean /= static_cast<double>(train.size());
+  for (auto r : train) square += (y(r, target) - mean) * (y(r, target) - mean);
+  return {mean, std::sqrt(square / static_cast<double>(train.size())), 0};
+}
+
 void fold_moments(Config const& config, FoldPlan const& plan, MatrixView<float const> y, TileResult const& result,
                   std::vector<double>& out) {
   auto const& test = plan.outer.test;
-  auto const& train = plan.outer.train;
   out.assign(moment_rows * y.cols, nan);
   for (std::size_t c = 0; c < y.cols; ++c) {
     if (result.flag[c] != TargetFlag::ok) continue;
-    double mean = 0, square = 0;
-    for (auto r : train) mean += y(r, c);
-    mean /= static_cast<double>(train.size());
-    for (auto r : train) square += (y(r, c) - mean) * (y(r, c) - mean);
-    bool const scaled = config.responses.standardize;
-    double const sd = scaled ? std::sqrt(square / static_cast<double>(train.size())) : 1;
-    double shift = scaled ? mean : y(0, c);  // one constant for all folds, or what each fold predicts from
-    if (!std::isfinite(shift)) shift = 0;    // row 0 may be in no fold
+    Units const units = units_of(config, plan, y, c);
     Moments m;
     for (std::size_t i = 0; i < test.size(); ++i) {
       double const predicted = result.prediction[c * test.size() + i];
-      m.add((y(test[i], c) - shift) / sd, scaled ? predicted : predicted - shift);
+      m.add((y(test[i], c) - units.shift) / units.sd, predicted - units.predicted_shift);
     }
     double const sums[moment_rows] = {m.y, m.yy, m.f, m.ff, m.yf};
     for (std::size_t k = 0; k < moment_rows; ++k) out[k * y.cols + c] = sums[k];

@@ -16,6 +16,13 @@ namespace striate::encode {
 /// Rows of `fold` (weights.size() × t): their weighted mean. NaN where a fold is NaN.
 [[nodiscard]] std::vector<double> averaged(std::span<double const> weights, std::span<double const> fold);
 
+/// In which a target's responses and predictions of a fold are compared: (y - shift) / sd, f - predicted_shift. Deviations
+/// from the training mean in training deviations where responses are standardised; else less one constant for all folds.
+struct Units {
+  double shift = 0, sd = 1, predicted_shift = 0;
+};
+[[nodiscard]] Units units_of(Config const& config, FoldPlan const& plan, MatrixView<float const> y, std::size_t target);
+
 /// Sums of responses and predictions of the test rows of a fold (moment_rows × T), in the units in which the model
 /// predicts: deviations from the training mean in training deviations where responses are standardised. y: n × T.
 void fold_moments(Config const& config, FoldPlan const& plan, MatrixView<float const> y, TileResult const& result,

@@ -7,6 +7,7 @@
 #include "encode_permute.hpp"
 #include "encode_scores.hpp"
 #include "striate/stats/multiple.hpp"
+#include "striate/stats/tail.hpp"
 
 namespace striate::encode {
 namespace {
@@ -30,10 +31,15 @@ std::vector<Kept> kept(Config const& config) {
   return all;
 }
 
-/// By the maxima. Maps are float32: what differs by their rounding alone counts as equal.
-std::vector<double> map_p(std::vector<double> observed, std::vector<double> const& max) {
+/// Maps are float32: what differs by their rounding alone counts as equal.
+std::vector<double> less_rounding(std::vector<double> observed) {
   for (double& v : observed) v *= 1 - 1e-6;
-  return maximum_p(observed, max);
+  return observed;
+}
+
+/// By the maxima.
+std::vector<double> map_p(std::vector<double> const& observed, std::vector<double> const& max) {
+  return maximum_p(less_rounding(observed), max);
 }
 
 }  // namespace
@@ -48,6 +54,7 @@ std::vector<ResultDataset> spatial_results(Config const& config, std::string con
   if (permutations > 0 && config.permutation.corrects("tfce")) {
     add("tfce", Dtype::f64, t);
     add("p_tfce", Dtype::f64, t);
+    if (config.permutation.fits_tail()) add("p_tfce_gpd", Dtype::f64, t);
     add("null_tfce", Dtype::f64, permutations);
   }
   if (permutations > 0 && config.permutation.corrects("cluster")) {
@@ -74,6 +81,7 @@ std::vector<std::string> spatial_p(Config const& config) {
   std::vector<std::string> stats;
   if (!config.permutation.spatial()) return stats;
   if (config.permutation.corrects("tfce")) stats.emplace_back("p_tfce");
+  if (config.permutation.corrects("tfce") && config.permutation.fits_tail()) stats.emplace_back("p_tfce_gpd");
   if (config.permutation.corrects("cluster")) stats.insert(stats.end(), {"p_cluster", "p_cluster_mass"});
   return stats;
 }
@@ -109,6 +117,7 @@ void write_spatial(Config const& config, Inputs const& in, std::string const& la
   if (config.permutation.corrects("tfce")) {
     write("tfce", maps.tfce);
     write("p_tfce", map_p(maps.tfce, null.tfce));
+    if (config.permutation.fits_tail()) write("p_tfce_gpd", tail_p(less_rounding(maps.tfce), null.tfce));
     write("null_tfce", null.tfce);
   }
   if (!config.permutation.corrects("cluster")) return;

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "encode_bootstrap.hpp"
 #include "encode_joint.hpp"
 #include "encode_scores.hpp"
 #include "striate/models/table.hpp"
@@ -65,6 +66,7 @@ void FoldTiles::write(std::vector<Ready> const& tiles) {
   for (Ready const& ready : tiles) {
     write_scores(ready);
     if (s_.config.saves("predictions") && !refit_) write_predictions(ready);
+    if (s_.config.bootstrap.n > 0 && !refit_) write_heldout(ready);
   }
   if (coefficients_) write_coefficients(tiles);
 }
@@ -124,6 +126,17 @@ void FoldTiles::write_predictions(Ready const& ready) {
   for (std::uint32_t r = 0; r < fold_of_row.size(); ++r)
     if (fold_of_row[r] < 0) never.push_back(r);
   write_rows(never, [](std::uint32_t, std::size_t) { return std::numeric_limits<float>::quiet_NaN(); });
+}
+
+/// All predictions of test rows, NaN for targets without a score: for the bootstrap.
+void FoldTiles::write_heldout(Ready const& ready) {
+  TileResult const& r = ready.made->result;
+  std::size_t const e = plan_.outer.test.size();
+  std::vector<float> values(r.prediction.begin(), r.prediction.begin() + static_cast<std::ptrdiff_t>(e * ready.count));
+  for (std::size_t c = 0; c < ready.count; ++c)
+    if (r.flag[c] != TargetFlag::ok) std::fill_n(values.data() + c * e, e, std::numeric_limits<float>::quiet_NaN());
+  s_.result.write_slice(heldout_name(root_.substr(1)), 0, heldout_at(s_.inputs, s_.layout, ready.tile, pass_),
+                        std::span<float const>(values));
 }
 
 /// Coefficients of a round of tiles: the layer is walked once in panels whose width depends on its shape alone, so that

@@ -96,6 +96,7 @@ class FoldTiles final : public Tiles {
   void write(std::vector<Ready> const& tiles) override;
   void write_scores(Ready const& ready);
   void write_predictions(Ready const& ready);
+  void write_heldout(Ready const& ready);
   void write_coefficients(std::vector<Ready> const& tiles);
 
   FittedFold const& fold_;

@@ -144,6 +144,10 @@ void Permute::plan(Context& context, Plan& plan) {
   together(comm, [&] {
     if (permutation_.n < 1) fail(Exit::config, "permutation.n: is {}; ask for one permutation at least", permutation_.n);
   });
+  together(comm, [&] {
+    if (permutation_.stop.exceed > 0)
+      fail(Exit::config, "permutation.stop: is of encode alone, as parts do not know of each other's counts; remove it");
+  });
   read_encode(comm);
   inputs_ = encode::load_inputs(config_, comm);
   open_encode(context);

@@ -39,6 +39,14 @@ std::vector<double> permutation_p(std::span<double const> observed, std::span<st
   return p;
 }
 
+std::vector<double> sequential_p(std::span<double const> observed, std::span<std::uint64_t const> exceed,
+                                 std::span<std::uint64_t const> stop, std::size_t permutations) {
+  auto p = permutation_p(observed, exceed, permutations);
+  for (std::size_t i = 0; i < p.size(); ++i)
+    if (!std::isnan(p[i]) && stop[i] > 0) p[i] = static_cast<double>(exceed[i]) / static_cast<double>(stop[i]);
+  return p;
+}
+
 std::vector<double> maximum_p(std::span<double const> observed, std::span<double const> null_max) {
   std::vector<double> sorted(null_max.begin(), null_max.end()), p(observed.size(), nan);
   std::ranges::sort(sorted);

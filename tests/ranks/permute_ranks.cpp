@@ -11,13 +11,8 @@ using namespace encode_test;
 
 namespace {
 
-struct Place {
-  TempFolder folder;
-  explicit Place(std::string const& name) : folder(shared_name(name), Comm::world().root()) {
-    if (Comm::world().root()) World(folder.path);
-    Comm::world().barrier();
-  }
-  ~Place() { Comm::world().barrier(); }
+struct Place : SharedWorld {
+  using SharedWorld::SharedWorld;
   /// Writes the config and runs it on all ranks.
   [[nodiscard]] Outcome encode(std::string const& name, std::vector<std::string> const& lines) const {
     std::string text = World::yaml();

@@ -264,4 +264,14 @@ struct World {
   }
 };
 
+/// A World that all ranks see, in a folder of this run.
+struct SharedWorld {
+  TempFolder folder;
+  explicit SharedWorld(std::string const& name) : folder(shared_name(name), Comm::world().root()) {
+    if (Comm::world().root()) World(folder.path);
+    Comm::world().barrier();
+  }
+  ~SharedWorld() { Comm::world().barrier(); }
+};
+
 }  // namespace encode_test

@@ -297,6 +297,24 @@ TEST_F(EncodePermute, LayersOneByOneGiveTheSameNumbers) {
   EXPECT_FALSE(h5::File::open(dir_ / "single/result.h5").is_dataset("best/permutation/pearson/p"));
 }
 
+TEST_F(EncodePermute, TailsOfMaximaAreFitted) {
+  ASSERT_EQ(run({"permutation.n=240", "scores=pearson", "permutation.tail_fit=gpd"}, "out").code, Exit::ok);
+  for (std::string const name : {"b/permutation/pearson/", "best/permutation/pearson/"}) {
+    auto const counted = of("out", name + "p_max"), fitted = of("out", name + "p_max_gpd");
+    std::size_t beyond = 0;
+    for (std::size_t v = 0; v < t; ++v) {
+      if (std::isnan(counted[v])) continue;
+      if (counted[v] * 241 >= 10.5) {
+        EXPECT_DOUBLE_EQ(fitted[v], counted[v]);
+      }
+      EXPECT_GT(fitted[v], 0);
+      beyond += fitted[v] < 1.0 / 241 ? 1 : 0;
+    }
+    EXPECT_GT(beyond, 0U);
+  }
+  EXPECT_TRUE(fs::exists(dir_ / "out/maps/layer-b_stat-pearson_p_max_gpd.npy"));
+}
+
 TEST_F(EncodePermute, RefusesWhatCannotBePermuted) {
   auto const refused = [&](std::vector<std::string> sets, Exit code, std::string const& word) {
     sets.emplace_back("permutation.n=5");
@@ -307,6 +325,7 @@ TEST_F(EncodePermute, RefusesWhatCannotBePermuted) {
   refused({"permutation.scheme=fixd_model"}, Exit::config, "permutation.scheme");
   refused({"permutation.scheme=fixed_model", "cv.folds=0", "scores=pearson"}, Exit::config, "held-out rows");
   refused({"permutation.shuffle=blocks"}, Exit::config, "exchange: COLUMN or block: ROWS");
+  refused({"permutation.tail_fit=gpd"}, Exit::config, "needs 200 permutations");
   refused({"permutation.block=4"}, Exit::config, "permutation.block");
   refused({"permutation.exchange=session"}, Exit::data, "permutation.exchange");
   refused({"permutation.exchange=stimID"}, Exit::data, "nothing to permute");

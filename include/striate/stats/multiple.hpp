@@ -10,6 +10,10 @@ namespace striate {
 /// Smyth 2010).
 [[nodiscard]] std::vector<double> permutation_p(std::span<double const> observed, std::span<std::uint64_t const> exceed,
                                                 std::size_t permutations);
+/// Of sequential tests (Besag and Clifford 1991, Biometrika 78:301): exceed / stop where a test stopped after `stop`
+/// permutations, as its last one was the exceed-th to reach the observed value; else (stop 0) as permutation_p.
+[[nodiscard]] std::vector<double> sequential_p(std::span<double const> observed, std::span<std::uint64_t const> exceed,
+                                               std::span<std::uint64_t const> stop, std::size_t permutations);
 /// Family-wise: of each observed value, by the maxima over the family of each permutation (Westfall and Young 1993).
 /// A maximum that equals the observed value but for rounding counts.
 [[nodiscard]] std::vector<double> maximum_p(std::span<double const> observed, std::span<double const> null_max);

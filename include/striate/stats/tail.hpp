@@ -1,0 +1,66 @@
+#pragma once
+/// p-values beyond what permutations count: a generalised Pareto distribution fitted to the tail of the null
+/// distribution (Knijnenburg et al. 2009, Bioinformatics 25:i161; Winkler et al. 2016, NeuroImage 141:502).
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace striate {
+
+/// P(X > x) = (1 + shape x / scale)^(-1/shape) of excesses x >= 0; exp(-x / scale) for shape 0.
+struct Pareto {
+  double shape = 0, scale = 1;
+  [[nodiscard]] double beyond(double excess) const;
+};
+/// Greatest likelihood (Grimshaw 1993, Technometrics 35:185). Excesses >= 0, in any order; a shape below -0.5, where
+/// the likelihood has no regular maximum, is not taken.
+[[nodiscard]] Pareto fit_pareto(std::span<double const> excess);
+/// Anderson and Darling's A² of excesses (ascending) under a fit, and whether it is below the 5 % point for a shape and
+/// a scale that were fitted (Choulakian and Stephens 2001, Technometrics 43:478, Table 2).
+[[nodiscard]] double anderson_darling(std::span<double const> excess, Pareto const& fit);
+[[nodiscard]] bool fits(std::span<double const> excess, Pareto const& fit);
+
+/// What a tail says of values that are yet to come: fits of every shape, weighed by how likely they make the excesses
+/// (a shape being as likely as another before). The best fit alone is too sure of itself: at 100 values its shape is
+/// off by 0.1, and where that is below 0 the tail ends too early.
+class ParetoMixture {
+ public:
+  explicit ParetoMixture(std::span<double const> excess);
+  [[nodiscard]] double beyond(double excess) const;
+
+ private:
+  std::vector<Pareto> fits_;
+  std::vector<double> weights_;
+};
+
+inline constexpr std::size_t least_tail = 30;  ///< values that a tail is fitted to, at least
+inline constexpr std::size_t counted_exceed =
+    10;  ///< p is that of counting where so many values reach the observed one
+
+/// The upper tail of null values.
+class NullTail {
+ public:
+  /// Fits the greatest quarter, then ever fewer values (a tenth less each time) until the fit is good; none where it
+  /// never is, or where there are fewer than 4 · least_tail values.
+  explicit NullTail(std::span<double const> null);
+  [[nodiscard]] bool fitted() const { return tail_ > 0; }
+  [[nodiscard]] Pareto const& fit() const { return fit_; }
+  [[nodiscard]] std::size_t values() const { return tail_; }
+  /// (exceed + 1)/(n + 1) where counted_exceed or more null values reach `observed`, or nothing could be fitted; else
+  /// the tail's (ParetoMixture), no greater than the least counted one, and no less than 1/(100 (n + 1)): what lies
+  /// further out is not known from n values. Never grows with `observed`. NaN for NaN.
+  [[nodiscard]] double p(double observed) const;
+
+ private:
+  std::vector<double> sorted_;  ///< ascending
+  std::size_t tail_ = 0;
+  double threshold_ = 0;
+  Pareto fit_;
+  std::optional<ParetoMixture> mixture_;
+};
+
+/// Of every observed value.
+[[nodiscard]] std::vector<double> tail_p(std::span<double const> observed, std::span<double const> null);
+
+}  // namespace striate
