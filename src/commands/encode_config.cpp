@@ -91,6 +91,10 @@ void describe(Schema& s, Model& m) {
             "target's smallest alpha without coefficients (lasso, elastic_net); auto: {logspace: [-1, 8, 20]} for ridge, "
             "{relative: {logspace: [-3, 0, 20]}} for lasso and elastic_net",
      .example = "{logspace: [-1, 8, 20]}"});
+  s("selection", m.selection,
+    {.doc = "ridge: what chooses alpha: inner folds (cv.inner), exact leave-one-out over the training rows, or "
+            "generalised cross-validation; the last two make no inner folds",
+     .choices = {"folds", "loo", "gcv"}});
   s("components", m.components,
     {.doc = "pls, pcr: exactly so many; chosen per target among a list; or among 1 … up_to", .example = "{up_to: 25}"});
   s("n_iter", m.n_iter, {.doc = "banded_ridge: weightings of the bands that are tried", .min = 1, .max = 100000});
@@ -230,6 +234,9 @@ ModelOptions model_options(Config const& config) {
   o.alphas = none ? spaced(row->alphas.logspace) : alphas.values;
   o.relative_alphas = none ? row->alphas.relative : alphas.relative;
   o.l1_ratio = config.model.l1_ratio.value_or(o.l1_ratio);
+  o.selection = config.model.selection == "loo"   ? Selection::loo
+                : config.model.selection == "gcv" ? Selection::gcv
+                                                  : Selection::folds;
   o.inner_score = score_of(config.cv.inner.score).value_or(Score::r2);
   for (Score s : scores_of(config))
     if (of_moments(s)) o.scores.push_back(s);

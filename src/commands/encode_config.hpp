@@ -51,7 +51,7 @@ struct FoldCount {
 };
 
 struct Model {
-  std::string type = "ridge";
+  std::string type = "ridge", selection = "folds";
   Alphas alphas;
   Components components;
   std::int64_t n_iter = 100;
@@ -113,6 +113,8 @@ struct Config {
   std::int64_t seed = 0;
   bool partition = false;  ///< of the command `partition`: every subset of the feature spaces is a model
 
+  /// Whether inner folds choose alpha, or the number of components.
+  [[nodiscard]] bool inner_folds() const { return model.selection == "folds"; }
   [[nodiscard]] bool saves(std::string const& what) const;
   /// Whether there is an outer loop (cv.folds is not 0).
   [[nodiscard]] bool outer() const { return cv.folds.number.value_or(1) != 0; }
@@ -129,6 +131,9 @@ void declare(Schema& s, Config& c);
 
 /// What the settings ask for together. Throws Error(Exit::config).
 void check(Config const& config);
+
+/// Of check(): what belongs to ridge alone.
+void check_ridge(Config const& config);
 
 /// The chosen scores, in order; scores[0] ranks layers.
 [[nodiscard]] std::vector<Score> scores_of(Config const& config);

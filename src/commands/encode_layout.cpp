@@ -61,7 +61,7 @@ PermutationLayout permutation_layout(Config const& config, Inputs const& in, Lay
 }  // namespace
 
 std::size_t score_rows(Config const& config, Inputs const& in) {
-  return config.outer() ? in.folds : in.passes[0].inner.size();
+  return config.outer() ? in.folds : inner_rows(in.passes[0]);
 }
 
 Layout make_layout(Config const& config, Inputs const& in) {
@@ -163,6 +163,7 @@ Costs cost_of(Config const& config, Inputs const& in, double budget) {
   ModelOptions options = model_options(config, in);
   auto const scoring = find_model(config.model.type)->make(options);
   options.coefficients = true;
+  if (!config.inner_folds()) options.scores.clear();  // as the engine has it
   auto const refitting = find_model(config.model.type)->make(options);
   for (LayerInput const& l : in.layers) {
     Transform const transform = transform_of(config, in, l);

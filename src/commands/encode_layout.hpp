@@ -67,6 +67,10 @@ inline constexpr std::size_t moment_rows = 5;
 [[nodiscard]] double bytes_of(ResultSpec const& spec);
 /// Rows of /L/score/S_fold: outer folds, or the inner ones where there is no outer loop.
 [[nodiscard]] std::size_t score_rows(Config const& config, Inputs const& inputs);
+/// Rows of TileResult::inner_score; one where left-out rows take the place of inner folds.
+[[nodiscard]] inline std::size_t inner_rows(FoldPlan const& plan) {
+  return std::max<std::size_t>(1, plan.inner.size());
+}
 
 /// How the memory of a node is divided. Equal on all ranks.
 struct Memory {

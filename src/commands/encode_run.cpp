@@ -30,6 +30,7 @@ class Engine {
     scoring_ = find_model(config.model.type)->make(options);
     options.coefficients = true;
     options.predictions = false;
+    if (!config.inner_folds()) options.scores.clear();  // nothing but coefficients is wanted
     refitting_ = find_model(config.model.type)->make(options);
   }
 

@@ -80,7 +80,7 @@ void FoldTiles::write_scores(Ready const& ready) {
       if (s_.config.outer()) {
         out.write_slice(name, pass_, ready.first, part(r.score, s));
       } else {
-        for (std::size_t f = 0; f < plan_.inner.size(); ++f)
+        for (std::size_t f = 0; f < inner_rows(plan_); ++f)
           out.write_slice(name, f, ready.first, part(r.inner_score, f * scores + s));
       }
     }

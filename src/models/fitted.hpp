@@ -45,9 +45,16 @@ class Fitted final : public FittedFold {
                         double* all, Workspace& work) const;
   void choose(std::size_t first, Responses const& r, std::size_t weighting, std::vector<double> const& mean_scores,
               std::vector<double> const& all, TileResult& out, Choice& chosen) const;
+  // closed_form.cpp
+  void closed_form(Responses const& r, std::size_t first, float const* z, std::size_t ld, TileResult const& out,
+                   std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const;
+  void left_out(Responses const& r, std::size_t first, float const* z, std::size_t ld, TileResult const& out,
+                std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const;
+  void generalised(Responses const& r, std::size_t first, float const* z, std::size_t ld, TileResult const& out,
+                   std::vector<double>& mean_scores) const;
   void settle(std::size_t first, Responses const& r, Choice const& chosen, TileResult& out) const;
-  void outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen, TileResult& out,
-             Workspace& work) const;
+  void outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen, float const* z,
+             std::size_t ld, TileResult& out, Workspace& work) const;
   void test_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
                   float const* z, TileResult& out, Workspace& work) const;
   void weight_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
@@ -60,7 +67,11 @@ class Fitted final : public FittedFold {
   void banded_scores(Responses const& r, std::size_t first, std::size_t t, double const* parts, TileResult& out) const;
   void banded_weights(Responses const& r, std::size_t first, std::size_t candidate, std::span<std::size_t const> group,
                       Choice const& chosen, float const* z, TileResult& out, Workspace& work) const;
-  [[nodiscard]] bool selects() const { return s_.rows.inner() > 0; }
+  [[nodiscard]] bool selects() const {
+    return s_.closed_form() ? s_.alphas.size() > 1 || !tests() : s_.rows.inner() > 0;
+  }
+  /// Rows of TileResult::inner_score, where the plan has no outer test.
+  [[nodiscard]] std::size_t inner_rows() const { return s_.closed_form() ? 1 : s_.rows.inner(); }
   [[nodiscard]] bool tests() const { return s_.rows.n_test > 0; }
 
   std::unique_ptr<FoldState> state_;

@@ -33,7 +33,7 @@ void Fitted::run(MatrixView<float const> Y, std::span<double const> alpha, TileR
   }
   std::size_t const t = Y.cols, k = s_.options.scores.size();
   out.score.assign(k * t, nan);
-  out.inner_score.assign(tests() ? 0 : s_.rows.inner() * k * t, nan);
+  out.inner_score.assign(tests() ? 0 : inner_rows() * k * t, nan);
   out.alpha.assign(t, nan);
   out.flag.assign(t, TargetFlag::ok);
   out.prediction.resize(s_.options.predictions ? s_.rows.n_test * t : 0);
@@ -56,12 +56,21 @@ void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std
   if (s_.form == Form::primal) {
     block_products(r, work);
   }
+  float const* z = nullptr;
+  std::size_t ld = 0;
+  if (s_.closed_form()) {
+    z = project(r, s_.rows.inner(), ld, work);
+  }
   if (!alpha.empty()) {
     take(alpha, first, out, chosen.alpha);
   } else {
     std::vector<double> mean_scores, all;
     for (std::size_t weighting = 0; selects() && weighting < s_.weightings.size(); ++weighting) {
-      inner(r, first, weighting, out, mean_scores, all, work);
+      if (s_.closed_form()) {
+        closed_form(r, first, z, ld, out, mean_scores, all, work);
+      } else {
+        inner(r, first, weighting, out, mean_scores, all, work);
+      }
       choose(first, r, weighting, mean_scores, all, out, chosen);
     }
     settle(first, r, chosen, out);
@@ -69,7 +78,8 @@ void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std
   if (s_.banded()) {
     banded_outer(r, first, chosen, out, work);
   } else if (tests() || s_.options.coefficients) {
-    outer(r, first, chosen.alpha, out, work);
+    z = z != nullptr ? z : project(r, s_.rows.inner(), ld, work);
+    outer(r, first, chosen.alpha, z, ld, out, work);
   }
 }
 
@@ -203,7 +213,7 @@ void Fitted::choose(std::size_t first, Responses const& r, std::size_t weighting
     chosen.alpha[t] = best;
     chosen.candidate[t] = weighting;
     if (!all.empty()) {
-      write_inner_scores(all, s_.rows.inner(), r.targets, a, t, best, first + t, out);
+      write_inner_scores(all, inner_rows(), r.targets, a, t, best, first + t, out);
     }
   }
 }

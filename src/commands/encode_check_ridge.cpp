@@ -1,0 +1,33 @@
+// Settings of `encode` that belong to ridge alone.
+#include "encode_config.hpp"
+#include "striate/base/error.hpp"
+
+namespace striate::encode {
+namespace {
+
+/// Without inner folds, nothing that says how they are made.
+void check_selection(Config const& c) {
+  Model const& m = c.model;
+  if (c.inner_folds()) return;
+  if (m.type != "ridge")
+    fail(Exit::config, "model.selection: {} is there for type: ridge alone, but model.type is {}; remove it",
+         m.selection, m.type);
+  InnerCv const& inner = c.cv.inner;
+  if (inner.folds.number || inner.folds.leave_one_out)
+    fail(Exit::config, "cv.inner.folds: is given, but model.selection: {} makes no inner folds; remove one",
+         m.selection);
+  if (inner.shuffle)
+    fail(Exit::config, "cv.inner.shuffle: is true, but model.selection: {} makes no inner folds; remove one",
+         m.selection);
+  if (m.selection == "gcv" && inner.score != "r2")
+    fail(Exit::config,
+         "cv.inner.score: {} is of predictions, which model.selection: gcv does not make; use selection: loo, or "
+         "remove it",
+         inner.score);
+}
+
+}  // namespace
+
+void check_ridge(Config const& c) { check_selection(c); }
+
+}  // namespace striate::encode
