@@ -26,8 +26,22 @@ void check_selection(Config const& c) {
          inner.score);
 }
 
+void check_shared(Config const& c) {
+  if (c.model.alpha_per_target) return;
+  if (c.model.type != "ridge")
+    fail(Exit::config, "model.alpha_per_target: false is there for type: ridge alone, but model.type is {}; remove it",
+         c.model.type);
+  if (c.permutation.n > 0 && c.permutation.scheme == "refit")
+    fail(Exit::config,
+         "permutation.scheme: refit would choose an alpha for each permutation of all targets together, which "
+         "model.alpha_per_target: false does not do; use fixed_alpha or fixed_model, or alpha_per_target: true");
+}
+
 }  // namespace
 
-void check_ridge(Config const& c) { check_selection(c); }
+void check_ridge(Config const& c) {
+  check_selection(c);
+  check_shared(c);
+}
 
 }  // namespace striate::encode

@@ -95,6 +95,9 @@ void describe(Schema& s, Model& m) {
     {.doc = "ridge: what chooses alpha: inner folds (cv.inner), exact leave-one-out over the training rows, or "
             "generalised cross-validation; the last two make no inner folds",
      .choices = {"folds", "loo", "gcv"}});
+  s("alpha_per_target", m.alpha_per_target,
+    {.doc = "ridge: each target has its own alpha; false: one for all targets of a layer and fold, of the highest mean "
+            "over targets of the score that chooses"});
   s("components", m.components,
     {.doc = "pls, pcr: exactly so many; chosen per target among a list; or among 1 … up_to", .example = "{up_to: 25}"});
   s("n_iter", m.n_iter, {.doc = "banded_ridge: weightings of the bands that are tried", .min = 1, .max = 100000});

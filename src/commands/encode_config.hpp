@@ -53,6 +53,7 @@ struct FoldCount {
 struct Model {
   std::string type = "ridge", selection = "folds";
   Alphas alphas;
+  bool alpha_per_target = true;
   Components components;
   std::int64_t n_iter = 100;
   std::optional<double> l1_ratio;

@@ -120,7 +120,7 @@ void add_inner(Config const& config, CvColumns const& columns, FoldPlan& plan, s
 void warn_of_neighbours(Config const& config, Inputs const& in) {
   if (config.inner_folds()) return;
   std::set<std::string> const distinct(in.columns.id.begin(), in.columns.id.end());
-  std::string const why = config.cv.group            ? "rows of its cv.group " + *config.cv.group
+  std::string const why = config.cv.group            ? fmt::format("rows of its cv.group {}", *config.cv.group)
                           : config.cv.purge > 0      ? "the neighbours that cv.purge is about"
                           : distinct.size() < in.n() ? "the other repeats of its stimulus"
                                                      : "";

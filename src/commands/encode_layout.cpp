@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "encode_choice.hpp"
 #include "encode_joint.hpp"
 #include "encode_partition.hpp"
 #include "encode_permute.hpp"
@@ -75,6 +76,7 @@ Layout make_layout(Config const& config, Inputs const& in) {
   l.tiles = (l.t + l.tile - 1) / l.tile;
   l.layers = in.layers.size();
   l.passes = in.passes.size();
+  l.stages = shares_alpha(config, in) ? 2 : 1;
   l.noise_tiles = in.stimulus_of_volume.empty() ? 0 : l.tiles;
   l.between_tiles = in.subjects == 0 ? 0 : l.tiles;
   l.permutation = permutation_layout(config, in, l, 0, static_cast<std::size_t>(config.permutation.n));
@@ -135,7 +137,7 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
   for (auto const& name : layout.ceilings()) d.push_back({"/noise_ceiling/" + name, Dtype::f64, {t}, w});
   d.push_back({"/.striate/fold", Dtype::i32, {in.n()}, 0});
   for (auto const& of : {permutation_results(config, in, layout, layout.permutation.n),
-                         permutation_working(config, in, layout)})
+                         permutation_working(config, in, layout), choice_working(config, in, layout)})
     d.insert(d.end(), of.begin(), of.end());
   d.push_back({counts_name, Dtype::u64, {layout.units(), counts}, 0});
   d.push_back({report_name, Dtype::u64, {layout.layers * layout.passes, founds}, 0});
@@ -163,7 +165,7 @@ Costs cost_of(Config const& config, Inputs const& in, double budget) {
   ModelOptions options = model_options(config, in);
   auto const scoring = find_model(config.model.type)->make(options);
   options.coefficients = true;
-  if (!config.inner_folds()) options.scores.clear();  // as the engine has it
+  if (!config.inner_folds() || !config.model.alpha_per_target) options.scores.clear();  // as the engine has it
   auto const refitting = find_model(config.model.type)->make(options);
   for (LayerInput const& l : in.layers) {
     Transform const transform = transform_of(config, in, l);

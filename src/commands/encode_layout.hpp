@@ -20,17 +20,23 @@ struct PermutationLayout {
   [[nodiscard]] std::size_t map_units() const { return maps * map_blocks; }
 };
 
-/// Unit u: first the tiles of the noise ceilings (from repeats, between subjects), then layer × pass × tile,
+/// Unit u: first the tiles of the noise ceilings (from repeats, between subjects), then layer × pass × stage × tile
+/// (stages: 1, or first what chooses an alpha for all targets, then scores),
 /// then the permutation test, then its maps. A pass is an outer fold or the refit.
 struct Layout {
   std::size_t t = 0, tile = 0, tiles = 0, layers = 0, passes = 0, noise_tiles = 0, between_tiles = 0;
+  std::size_t stages = 1;
   PermutationLayout permutation;
   [[nodiscard]] std::size_t ceiling_tiles() const { return noise_tiles + between_tiles; }
-  [[nodiscard]] std::size_t fits() const { return ceiling_tiles() + layers * passes * tiles; }
+  [[nodiscard]] std::size_t fits() const { return ceiling_tiles() + layers * passes * stages * tiles; }
   [[nodiscard]] std::size_t tests() const { return fits() + permutation.units(); }
   [[nodiscard]] std::size_t units() const { return tests() + permutation.map_units(); }
   [[nodiscard]] std::size_t unit(std::size_t layer, std::size_t pass, std::size_t i) const {
-    return ceiling_tiles() + (layer * passes + pass) * tiles + i;
+    return choice_unit(layer, pass, i) + (stages - 1) * tiles;
+  }
+  /// The first stage of a pass.
+  [[nodiscard]] std::size_t choice_unit(std::size_t layer, std::size_t pass, std::size_t i) const {
+    return ceiling_tiles() + (layer * passes + pass) * stages * tiles + i;
   }
   /// Names below /noise_ceiling of what is there.
   [[nodiscard]] std::vector<std::string> ceilings() const;

@@ -30,6 +30,7 @@ using Folds = std::vector<std::vector<std::unique_ptr<FittedFold>>>;  ///< [laye
 [[nodiscard]] std::unique_ptr<Rescorer> make_refitting(Shared const& shared, Observed const& observed, Folds const& folds,
                                                        std::size_t first_layer);
 /// scheme: fixed_model.
-[[nodiscard]] std::unique_ptr<Rescorer> make_fixed_model(Shared const& shared, Folds const& folds);
+[[nodiscard]] std::unique_ptr<Rescorer> make_fixed_model(Shared const& shared, Observed const& observed, Folds const& folds,
+                                                         std::size_t first_layer);
 
 }  // namespace striate::encode

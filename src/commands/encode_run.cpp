@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "encode_choice.hpp"
 #include "encode_joint.hpp"
 #include "encode_permute.hpp"
 #include "encode_spatial.hpp"
@@ -30,7 +31,7 @@ class Engine {
     scoring_ = find_model(config.model.type)->make(options);
     options.coefficients = true;
     options.predictions = false;
-    if (!config.inner_folds()) options.scores.clear();  // nothing but coefficients is wanted
+    if (!config.inner_folds() || !config.model.alpha_per_target) options.scores.clear();  // nothing but coefficients is wanted
     refitting_ = find_model(config.model.type)->make(options);
   }
 
@@ -41,7 +42,7 @@ class Engine {
     TargetBlock y(context_.comm, in_.root.responses.get(), &in_.root.rows, in_.n(), in_.t(), memory_.target_block);
     open_stores();
     for (std::size_t l = 0; l < layout_.layers; ++l)
-      if (pending(layout_.unit(l, 0, 0), layout_.unit(l + 1, 0, 0)) && !layer(l, y)) return false;
+      if (pending(layout_.choice_unit(l, 0, 0), layout_.choice_unit(l + 1, 0, 0)) && !layer(l, y)) return false;
     if (pending(layout_.fits(), layout_.tests())) {
       shared_.result.flush();  // scores that other ranks wrote
       if (!permute(y, read_observed(context_.comm, config_, in_, shared_.result))) return false;
@@ -128,11 +129,17 @@ class Engine {
     LayerInput const& input = in_.layers[l];
     auto const source = open_source(context_.comm, in_, input, stores_, memory_.layer);
     for (std::size_t p = 0; p < layout_.passes; ++p) {
-      std::size_t const base = layout_.unit(l, p, 0);
-      if (!pending(base, base + layout_.tiles)) continue;
+      std::size_t const base = layout_.unit(l, p, 0), choice = layout_.choice_unit(l, p, 0);
+      if (!pending(choice, base + layout_.tiles)) continue;
       if (stopping()) return false;
       auto const fold = prepare(l, p, *source, y, memory_.model);
-      FoldTiles work(shared_, y, *fold, *source, l, p, saying());
+      std::optional<double> alpha;
+      if (layout_.stages > 1) {
+        ChoiceTiles work(shared_, y, *fold, l, p, saying());
+        if (!tiles(choice, y, work, layout_.tile, 1)) return false;
+        alpha = shared_alpha(context_.comm, shared_, *fold, l, p);
+      }
+      FoldTiles work(shared_, y, *fold, *source, l, p, alpha, saying());
       if (!tiles(base, y, work, layout_.tile, 1)) return false;
     }
     return true;

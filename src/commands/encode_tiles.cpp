@@ -36,11 +36,13 @@ void Tiles::write(std::span<std::size_t const> mine) {
 }
 
 FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold const& fold, NodeSource const& source,
-                     std::size_t layer, std::size_t pass, std::function<void(std::size_t)> said)
+                     std::size_t layer, std::size_t pass, std::optional<double> alpha,
+                     std::function<void(std::size_t)> said)
     : Tiles(shared, y, shared.layout.unit(layer, pass, 0), std::move(said)),
       fold_(fold),
       source_(source),
       pass_(pass),
+      alpha_(alpha),
       root_("/" + shared.inputs.layers[layer].name),
       plan_(shared.inputs.passes[pass]),
       refit_(pass >= shared.inputs.folds),
@@ -54,8 +56,16 @@ FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold cons
     if (fold_of_row[row] == static_cast<std::int32_t>(pass)) scored_rows_.push_back(row);
 }
 
+void FoldTiles::fit(MatrixView<float const> y, TileResult& r, Workspace& work) const {
+  if (!alpha_) return fold_.tile(y, r, work);
+  fold_.tile_at(y, std::vector<double>(y.cols, *alpha_), r, work);
+  auto const fits = static_cast<std::size_t>(std::ranges::count(r.flag, TargetFlag::ok));
+  r.edge_low = *alpha_ == fold_.report().alphas.front() ? fits : 0;
+  r.edge_high = *alpha_ == fold_.report().alphas.back() ? fits : 0;
+}
+
 void FoldTiles::compute(std::size_t, MatrixView<float const> y, Made& made, Workspace& work) {
-  fold_.tile(y, made.result, work);
+  fit(y, made.result, work);
   if (scales_) response_scales(plan_, y, made.result, made.mean, made.sd);
   if (s_.config.aggregate == "concat" && !refit_) fold_moments(s_.config, plan_, y, made.result, made.moments);
   if (!refit_) add_spearman(s_.config, plan_, y, made.result);

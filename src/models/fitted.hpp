@@ -21,6 +21,8 @@ class Fitted final : public FittedFold {
   void tile(MatrixView<float const> Y, TileResult& out, Workspace& work) const override;
   void tile_at(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out,
                Workspace& work) const override;
+  void choices(MatrixView<float const> Y, std::vector<double>& scores, std::vector<TargetFlag>& flag,
+               Workspace& work) const override;
   [[nodiscard]] FoldReport const& report() const override { return s_.report; }
   [[nodiscard]] std::size_t weight_rows() const override {
     return is_dual(s_.form) ? s_.rows.n_train + s_.bands.size() : s_.p;  // banded: the weights of the bands last
@@ -32,11 +34,16 @@ class Fitted final : public FittedFold {
   void run(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out, Workspace& work) const;
   void block(MatrixView<float const> Y, std::span<double const> alpha, std::size_t first, TileResult& out,
              Workspace& work) const;
+  void begin(MatrixView<float const> Y, std::size_t first, TileResult& out, Responses& r, float const*& z,
+             std::size_t& ld, Workspace& work) const;
   void take(std::span<double const> alpha, std::size_t first, TileResult& out, std::vector<std::size_t>& chosen) const;
   void load(MatrixView<float const> Y, std::size_t first, TileResult& out, Responses& r, Workspace& work) const;
   float const* project(Responses const& r, std::size_t set, std::size_t& ld, Workspace& work) const;
   void block_products(Responses const& r, Workspace& work) const;
   float const* feature_products(Responses const& r, std::size_t set, Workspace& work) const;
+  void score_candidates(Responses const& r, std::size_t first, std::size_t weighting, float const* z, std::size_t ld,
+                        TileResult& out, std::vector<double>& mean_scores, std::vector<double>& all,
+                        Workspace& work) const;
   void inner(Responses const& r, std::size_t first, std::size_t weighting, TileResult& out,
              std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const;
   void inner_target(Responses const& r, std::size_t set, std::size_t t, float const* p, double* mean_scores,

@@ -20,8 +20,8 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 void Fitted::tile(MatrixView<float const> Y, TileResult& out, Workspace& work) const { run(Y, {}, out, work); }
 
 void Fitted::tile_at(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out, Workspace& work) const {
-  if (alpha.size() != Y.cols || !tests()) {
-    fail(Exit::internal, "tile_at: {} alphas for {} targets, {} test rows", alpha.size(), Y.cols, s_.rows.n_test);
+  if (alpha.size() != Y.cols) {
+    fail(Exit::internal, "tile_at: {} alphas for {} targets", alpha.size(), Y.cols);
   }
   run(Y, alpha, out, work);
 }
@@ -47,30 +47,48 @@ void Fitted::run(MatrixView<float const> Y, std::span<double const> alpha, TileR
   }
 }
 
-void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std::size_t first, TileResult& out,
-                   Workspace& work) const {
-  Responses r;
+/// Loads responses and what all candidates multiply by; z: of a closed form, else null.
+void Fitted::begin(MatrixView<float const> Y, std::size_t first, TileResult& out, Responses& r, float const*& z,
+                   std::size_t& ld, Workspace& work) const {
   load(Y, first, out, r, work);
-  Choice chosen{std::vector<double>(r.targets, -std::numeric_limits<double>::infinity()),
-                std::vector<std::size_t>(r.targets, 0), std::vector<std::size_t>(r.targets, 0)};
   if (s_.form == Form::primal) {
     block_products(r, work);
   }
+  z = s_.closed_form() ? project(r, s_.rows.inner(), ld, work) : nullptr;
+}
+
+void Fitted::score_candidates(Responses const& r, std::size_t first, std::size_t weighting, float const* z,
+                              std::size_t ld, TileResult& out, std::vector<double>& mean_scores,
+                              std::vector<double>& all, Workspace& work) const {
+  if (s_.closed_form()) {
+    closed_form(r, first, z, ld, out, mean_scores, all, work);
+  } else {
+    inner(r, first, weighting, out, mean_scores, all, work);
+  }
+}
+
+void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std::size_t first, TileResult& out,
+                   Workspace& work) const {
+  Responses r;
   float const* z = nullptr;
   std::size_t ld = 0;
-  if (s_.closed_form()) {
-    z = project(r, s_.rows.inner(), ld, work);
-  }
+  begin(Y, first, out, r, z, ld, work);
+  Choice chosen{std::vector<double>(r.targets, -std::numeric_limits<double>::infinity()),
+                std::vector<std::size_t>(r.targets, 0), std::vector<std::size_t>(r.targets, 0)};
+  std::vector<double> mean_scores, all;
   if (!alpha.empty()) {
     take(alpha, first, out, chosen.alpha);
-  } else {
-    std::vector<double> mean_scores, all;
-    for (std::size_t weighting = 0; selects() && weighting < s_.weightings.size(); ++weighting) {
-      if (s_.closed_form()) {
-        closed_form(r, first, z, ld, out, mean_scores, all, work);
-      } else {
-        inner(r, first, weighting, out, mean_scores, all, work);
+    if (!tests() && !s_.options.scores.empty()) {
+      score_candidates(r, first, 0, z, ld, out, mean_scores, all, work);
+    }
+    for (std::size_t t = 0; t < r.targets && !all.empty(); ++t) {
+      if (out.flag[first + t] == TargetFlag::ok) {
+        write_inner_scores(all, inner_rows(), r.targets, s_.candidates(), t, chosen.alpha[t], first + t, out);
       }
+    }
+  } else {
+    for (std::size_t weighting = 0; selects() && weighting < s_.weightings.size(); ++weighting) {
+      score_candidates(r, first, weighting, z, ld, out, mean_scores, all, work);
       choose(first, r, weighting, mean_scores, all, out, chosen);
     }
     settle(first, r, chosen, out);
@@ -81,6 +99,23 @@ void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std
     z = z != nullptr ? z : project(r, s_.rows.inner(), ld, work);
     outer(r, first, chosen.alpha, z, ld, out, work);
   }
+}
+
+void Fitted::choices(MatrixView<float const> Y, std::vector<double>& scores, std::vector<TargetFlag>& flag,
+                     Workspace& work) const {
+  TileResult out;
+  out.flag.assign(Y.cols, TargetFlag::ok);
+  scores.clear();
+  for (std::size_t first = 0; first < Y.cols; first += target_tile) {
+    Responses r;
+    float const* z = nullptr;
+    std::size_t ld = 0;
+    begin(Y.columns(first, std::min(target_tile, Y.cols - first)), first, out, r, z, ld, work);
+    std::vector<double> mean_scores, all;
+    score_candidates(r, first, 0, z, ld, out, mean_scores, all, work);
+    scores.insert(scores.end(), mean_scores.begin(), mean_scores.end());
+  }
+  flag = out.flag;
 }
 
 /// Alphas, or numbers of components, that were chosen before: the nearest of the grid, which is the same number but for what a file does to it.

@@ -43,6 +43,12 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
            {"permutation={n: 23, exchange: session}", "aggregate=weighted"},
            {"permutation={n: 130, tail: two, correct: [tfce, cluster], cluster_threshold: 0.1}", "features.layers=[a, b]"},
            {"permutation={n: 23, scheme: fixed_model, tail: two, best_layer: false}", "responses.repeats=keep"},
+           {"cv={folds: 3}", "model.selection=loo", "save=[coefficients, predictions]", "permutation.n=9"},
+           {"cv={folds: 0}", "model.selection=gcv", "save=coefficients", "model.alphas={relative: [0.01, 1, 100]}"},
+           {"model.alpha_per_target=false", "save=[coefficients, predictions]"},
+           {"cv.folds=0", "model.alpha_per_target=false", "save=coefficients", "responses.repeats=keep"},
+           {"cv={folds: 3}", "model={alpha_per_target: false, selection: gcv}",
+            "permutation={n: 9, scheme: fixed_alpha}"},
            {"model.type=pls", "model.components={up_to: 6}", "save=[coefficients, predictions]"},
            {"model.type=pcr", "model.components=[2, 5]"},
            {"model.type=banded_ridge", "model.n_iter=7", "save=[coefficients, predictions]"},
@@ -71,7 +77,7 @@ TEST_P(ShortMemory, StreamsTheSameBits) {
   Comm const world = Comm::world();
   Place const place("encode_stream", {30, 30, 15});
   std::vector<std::string> const small{"features.layers=a", "responses.repeats=keep", "target_tile=64",
-                                       std::string("model.type=") + GetParam()};
+                                       GetParam()};
   // The least memory at which the plan is content.
   double low = 1e6, high = 4e9;
   while (high / low > 1.0001) {
@@ -95,7 +101,7 @@ TEST_P(ShortMemory, StreamsTheSameBits) {
   world.barrier();
 }
 
-INSTANTIATE_TEST_SUITE_P(EncodeRanks, ShortMemory, testing::Values("ridge", "pls"));
+INSTANTIATE_TEST_SUITE_P(EncodeRanks, ShortMemory, testing::Values("model.type=ridge", "model.type=pls", "model.alpha_per_target=false"));
 
 TEST(EncodeRanks, StopsAndGoesOnToTheSameBits) {
   Comm const world = Comm::world();

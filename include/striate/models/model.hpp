@@ -119,9 +119,13 @@ class FittedFold {
   /// Y: n × T raw responses of all rows (NaN allowed). Thread-safe; one BLAS thread.
   virtual void tile(MatrixView<float const> Y, TileResult& out, Workspace& work) const = 0;
   /// The same with the choice already made: alpha[t] is one of report().alphas (NaN: the target is left out), and the
-  /// inner folds are not looked at. Only of plans with outer test rows. Throws Error(Exit::config) where the model
-  /// cannot do that (EncodingModel::fixes_choice).
+  /// inner folds are not looked at (of plans without outer test rows, only for inner_score). Throws Error(Exit::config)
+  /// where the model cannot do that (EncodingModel::fixes_choice).
   virtual void tile_at(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out, Workspace& work) const;
+  /// What choices are made by: scores[target][candidate of report()] is the mean inner score; zeros where flag is not ok.
+  /// Throws Error(Exit::config) where the model cannot do that (EncodingModel::shares_choice).
+  virtual void choices(MatrixView<float const> Y, std::vector<double>& scores, std::vector<TargetFlag>& flag,
+                       Workspace& work) const;
   [[nodiscard]] virtual FoldReport const& report() const = 0;
   /// Rows of TileResult::weights: p in primal forms, the outer training rows in dual forms, or what a model makes do with.
   [[nodiscard]] virtual std::size_t weight_rows() const = 0;
@@ -160,6 +164,8 @@ class EncodingModel {
   [[nodiscard]] virtual std::size_t candidates() const = 0;
   /// Whether fitted folds know tile_at.
   [[nodiscard]] virtual bool fixes_choice() const { return false; }
+  /// Whether fitted folds know choices, so that targets can share one choice.
+  [[nodiscard]] virtual bool shares_choice() const { return false; }
   /// Names of further values per fold and target, TileResult::extra; saved as /L/NAME (k, t).
   [[nodiscard]] virtual std::vector<std::string> extras() const { return {}; }
   /// Whether the extras' means over folds are results too: /L/mean/NAME (t), and maps.
