@@ -37,11 +37,30 @@ void check_shared(Config const& c) {
          "model.alpha_per_target: false does not do; use fixed_alpha or fixed_model, or alpha_per_target: true");
 }
 
+/// A prior speaks of the features as the store has them.
+void check_prior(Config const& c) {
+  if (!c.model.prior) return;
+  if (c.model.type != "ridge")
+    fail(Exit::config, "model.prior: is there for type: ridge alone, but model.type is {}; remove it", c.model.type);
+  if (c.partition) fail(Exit::config, "model.prior: is of one layer, and partition joins them; remove it");
+  for (std::size_t i = 0; i < c.features.size(); ++i) {
+    std::string const key = c.features.size() == 1 ? "features" : fmt::format("features[{}]", i);
+    if (c.features[i].transform.standardize)
+      fail(Exit::config,
+           "{}.transform.standardize: is true, but model.prior is of the features as they are; set transform: "
+           "{{standardize: false}}",
+           key);
+    if (c.features[i].transform.pca != 0)
+      fail(Exit::config, "{}.transform.pca: model.prior is of features, which components are not; remove one", key);
+  }
+}
+
 }  // namespace
 
 void check_ridge(Config const& c) {
   check_selection(c);
   check_shared(c);
+  check_prior(c);
 }
 
 }  // namespace striate::encode

@@ -50,11 +50,18 @@ struct FoldCount {
   bool leave_one_out = false;
 };
 
+/// A file, or one of each layer.
+struct Prior {
+  std::filesystem::path file;
+  std::vector<std::pair<std::string, std::filesystem::path>> layers;
+};
+
 struct Model {
   std::string type = "ridge", selection = "folds";
   Alphas alphas;
   bool alpha_per_target = true;
   Components components;
+  std::optional<Prior> prior;
   std::int64_t n_iter = 100;
   std::optional<double> l1_ratio;
   std::string sign = "absolute";  ///< univariate
@@ -157,6 +164,13 @@ struct ConfigType<encode::Components> {
   static encode::Components read(YAML::Node const& node, ConfigPlace const& place);
   static nlohmann::json write(encode::Components const& components);
   static std::string name() { return "integer | [integer, …] | {up_to: integer}"; }
+};
+
+template <>
+struct ConfigType<encode::Prior> {
+  static encode::Prior read(YAML::Node const& node, ConfigPlace const& place);
+  static nlohmann::json write(encode::Prior const& prior);
+  static std::string name() { return "path | {LAYER: path, …}"; }
 };
 
 template <>

@@ -7,6 +7,7 @@
 #include "encode_joint.hpp"
 #include "encode_partition.hpp"
 #include "encode_permute.hpp"
+#include "encode_prior.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
 
@@ -192,6 +193,7 @@ Costs cost_of(Config const& config, Inputs const& in, double budget) {
       all.flops_per_target = std::max(all.flops_per_target, c.flops_per_target + coefficients);
       if (p == 0 || c.shared_bytes > greatest.shared_bytes) greatest = c;
     }
+    all.prior_bytes = std::max(all.prior_bytes, prior_bytes(in, all.layer.size()));
     all.layer.push_back(greatest);
   }
   return all;
@@ -200,7 +202,7 @@ Costs cost_of(Config const& config, Inputs const& in, double budget) {
 Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least, Costs const& most, double budget,
                      int ranks, int threads) {
   double const node = budget * ranks, rank = most.private_bytes + threads * most.thread_bytes;
-  double const room = node - ranks * rank, row = 4.0 * static_cast<double>(in.n());
+  double const room = node - ranks * rank - most.prior_bytes, row = 4.0 * static_cast<double>(in.n());
   double const y = row * static_cast<double>(in.t());
   auto const block = static_cast<std::size_t>(std::max(0.0, room / 4) / row) / layout.tile * layout.tile;
   Memory m;
@@ -211,7 +213,8 @@ Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least,
         Exit::limit,
         "memory: a node needs {:.3g} GiB ({:.3g} shared by its {} ranks for the fits, {:.3g} for responses, "
         "{:.3g} for each of them with {} threads) but has {:.3g} GiB; raise memory, or use fewer threads or more nodes",
-        (least.shared_bytes + kept + ranks * rank) / gib, least.shared_bytes / gib, ranks, kept / gib, rank / gib,
+        (least.shared_bytes + most.prior_bytes + kept + ranks * rank) / gib,
+        (least.shared_bytes + most.prior_bytes) / gib, ranks, kept / gib, rank / gib,
         threads, node / gib);
   double widest = 0;
   for (LayerInput const& l : in.layers) widest = std::max(widest, row * static_cast<double>(l.units));
@@ -219,7 +222,7 @@ Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least,
   m.layer = std::min(widest, std::max(0.0, rest - most.shared_bytes / 0.6));
   m.model = rest - m.layer;
   m.per_rank = rank;
-  m.per_node = std::min(most.shared_bytes, m.model) + kept + m.layer;
+  m.per_node = std::min(most.shared_bytes, m.model) + kept + m.layer + most.prior_bytes;
   return m;
 }
 

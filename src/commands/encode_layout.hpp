@@ -90,6 +90,7 @@ struct Memory {
 struct Costs {
   std::vector<ModelCost> layer;      ///< of the most expensive pass
   double flops = 0, read_bytes = 0;  ///< of all passes together; read_bytes of one rank that reads alone
+  double prior_bytes = 0;            ///< per node, greatest of any layer: its features times a prior
   double private_bytes = 0, thread_bytes = 0, shared_bytes = 0, flops_per_target = 0;  ///< greatest of any layer
 };
 /// Pure arithmetic. Throws Error where folds cannot work.

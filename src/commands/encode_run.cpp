@@ -6,6 +6,7 @@
 #include "encode_choice.hpp"
 #include "encode_joint.hpp"
 #include "encode_permute.hpp"
+#include "encode_prior.hpp"
 #include "encode_spatial.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/log.hpp"
@@ -125,9 +126,13 @@ class Engine {
     return tiles(layout_.noise_tiles, y, work, layout_.tile, 1);
   }
 
+  [[nodiscard]] std::unique_ptr<NodeSource> open(std::size_t l) const {
+    return open_with_prior(context_.comm, context_.team, in_, l, stores_, memory_.layer,
+                           config_.saves("coefficients"));
+  }
+
   bool layer(std::size_t l, TargetBlock& y) {
-    LayerInput const& input = in_.layers[l];
-    auto const source = open_source(context_.comm, in_, input, stores_, memory_.layer);
+    auto const source = open(l);
     for (std::size_t p = 0; p < layout_.passes; ++p) {
       std::size_t const base = layout_.unit(l, p, 0), choice = layout_.choice_unit(l, p, 0);
       if (!pending(choice, base + layout_.tiles)) continue;
@@ -155,7 +160,7 @@ class Engine {
       double held = 0;
       std::size_t const first = p.groups == 1 ? 0 : g, last = p.groups == 1 ? layout_.layers : g + 1;
       for (std::size_t l = first; l < last; ++l) {
-        auto const source = open_source(context_.comm, in_, in_.layers[l], stores_, memory_.layer);
+        auto const source = open(l);
         folds.emplace_back();
         for (std::size_t f = 0; f < in_.folds; ++f) {
           if (stopping()) return false;

@@ -7,6 +7,7 @@
 
 #include "encode_joint.hpp"
 #include "encode_scores.hpp"
+#include "striate/math/blas.hpp"
 #include "striate/models/table.hpp"
 #include "striate/stats/ranks.hpp"
 
@@ -14,7 +15,16 @@ namespace striate::encode {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr std::size_t mixed_panel = 1024;         ///< features whose coefficients a prior's root makes at a time
 constexpr double coefficient_panel_bytes = 16e6;  ///< of features, read for the coefficients of a round of tiles
+
+/// Rows [first, first + count) of all columns' weights, p × T.
+void keep_rows(float const* w, std::size_t first, std::size_t count, std::size_t p, std::size_t T,
+               std::vector<double>& all) {
+  all.resize(p * T);
+  for (std::size_t c = 0; c < T; ++c)
+    std::copy_n(w + c * count, count, all.begin() + static_cast<std::ptrdiff_t>(c * p + first));
+}
 
 }  // namespace
 
@@ -136,10 +146,30 @@ void FoldTiles::write_predictions(Ready const& ready) {
   write_rows(never, [](std::uint32_t, std::size_t) { return std::numeric_limits<float>::quiet_NaN(); });
 }
 
+/// Weights of columns to those of features.
+void FoldTiles::write_mixed(std::vector<Ready> const& tiles, std::vector<std::vector<double>> const& weights) {
+  MatrixView<double const> const root = source_.mixing();
+  for (std::size_t first = 0; first < root.rows; first += mixed_panel) {
+    std::size_t const count = std::min(mixed_panel, root.rows - first);
+    std::vector<std::vector<float>> out(tiles.size());
+    s_.team.local(tiles.size(), [&](std::size_t i) {
+      std::vector<double> w(count * tiles[i].count);
+      blas::gemm('N', 'N', count, tiles[i].count, root.cols, 1.0, root.data + first, root.stride, weights[i].data(),
+                 root.cols, 0.0, w.data(), count);
+      out[i].assign(w.begin(), w.end());
+    });
+    for (std::size_t i = 0; i < tiles.size(); ++i)
+      s_.result.write_block(root_ + "/coef", first, tiles[i].first,
+                            MatrixView<float const>(out[i].data(), count, tiles[i].count));
+  }
+}
+
 /// Coefficients of a round of tiles: the layer is walked once in panels whose width depends on its shape alone, so that
 /// no bit depends on who computes what.
 void FoldTiles::write_coefficients(std::vector<Ready> const& tiles) {
   std::size_t const n = source_.rows(), p = source_.cols(), m = fold_.weight_rows();
+  bool const mixed = source_.mixing().data != nullptr;
+  std::vector<std::vector<double>> all(mixed ? tiles.size() : 0);
   auto const wanted = static_cast<std::size_t>(coefficient_panel_bytes / (4.0 * static_cast<double>(n)));
   // Whole chunks of the dataset where they are that small.
   std::size_t const width =
@@ -153,11 +183,16 @@ void FoldTiles::write_coefficients(std::vector<Ready> const& tiles) {
       auto const& weights = tiles[i].made->result.weights;
       fold_.coefficients({x.data(), n, count}, first, {weights.data(), m, tiles[i].count},
                          w[i].grow(width * tiles[i].count));
+      if (mixed) keep_rows(w[i].data(), first, count, p, tiles[i].count, all[i]);
+      if (!source_.scales().empty())
+        for (std::size_t k = 0; k < count * tiles[i].count; ++k)
+          w[i][k] = static_cast<float>(w[i][k] * source_.scales()[first + k % count]);
     });
-    for (std::size_t i = 0; i < tiles.size(); ++i)
+    for (std::size_t i = 0; i < tiles.size() && !mixed; ++i)
       s_.result.write_block(root_ + "/coef", first, tiles[i].first,
                             MatrixView<float const>(w[i].data(), count, tiles[i].count));
   }
+  if (mixed) write_mixed(tiles, all);
   for (Ready const& ready : tiles) {
     TileResult const& r = ready.made->result;
     s_.result.write_slice(root_ + "/intercept", 0, ready.first, std::span<double const>(r.intercept));

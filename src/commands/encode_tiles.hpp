@@ -101,6 +101,7 @@ class FoldTiles final : public Tiles {
   void write_scores(Ready const& ready);
   void write_predictions(Ready const& ready);
   void write_coefficients(std::vector<Ready> const& tiles);
+  void write_mixed(std::vector<Ready> const& tiles, std::vector<std::vector<double>> const& weights);
 
   FittedFold const& fold_;
   NodeSource const& source_;

@@ -33,6 +33,12 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
     for (std::size_t i = 0; i < 40; ++i)
       folds += World::id(i) + (i % 3 == 0 ? "\ttest\ttrain\n" : i % 3 == 1 ? "\ttrain\t\n" : "\ttrain\ttest\n");
     write_atomically(place.folder / "folds.tsv", folds);
+    std::vector<double> covariance(180 * 180), variances(12);
+    for (std::size_t i = 0; i < 180 * 180; ++i)
+      for (std::size_t k = 0; k < 150; ++k) covariance[i] += double{noise(i / 180, 300 + k)} * noise(i % 180, 300 + k);
+    for (std::size_t i = 0; i < 12; ++i) variances[i] = static_cast<double>(i % 4);
+    write_npy(place.folder / "covariance.npy", covariance, {180, 180});
+    write_npy(place.folder / "variances.npy", variances, {12});
   }
   world.barrier();
   for (auto const& extra : std::vector<std::vector<std::string>>{
@@ -49,6 +55,9 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
            {"cv.folds=0", "model.alpha_per_target=false", "save=coefficients", "responses.repeats=keep"},
            {"cv={folds: 3}", "model={alpha_per_target: false, selection: gcv}",
             "permutation={n: 9, scheme: fixed_alpha}"},
+           {"features={store: act.h5, layers: [a, wide], transform: {standardize: false}}",
+            "model.prior={wide: covariance.npy, a: variances.npy}", "save=[coefficients, predictions]",
+            "permutation.n=9"},
            {"model.type=pls", "model.components={up_to: 6}", "save=[coefficients, predictions]"},
            {"model.type=pcr", "model.components=[2, 5]"},
            {"model.type=banded_ridge", "model.n_iter=7", "save=[coefficients, predictions]"},

@@ -74,6 +74,34 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"shared_loo_refit", "alpha_per_target: false, selection: loo", "{folds: 0}"}),
     [](auto const& info) { return std::string(info.param.name); });
 
+/// The penalty of a covariance over features; coefficients come back to the features.
+TEST(PriorGolden, AgreesWithNumpy) {
+  for (std::string const name : {"prior", "variances"}) {
+    TempFolder const dir("encode_ridge_prior" + std::to_string(getpid()));
+    std::string const files = (golden() / "encode_ridge" / name).string();
+    Outcome const out =
+        run_encode(Comm(), dir.path,
+                   yaml_of(fmt::format("prior: {{conv: {0}_conv.npy, fc: {0}_fc.npy}}", files),
+                           "{folds: 4, inner: {folds: 3}}\nsave: coefficients", ", transform: {standardize: false}"));
+    ASSERT_EQ(out.code, Exit::ok) << out.message;
+    expect_case(dir / "out/result.h5", name, true);
+    h5::File const expected = h5::File::open(golden() / "encode_ridge/expected.h5");
+    for (std::string const layer : {"conv", "fc"}) {
+      auto const theirs = expected.dataset(name + "/" + layer + "/coef").read<double>();
+      double size = 0;
+      for (double w : theirs) size = std::isnan(w) ? size : std::max(size, std::abs(w));
+      auto const mine = read(dir / "out/result.h5", layer + "/coef");
+      ASSERT_EQ(mine.size(), theirs.size());
+      for (std::size_t i = 0; i < mine.size(); ++i) {
+        EXPECT_EQ(std::isnan(mine[i]), std::isnan(theirs[i])) << i;
+        if (!std::isnan(theirs[i])) EXPECT_NEAR(mine[i], theirs[i], 2e-5 * size) << name << layer << i;
+      }
+      expect_close(read(dir / "out/result.h5", layer + "/intercept"),
+                   expected.dataset(name + "/" + layer + "/intercept").read<double>(), 1e-4, layer + " intercept");
+    }
+  }
+}
+
 class EncodeRidge : public testing::Test {
  protected:
   EncodeRidge() : dir_("encode_ridge_" + std::to_string(getpid())), world_(dir_.path) {}
@@ -107,6 +135,86 @@ TEST_F(EncodeRidge, RefusesWhatDoesNotGoTogether) {
   refused({"model={type: lasso, alpha_per_target: false}"}, Exit::config, {"model.alpha_per_target", "lasso"});
   refused({"model.alpha_per_target=false", "permutation.n=9"}, Exit::config,
           {"permutation.scheme", "fixed_alpha", "model.alpha_per_target"});
+}
+
+TEST_F(EncodeRidge, RefusesPriorsThatAreNone) {
+  std::string const raw = "features={store: act.h5, layers: b, transform: {standardize: false}}";
+  auto const write = [&](std::vector<double> const& values, std::vector<std::uint64_t> const& shape) {
+    write_npy(dir_ / "s.npy", values, shape);
+  };
+  std::vector<double> good(100, 0);
+  for (std::size_t i = 0; i < 10; ++i)
+    for (std::size_t j = 0; j < 10; ++j) good[i * 10 + j] = std::pow(0.5, std::abs(static_cast<double>(i) - static_cast<double>(j)));
+  auto const changed = [&](std::size_t i, std::size_t j, double value, bool both) {
+    auto bad = good;
+    bad[i * 10 + j] = value;
+    if (both) bad[j * 10 + i] = value;
+    write(bad, {10, 10});
+  };
+  write(good, {10, 10});
+  std::string const prior = "model.prior=s.npy";
+  refused({prior, "features.layers=b"}, Exit::config, {"features.transform.standardize", "standardize: false"});
+  refused({prior, "features={store: act.h5, layers: b, transform: {standardize: false, pca: 3}}"}, Exit::config,
+          {"features.transform.pca"});
+  refused({prior, "features={store: act.h5, transform: {standardize: false}}"}, Exit::config,
+          {"model.prior", "3 layers", "a: FILE"});
+  refused({"model.prior={a: s.npy}", raw}, Exit::config, {"model.prior", "a is not among the layers"});
+  refused({"model.prior={}", raw}, Exit::config, {"model.prior", "no layer"});
+  refused({"model={type: ols, prior: s.npy}", raw}, Exit::config, {"model.prior", "ols"});
+  refused({"model.prior=t.npy", raw}, Exit::no_input, {"model.prior", "t.npy"});
+  refused({"model.prior=mask.nii.gz", raw}, Exit::config, {"model.prior", "mask.nii.gz", ".npy"});
+  refused({"model.prior=act.h5:/c", raw}, Exit::data, {"model.prior", "act.h5"});
+  write(good, {5, 20});
+  refused({prior, raw}, Exit::data, {"model.prior", "s.npy", "5 × 20", "b has 10 features"});
+  changed(2, 7, std::nan(""), false);
+  refused({prior, raw}, Exit::data, {"model.prior", "value 27", "not finite"});
+  changed(2, 7, 0.5, false);
+  refused({prior, raw}, Exit::data, {"not symmetric", "(7, 2)"});
+  changed(3, 3, -1, false);
+  refused({prior, raw}, Exit::data, {"variance of feature 3", "-1"});
+  changed(2, 7, 1.5, true);
+  refused({prior, raw}, Exit::data, {"positive semi-definite", "features 7 and 2"});
+  changed(2, 7, 0.9, true);  // within the Cauchy-Schwarz inequality, and still none
+  refused({prior, raw}, Exit::data, {"positive semi-definite", "Cholesky"});
+  write(std::vector<double>(10, 0), {10});
+  refused({prior, raw}, Exit::data, {"every variance is 0"});
+}
+
+/// A covariance of ones and twos on the diagonal is a vector of variances; float32 rounding is forgiven; variances of 1
+/// are no prior.
+TEST_F(EncodeRidge, PriorsOfTheSameMeaningAgree) {
+  std::vector<std::string> const raw{"features={store: act.h5, layers: wide, transform: {standardize: false}}",
+                                     "save=coefficients"};
+  std::vector<double> ones(180, 1), some(180), diagonal(180 * 180, 0);
+  for (std::size_t i = 0; i < 180; ++i) some[i] = diagonal[i * 181] = 0.5 + static_cast<double>(i % 3);
+  std::vector<float> low(180 * 180);
+  std::vector<double> high(180 * 180);
+  for (std::size_t i = 0; i < 180; ++i)
+    for (std::size_t j = 0; j < 180; ++j) {
+      double sum = 0;
+      for (std::size_t k = 0; k < 30; ++k) sum += static_cast<double>(noise(i, 300 + k)) * noise(j, 300 + k);
+      high[i * 180 + j] = sum;
+      low[i * 180 + j] = static_cast<float>(sum);
+    }
+  write_npy(dir_ / "ones.npy", ones, {180});
+  write_npy(dir_ / "some.npy", some, {180});
+  write_npy(dir_ / "diagonal.npy", diagonal, {180, 180});
+  write_npy(dir_ / "low.npy", low, {180, 180});
+  write_npy(dir_ / "high.npy", high, {180, 180});
+  auto const scores = [&](std::string const& prior) {
+    auto sets = raw;
+    if (!prior.empty()) sets.push_back("model.prior=" + prior);
+    std::string const out = "p_" + prior;
+    Outcome const outcome = run(sets, out);
+    EXPECT_EQ(outcome.code, Exit::ok) << outcome.message;
+    auto all = read(dir_ / out / "result.h5", "/wide/score/r2");
+    auto const coef = read(dir_ / out / "result.h5", "/wide/coef");
+    all.insert(all.end(), coef.begin(), coef.end());
+    return all;
+  };
+  expect_close(scores("ones.npy"), scores(""), 1e-6, "ones");
+  expect_close(scores("diagonal.npy"), scores("some.npy"), 2e-5, "diagonal");
+  expect_close(scores("low.npy"), scores("high.npy"), 1e-3, "float32");
 }
 
 TEST_F(EncodeRidge, LeavingOneOutWarnsOfNeighbours) {
