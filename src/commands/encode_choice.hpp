@@ -14,7 +14,8 @@ namespace striate::encode {
 [[nodiscard]] std::vector<ResultDataset> choice_working(Config const& config, Inputs const& inputs,
                                                         Layout const& layout);
 
-/// Sums of inner scores over the targets of a tile, per alpha; exact, so that they do not depend on how targets are cut.
+/// Sums of inner scores over the targets of a tile, per alpha; exact, so that they do not depend on how targets are
+/// cut.
 class ChoiceTiles final : public Tiles {
  public:
   ChoiceTiles(Shared const& shared, TargetBlock const& y, FittedFold const& fold, std::size_t layer, std::size_t pass,

@@ -14,8 +14,9 @@
 namespace striate::encode {
 namespace {
 
-constexpr double symmetric_to = 1e-5;      ///< of the root of the two variances
-constexpr std::size_t early_order = 2048;  ///< up to it positive semi-definiteness is checked before anything is computed
+constexpr double symmetric_to = 1e-5;  ///< of the root of the two variances
+constexpr std::size_t early_order =
+    2048;  ///< up to it positive semi-definiteness is checked before anything is computed
 
 struct Values {
   std::vector<std::size_t> shape;

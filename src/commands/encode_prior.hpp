@@ -32,8 +32,8 @@ struct PriorRoot {
 [[nodiscard]] std::unique_ptr<NodeSource> make_mixed(Comm const& comm, Team& team, NodeSource const& source,
                                                      PriorRoot const& root, bool coefficients);
 
-/// The features of a layer as open_source gives them, times the root of its prior. `coefficients`: weights will be taken
-/// back to the features. Collective.
+/// The features of a layer as open_source gives them, times the root of its prior. `coefficients`: weights will be
+/// taken back to the features. Collective.
 [[nodiscard]] std::unique_ptr<NodeSource> open_with_prior(Comm const& comm, Team& team, Inputs const& inputs,
                                                           std::size_t layer,
                                                           std::vector<std::unique_ptr<ActReader>> const& stores,

@@ -156,7 +156,8 @@ std::unique_ptr<NodeSource> make_mixed(Comm const& comm, Team& team, NodeSource 
   for (std::size_t c = 0; c < rank; c += mixed_columns)
     slots.push_back({c * n * 4, std::min<std::size_t>(mixed_columns, rank - c) * n * 4});
   team.run(x.get(), slots, [&](std::size_t u) {
-    multiply(source, l, p, u * mixed_columns, slots[u].bytes / n / 4, reinterpret_cast<float*>(x.get() + slots[u].offset));
+    multiply(source, l, p, u * mixed_columns, slots[u].bytes / n / 4,
+             reinterpret_cast<float*>(x.get() + slots[u].offset));
   });
   shared->synchronise();  // nobody needs the root, or the features, any more
   if (!coefficients) shared.reset();

@@ -1,5 +1,5 @@
-// Leaving each training row out of one decomposition of all of them: with the residual e_i of a fit and the row's leverage
-// h_ii (the intercept's 1/n counted), the residual of the fit without the row is e_i / (1 − h_ii).
+// Leaving each training row out of one decomposition of all of them: with the residual e_i of a fit and the row's
+// leverage h_ii (the intercept's 1/n counted), the residual of the fit without the row is e_i / (1 − h_ii).
 #include <algorithm>
 #include <cmath>
 
@@ -30,7 +30,8 @@ void Preparer::write_vectors(double const* vectors, std::size_t row_stride, std:
   }
 }
 
-/// 1 / (1 − h_ii) per alpha and training row; 1 − h_ii = Σ_k u_ik² α / (λ_k + α) + what lies outside, without cancellation.
+/// 1 / (1 − h_ii) per alpha and training row; 1 − h_ii = Σ_k u_ik² α / (λ_k + α) + what lies outside, without
+/// cancellation.
 void Preparer::left_out_factors() {
   if (!left_out_) {
     return;

@@ -38,16 +38,6 @@ std::string with_file(std::string const& cv) {
   return text;
 }
 
-void expect_close(std::vector<double> const& mine, std::vector<double> const& theirs, double tolerance,
-                  std::string const& what) {
-  ASSERT_EQ(mine.size(), theirs.size()) << what;
-  for (std::size_t i = 0; i < mine.size(); ++i) {
-    EXPECT_EQ(std::isnan(mine[i]), std::isnan(theirs[i])) << what << " at " << i << ": " << mine[i] << " " << theirs[i];
-    if (std::isnan(theirs[i])) continue;
-    EXPECT_NEAR(mine[i], theirs[i], tolerance * std::max(1.0, std::abs(theirs[i]))) << what << " at " << i;
-  }
-}
-
 class CvGolden : public testing::TestWithParam<Case> {};
 
 TEST_P(CvGolden, AgreesWithScikitLearn) {

@@ -22,16 +22,6 @@ fs::path golden() {
 
 class Golden : public testing::TestWithParam<Case> {};
 
-void expect_close(std::vector<double> const& mine, std::vector<double> const& theirs, double tolerance,
-                  std::string const& what) {
-  ASSERT_EQ(mine.size(), theirs.size()) << what;
-  for (std::size_t i = 0; i < mine.size(); ++i) {
-    EXPECT_EQ(std::isnan(mine[i]), std::isnan(theirs[i])) << what << " at " << i << ": " << mine[i] << " " << theirs[i];
-    if (std::isnan(theirs[i])) continue;
-    EXPECT_NEAR(mine[i], theirs[i], tolerance * std::max(1.0, std::abs(theirs[i]))) << what << " at " << i;
-  }
-}
-
 TEST_P(Golden, AgreesWithScikitLearn) {
   Case const& c = GetParam();
   TempFolder const dir("encode_golden_" + std::string(c.name) + std::to_string(getpid()));

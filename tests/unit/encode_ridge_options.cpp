@@ -22,16 +22,6 @@ std::string yaml_of(std::string const& model, std::string const& cv, std::string
       golden().string(), features, model, cv);
 }
 
-void expect_close(std::vector<double> const& mine, std::vector<double> const& theirs, double tolerance,
-                  std::string const& what) {
-  ASSERT_EQ(mine.size(), theirs.size()) << what;
-  for (std::size_t i = 0; i < mine.size(); ++i) {
-    EXPECT_EQ(std::isnan(mine[i]), std::isnan(theirs[i])) << what << " at " << i << ": " << mine[i] << " " << theirs[i];
-    if (std::isnan(theirs[i])) continue;
-    EXPECT_NEAR(mine[i], theirs[i], tolerance * std::max(1.0, std::abs(theirs[i]))) << what << " at " << i;
-  }
-}
-
 /// Scores and alphas of out/result.h5 against a case of expected.h5. `folds`: scores of each fold, too.
 void expect_case(fs::path const& result, std::string const& name, bool folds) {
   h5::File const expected = h5::File::open(golden() / "encode_ridge/expected.h5");
@@ -42,7 +32,8 @@ void expect_case(fs::path const& result, std::string const& name, bool folds) {
     for (std::string const s : {"pearson", "r2"}) {
       expect_close(read(result, layer + "/score/" + s), theirs(s), 1e-5, layer + " " + s);
       if (folds)
-        expect_close(read(result, layer + "/score/" + s + "_fold"), theirs(s + "_fold"), 1e-5, layer + " " + s + "_fold");
+        expect_close(read(result, layer + "/score/" + s + "_fold"), theirs(s + "_fold"), 1e-5,
+                     layer + " " + s + "_fold");
     }
     expect_close(read(result, layer + "/alpha"), theirs("alpha_fold"), 1e-6, layer + " alpha");
   }
@@ -130,7 +121,8 @@ TEST_F(EncodeRidge, RefusesWhatDoesNotGoTogether) {
   refused({"model.selection=lo", cv}, Exit::config, {"model.selection", "loo"});
   refused({"model.selection=loo"}, Exit::config, {"cv.inner.folds", "model.selection: loo"});
   refused({"model.selection=gcv", "cv={folds: 3, inner: {shuffle: true}}"}, Exit::config, {"cv.inner.shuffle"});
-  refused({"model.selection=gcv", "cv={folds: 3, inner: {score: pearson}}"}, Exit::config, {"pearson", "selection: loo"});
+  refused({"model.selection=gcv", "cv={folds: 3, inner: {score: pearson}}"}, Exit::config,
+          {"pearson", "selection: loo"});
   refused({"model={type: lasso, selection: loo}", cv}, Exit::config, {"model.selection", "lasso"});
   refused({"model={type: lasso, alpha_per_target: false}"}, Exit::config, {"model.alpha_per_target", "lasso"});
   refused({"model.alpha_per_target=false", "permutation.n=9"}, Exit::config,
@@ -144,7 +136,8 @@ TEST_F(EncodeRidge, RefusesPriorsThatAreNone) {
   };
   std::vector<double> good(100, 0);
   for (std::size_t i = 0; i < 10; ++i)
-    for (std::size_t j = 0; j < 10; ++j) good[i * 10 + j] = std::pow(0.5, std::abs(static_cast<double>(i) - static_cast<double>(j)));
+    for (std::size_t j = 0; j < 10; ++j)
+      good[i * 10 + j] = std::pow(0.5, std::abs(static_cast<double>(i) - static_cast<double>(j)));
   auto const changed = [&](std::size_t i, std::size_t j, double value, bool both) {
     auto bad = good;
     bad[i * 10 + j] = value;
@@ -229,9 +222,10 @@ TEST_F(EncodeRidge, LeavingOneOutWarnsOfNeighbours) {
 }
 
 TEST_F(EncodeRidge, ASharedAlphaDoesNotDependOnTiles) {
-  for (std::string const model : {"{alpha_per_target: false, alphas: {logspace: [0, 3, 4]}}",
-                                  "{alpha_per_target: false, selection: loo}"}) {
-    std::string const cv = model.find("loo") == std::string::npos ? "cv={folds: 3, inner: {folds: 3}}" : "cv={folds: 3}";
+  for (std::string const model :
+       {"{alpha_per_target: false, alphas: {logspace: [0, 3, 4]}}", "{alpha_per_target: false, selection: loo}"}) {
+    std::string const cv =
+        model.find("loo") == std::string::npos ? "cv={folds: 3, inner: {folds: 3}}" : "cv={folds: 3}";
     std::vector<std::string> const sets{"model=" + model, cv, "save=[coefficients, predictions]"};
     auto wide = sets, narrow = sets;
     wide.emplace_back("target_tile=512"), narrow.emplace_back("target_tile=9");
