@@ -194,6 +194,7 @@ Costs cost_of(Config const& config, Inputs const& in, double budget) {
       if (p == 0 || c.shared_bytes > greatest.shared_bytes) greatest = c;
     }
     all.prior_bytes = std::max(all.prior_bytes, prior_bytes(in, all.layer.size()));
+    all.flops += prior_flops(in, all.layer.size());
     all.layer.push_back(greatest);
   }
   return all;

@@ -134,6 +134,12 @@ double prior_bytes(Inputs const& in, std::size_t layer) {
   return 2 * 4 * n * p + 3 * 8 * p * p;  // features, their products; the root, and what it is made of and from
 }
 
+double prior_flops(Inputs const& in, std::size_t layer) {
+  if (layer >= in.priors.size() || !in.priors[layer].matrix) return 0;
+  auto const n = static_cast<double>(in.n()), p = static_cast<double>(in.layers[layer].units);
+  return p * p * p * 7 / 3 + 2 * n * p * p;
+}
+
 std::unique_ptr<NodeSource> open_with_prior(Comm const& comm, Team& team, Inputs const& in, std::size_t layer,
                                             std::vector<std::unique_ptr<ActReader>> const& stores, double room,
                                             bool coefficients) {

@@ -17,6 +17,9 @@ void find_priors(Config const& config, Inputs& inputs);
 /// Bytes of a node while a layer's features are multiplied, and what of them stays.
 [[nodiscard]] double prior_bytes(Inputs const& inputs, std::size_t layer);
 
+/// Of the root, its check, and the features times it.
+[[nodiscard]] double prior_flops(Inputs const& inputs, std::size_t layer);
+
 /// A root L of a covariance of p features: p × rank, column-major. Covariances of rank below p have fewer columns.
 struct PriorRoot {
   std::size_t rank = 0;
