@@ -76,6 +76,7 @@ std::string Encode::cv_text() const {
   std::size_t const inner = inputs_.passes[0].inner.size();
   if (inner > 0)
     text += fmt::format(", {} inner{}", inner, cv.group ? " by " + *cv.group : cv.inner.shuffle ? " shuffled" : "");
+  if (!config_.inner_folds()) text += fmt::format(", alpha by {}", config_.model.selection);
   if (cv.purge > 0) text += fmt::format(", {} rows purged about each test row", cv.purge);
   return text;
 }

@@ -148,6 +148,7 @@ void check(Config const& c) {
   check_permutation(c);
   check_bootstrap(c);
   check_partition(c);
+  check_ridge(c);
   ModelRow const* const row = find_model(c.model.type);
   if (row == nullptr) {
     std::string const near = nearest(c.model.type, model_names());

@@ -98,8 +98,20 @@ void describe(Schema& s, Model& m) {
             "target's smallest alpha without coefficients (lasso, elastic_net); auto: {logspace: [-1, 8, 20]} for ridge, "
             "{relative: {logspace: [-3, 0, 20]}} for lasso and elastic_net",
      .example = "{logspace: [-1, 8, 20]}"});
+  s("selection", m.selection,
+    {.doc = "ridge: what chooses alpha: inner folds (cv.inner), exact leave-one-out over the training rows, or "
+            "generalised cross-validation; the last two make no inner folds",
+     .choices = {"folds", "loo", "gcv"}});
+  s("alpha_per_target", m.alpha_per_target,
+    {.doc = "ridge: each target has its own alpha; false: one for all targets of a layer and fold, of the highest mean "
+            "over targets of the score that chooses"});
   s("components", m.components,
     {.doc = "pls, pcr: exactly so many; chosen per target among a list; or among 1 … up_to", .example = "{up_to: 25}"});
+  s("prior", m.prior,
+    {.doc = "ridge: covariances of the weights over features (p × p), or p variances: the penalty is alpha wᵀΣ⁻¹w; .npy or "
+            "\"f.h5:/dataset\", of one layer or a mapping of layers to files; needs transform: {standardize: false}",
+     .identity = false,
+     .example = "sigma.npy"});
   s("n_iter", m.n_iter, {.doc = "banded_ridge: weightings of the bands that are tried", .min = 1, .max = 100000});
   s("l1_ratio", m.l1_ratio,
     {.doc = "elastic_net: share of the L1 penalty, above 0; default 0.5", .min = 0, .max = 1});
@@ -259,6 +271,9 @@ ModelOptions model_options(Config const& config) {
   o.alphas = none ? spaced(row->alphas.logspace) : alphas.values;
   o.relative_alphas = none ? row->alphas.relative : alphas.relative;
   o.l1_ratio = config.model.l1_ratio.value_or(o.l1_ratio);
+  o.selection = config.model.selection == "loo"   ? Selection::loo
+                : config.model.selection == "gcv" ? Selection::gcv
+                                                  : Selection::folds;
   o.inner_score = score_of(config.cv.inner.score).value_or(Score::r2);
   for (Score s : scores_of(config))
     if (of_moments(s)) o.scores.push_back(s);
@@ -317,6 +332,29 @@ encode::Components ConfigType<encode::Components>::read(YAML::Node const& node, 
 nlohmann::json ConfigType<encode::Components>::write(encode::Components const& c) {
   if (c.among.empty()) return {{"up_to", c.up_to}};
   return c.among;
+}
+
+encode::Prior ConfigType<encode::Prior>::read(YAML::Node const& node, ConfigPlace const& place) {
+  encode::Prior prior;
+  if (!node.IsMap()) {
+    prior.file = ConfigType<std::filesystem::path>::read(node, place);
+    return prior;
+  }
+  for (auto const& entry : node) {
+    ConfigPlace here = place;
+    here.key += "." + entry.first.Scalar();
+    if (entry.second.Mark().line >= 0) here.line = entry.second.Mark().line + 1;
+    prior.layers.emplace_back(entry.first.Scalar(), ConfigType<std::filesystem::path>::read(entry.second, here));
+  }
+  if (prior.layers.empty()) config_error(place, "names no layer; give a file, or {LAYER: file}");
+  return prior;
+}
+
+nlohmann::json ConfigType<encode::Prior>::write(encode::Prior const& prior) {
+  if (prior.layers.empty()) return prior.file.string();
+  nlohmann::json layers;
+  for (auto const& [name, file] : prior.layers) layers[name] = file.string();
+  return layers;
 }
 
 encode::FoldCount ConfigType<encode::FoldCount>::read(YAML::Node const& node, ConfigPlace const& place) {

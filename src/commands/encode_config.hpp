@@ -51,10 +51,18 @@ struct FoldCount {
   bool leave_one_out = false;
 };
 
+/// A file, or one of each layer.
+struct Prior {
+  std::filesystem::path file;
+  std::vector<std::pair<std::string, std::filesystem::path>> layers;
+};
+
 struct Model {
-  std::string type = "ridge";
+  std::string type = "ridge", selection = "folds";
   Alphas alphas;
+  bool alpha_per_target = true;
   Components components;
+  std::optional<Prior> prior;
   std::int64_t n_iter = 100;
   std::optional<double> l1_ratio;
   std::string sign = "absolute";  ///< univariate
@@ -130,6 +138,8 @@ struct Config {
   std::int64_t seed = 0;
   bool partition = false;  ///< of the command `partition`: every subset of the feature spaces is a model
 
+  /// Whether inner folds choose alpha, or the number of components.
+  [[nodiscard]] bool inner_folds() const { return model.selection == "folds"; }
   [[nodiscard]] bool saves(std::string const& what) const;
   /// Whether there is an outer loop (cv.folds is not 0).
   [[nodiscard]] bool outer() const { return cv.folds.number.value_or(1) != 0; }
@@ -150,6 +160,9 @@ void declare(Schema& s, Config& c);
 void check_series(Config const& config);
 /// What the settings ask for together. Throws Error(Exit::config).
 void check(Config const& config);
+
+/// Of check(): what belongs to ridge alone.
+void check_ridge(Config const& config);
 
 /// The chosen scores, in order; scores[0] ranks layers.
 [[nodiscard]] std::vector<Score> scores_of(Config const& config);
@@ -172,6 +185,13 @@ struct ConfigType<encode::Components> {
   static encode::Components read(YAML::Node const& node, ConfigPlace const& place);
   static nlohmann::json write(encode::Components const& components);
   static std::string name() { return "integer | [integer, …] | {up_to: integer}"; }
+};
+
+template <>
+struct ConfigType<encode::Prior> {
+  static encode::Prior read(YAML::Node const& node, ConfigPlace const& place);
+  static nlohmann::json write(encode::Prior const& prior);
+  static std::string name() { return "path | {LAYER: path, …}"; }
 };
 
 template <>

@@ -2,6 +2,7 @@
 /// Features and responses as the fits see them: held once per node, read once per node or job.
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,10 @@ class NodeSource : public FeatureSource {
  public:
   /// The same by this rank alone, from the file. Not collective.
   virtual void read_alone(std::size_t first, std::size_t count, float* out) const = 0;
+  /// Where columns are not the store's features: a factor a column; or what features were multiplied by, features ×
+  /// columns. Weights on features are weights on columns times that. Empty where columns are the features.
+  [[nodiscard]] virtual std::span<double const> scales() const { return {}; }
+  [[nodiscard]] virtual MatrixView<double const> mixing() const { return {}; }
 };
 
 /// The rows of Y of one layer. The ranks of a node share the reading: each reads a part of the columns into memory of

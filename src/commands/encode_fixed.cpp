@@ -58,9 +58,11 @@ struct BlockPairs {
 
 class FixedModel final : public Rescorer {
  public:
-  FixedModel(Shared const& shared, Folds const& folds)
+  FixedModel(Shared const& shared, Observed const& observed, Folds const& folds, std::size_t first_layer)
       : s_(shared),
+        observed_(observed),
         folds_(folds),
+        first_layer_(first_layer),
         weights_(fold_weights(shared.config, shared.inputs)),
         scores_(scores_of(shared.config)),
         ranks_(std::ranges::find(scores_, Score::spearman) != scores_.end()),
@@ -84,7 +86,7 @@ class FixedModel final : public Rescorer {
     for (std::size_t f = 0; f < s_.inputs.folds; ++f) load_responses(f, tile.y);
     for (std::size_t l = 0; l < folds_.size(); ++l)
       for (std::size_t f = 0; f < s_.inputs.folds; ++f) {
-        folds_[l][f]->tile(tile.y, result_, work_);
+        fit(l, f, tile);
         load_predictions(l, f, tile.y);
         if (by_blocks(f)) pair_blocks(l, f);
       }
@@ -110,6 +112,12 @@ class FixedModel final : public Rescorer {
   }
 
  private:
+  void fit(std::size_t l, std::size_t f, TrialTile const& tile) {
+    if (s_.config.model.alpha_per_target) return folds_[l][f]->tile(tile.y, result_, work_);
+    auto const& alpha = observed_.alpha[first_layer_ + l];
+    folds_[l][f]->tile_at(tile.y, std::span(alpha).subspan(f * s_.layout.t + tile.first, targets_), result_, work_);
+  }
+
   [[nodiscard]] std::vector<std::uint32_t> const& test(std::size_t f) const { return s_.inputs.passes[f].outer.test; }
 
   /// Neighbouring rows make a block, so that an order of blocks says everything; few enough for all their pairs.
@@ -275,7 +283,9 @@ class FixedModel final : public Rescorer {
   }
 
   Shared const& s_;
+  Observed const& observed_;
   Folds const& folds_;
+  std::size_t first_layer_;
   std::vector<double> weights_;
   std::vector<Score> scores_;
   bool ranks_;
@@ -296,8 +306,9 @@ class FixedModel final : public Rescorer {
 
 }  // namespace
 
-std::unique_ptr<Rescorer> make_fixed_model(Shared const& shared, Folds const& folds) {
-  return std::make_unique<FixedModel>(shared, folds);
+std::unique_ptr<Rescorer> make_fixed_model(Shared const& shared, Observed const& observed, Folds const& folds,
+                                           std::size_t first_layer) {
+  return std::make_unique<FixedModel>(shared, observed, folds, first_layer);
 }
 
 }  // namespace striate::encode

@@ -121,6 +121,20 @@ void add_inner(Config const& config, CvColumns const& columns, FoldPlan& plan, s
   }
 }
 
+/// Leave-one-out, and its mean that GCV is, keep the neighbours of the left-out row.
+void warn_of_neighbours(Config const& config, Inputs const& in) {
+  if (config.inner_folds()) return;
+  std::set<std::string> const distinct(in.columns.id.begin(), in.columns.id.end());
+  std::string const why = config.cv.group            ? fmt::format("rows of its cv.group {}", *config.cv.group)
+                          : config.cv.purge > 0      ? "the neighbours that cv.purge is about"
+                          : distinct.size() < in.n() ? "the other repeats of its stimulus"
+                                                     : "";
+  if (!why.empty())
+    log::warn("model.selection: {} leaves single rows out, while {} stay among the training rows: alphas come out too "
+              "small; use folds",
+              config.model.selection, why);
+}
+
 /// A test fold of one row has no variance to explain.
 void check_test_rows(Config const& config, Inputs const& in) {
   if (config.aggregate == "concat" || config.scores == std::vector<std::string>{"mse"} || !config.outer()) return;
@@ -155,8 +169,9 @@ void plan_folds(Config const& config, Inputs& in) {
   for (std::size_t p = 0; p < in.passes.size(); ++p) {
     FoldPlan& plan = in.passes[p];
     bool const all_rows = plan.outer.test.empty();
-    if (chooses || all_rows) add_inner(config, in.columns, plan, all_rows ? 0 : p + 1);
+    if (config.inner_folds() && (chooses || all_rows)) add_inner(config, in.columns, plan, all_rows ? 0 : p + 1);
   }
+  if (chooses) warn_of_neighbours(config, in);
   check_test_rows(config, in);
 }
 

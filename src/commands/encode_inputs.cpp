@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "encode_joint.hpp"
+#include "encode_prior.hpp"
 #include "encode_series.hpp"
 #include "fingerprint.hpp"
 #include "striate/base/error.hpp"
@@ -51,6 +52,7 @@ class Loader {
     find_repeats();
     find_others(config_, list_.ids, list_.source, in_);
     identify();
+    find_priors(config_, in_);
   }
 
  private:
@@ -355,10 +357,14 @@ void share(Comm const& comm, Inputs& in) {
     small[name] = nlohmann::json::array();
     for (auto const& l : *list) small[name].push_back({l.store, l.layer, l.name, l.units, l.parts});
   }
+  small["priors"] = nlohmann::json::array();
+  for (auto const& prior : in.priors) small["priors"].push_back({prior.file, prior.matrix});
   std::string text = small.dump();
   comm.broadcast(text, 0);
   small = nlohmann::ordered_json::parse(text);
   in.identity = small["identity"];
+  in.priors.clear();
+  for (auto const& prior : small["priors"]) in.priors.push_back({prior[0], prior[1]});
   for (auto const& [name, list] : lists) {
     list->clear();
     for (auto const& l : small[name]) list->push_back({l[0], l[1], l[2], l[3], l[4]});

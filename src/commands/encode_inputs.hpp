@@ -22,6 +22,12 @@ struct LayerInput {
   std::vector<std::size_t> parts = {};  ///< of a model of several: which of Inputs::bands, side by side
 };
 
+/// Where the prior of a layer stands (model.prior).
+struct PriorInput {
+  std::string file;
+  bool matrix = false;  ///< covariances, not variances
+};
+
 /// Runs of volumes, where responses are time series.
 struct Series {
   std::vector<std::string> run;    ///< labels, in order; none: responses are no time series
@@ -64,6 +70,7 @@ struct Inputs {
   std::vector<Lags> lags;  ///< per store; empty ones where features are not delayed
   std::vector<LayerInput> layers;
   std::vector<LayerInput> bands;     ///< what layers with `parts` are made of (banded_ridge, partition); else none
+  std::vector<PriorInput> priors;    ///< of each layer; empty without one
   std::vector<std::uint64_t> index;  ///< (t) flat indices of the targets
   std::vector<std::uint64_t> grid;   ///< {nx, ny, nz} of what they count in; empty where that is no volume
   std::vector<std::uint32_t> stimulus_of_volume;  ///< for the noise ceiling; empty where there is none

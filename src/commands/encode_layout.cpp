@@ -4,10 +4,12 @@
 #include <cmath>
 
 #include "encode_bootstrap.hpp"
+#include "encode_choice.hpp"
 #include "encode_delays.hpp"
 #include "encode_joint.hpp"
 #include "encode_partition.hpp"
 #include "encode_permute.hpp"
+#include "encode_prior.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
 
@@ -28,14 +30,15 @@ double permutation_flops(Config const& config, Inputs const& in, Costs const& co
   double flops = 0;
   double const rows = 32 * static_cast<double>(in.n());  // to move responses about, and to score
   for (ModelCost const& c : costs.layer)
-    flops += rows + (config.permutation.scheme == "fixed_model" ? 0 : static_cast<double>(in.folds) * c.flops_per_target);
+    flops +=
+        rows + (config.permutation.scheme == "fixed_model" ? 0 : static_cast<double>(in.folds) * c.flops_per_target);
   return flops;
 }
 
 namespace {
 
-/// A unit takes `unit_flops`. Tile × block of that work is cut so that what units leave (4 bytes a target and block, 8 a
-/// permutation and tile) is least.
+/// A unit takes `unit_flops`. Tile × block of that work is cut so that what units leave (4 bytes a target and block, 8
+/// a permutation and tile) is least.
 PermutationLayout permutation_layout(Config const& config, Inputs const& in, Layout const& l, std::size_t first,
                                      std::size_t count) {
   PermutationLayout p;
@@ -79,7 +82,7 @@ BootstrapLayout bootstrap_layout(Config const& config, Inputs const& in, Layout 
 }  // namespace
 
 std::size_t score_rows(Config const& config, Inputs const& in) {
-  return config.outer() ? in.folds : in.passes[0].inner.size();
+  return config.outer() ? in.folds : inner_rows(in.passes[0]);
 }
 
 Layout make_layout(Config const& config, Inputs const& in) {
@@ -93,6 +96,7 @@ Layout make_layout(Config const& config, Inputs const& in) {
   l.tiles = (l.t + l.tile - 1) / l.tile;
   l.layers = in.layers.size();
   l.passes = in.passes.size();
+  l.stages = shares_alpha(config, in) ? 2 : 1;
   l.noise_tiles = in.stimulus_of_volume.empty() ? 0 : l.tiles;
   l.between_tiles = in.subjects == 0 ? 0 : l.tiles;
   l.permutation = permutation_layout(config, in, l, 0, static_cast<std::size_t>(config.permutation.n));
@@ -154,8 +158,9 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
   d.push_back({"/best/score", Dtype::f64, {t}, 0});
   for (auto const& name : layout.ceilings()) d.push_back({"/noise_ceiling/" + name, Dtype::f64, {t}, w});
   d.push_back({"/.striate/fold", Dtype::i32, {in.n()}, 0});
-  for (auto const& of : {permutation_results(config, in, layout, layout.permutation.n),
-                         permutation_working(config, in, layout), bootstrap_datasets(config, in, layout)})
+  for (auto const& of :
+       {permutation_results(config, in, layout, layout.permutation.n), permutation_working(config, in, layout),
+        bootstrap_datasets(config, in, layout), choice_working(config, in, layout)})
     d.insert(d.end(), of.begin(), of.end());
   d.push_back({counts_name, Dtype::u64, {layout.units(), counts}, 0});
   d.push_back({report_name, Dtype::u64, {layout.layers * layout.passes, founds}, 0});
@@ -165,7 +170,9 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
   if (joins(config)) spec.texts.push_back({fmt::format("/{}/bands", joint_name), bands});
   auto const shares = partition_datasets(config, in);
   d.insert(d.end(), shares.begin(), shares.end());
-  spec.attributes = {{"command", config.partition ? "partition" : "encode"}, {"aggregate", config.aggregate}, {"best_by", config.scores[0]}};
+  spec.attributes = {{"command", config.partition ? "partition" : "encode"},
+                     {"aggregate", config.aggregate},
+                     {"best_by", config.scores[0]}};
   spec.tiles = layout.units();
   spec.identity = identity;
   spec.identity["inputs"] = in.identity;
@@ -183,6 +190,7 @@ Costs cost_of(Config const& config, Inputs const& in, double budget) {
   ModelOptions options = model_options(config, in);
   auto const scoring = find_model(config.model.type)->make(options);
   options.coefficients = true;
+  if (!config.inner_folds() || !config.model.alpha_per_target) options.scores.clear();  // as the engine has it
   auto const refitting = find_model(config.model.type)->make(options);
   for (LayerInput const& l : in.layers) {
     Transform const transform = transform_of(config, in, l);
@@ -209,6 +217,8 @@ Costs cost_of(Config const& config, Inputs const& in, double budget) {
       all.flops_per_target = std::max(all.flops_per_target, c.flops_per_target + coefficients);
       if (p == 0 || c.shared_bytes > greatest.shared_bytes) greatest = c;
     }
+    all.prior_bytes = std::max(all.prior_bytes, prior_bytes(in, all.layer.size()));
+    all.flops += prior_flops(in, all.layer.size());
     all.layer.push_back(greatest);
   }
   return all;
@@ -217,7 +227,7 @@ Costs cost_of(Config const& config, Inputs const& in, double budget) {
 Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least, Costs const& most, double budget,
                      int ranks, int threads) {
   double const node = budget * ranks, rank = most.private_bytes + threads * most.thread_bytes;
-  double const room = node - ranks * rank, row = 4.0 * static_cast<double>(in.read_rows());
+  double const room = node - ranks * rank - most.prior_bytes, row = 4.0 * static_cast<double>(in.read_rows());
   double const y = row * static_cast<double>(in.t());
   double const spare = room - least.shared_bytes;  // what responses may take without being in the way of the fits
   auto const block =
@@ -230,15 +240,15 @@ Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least,
         Exit::limit,
         "memory: a node needs {:.3g} GiB ({:.3g} shared by its {} ranks for the fits, {:.3g} for responses, "
         "{:.3g} for each of them with {} threads) but has {:.3g} GiB; raise memory, or use fewer threads or more nodes",
-        (least.shared_bytes + kept + ranks * rank) / gib, least.shared_bytes / gib, ranks, kept / gib, rank / gib,
-        threads, node / gib);
+        (least.shared_bytes + most.prior_bytes + kept + ranks * rank) / gib,
+        (least.shared_bytes + most.prior_bytes) / gib, ranks, kept / gib, rank / gib, threads, node / gib);
   double widest = 0;
   for (LayerInput const& l : in.layers) widest = std::max(widest, in.bytes_of(l));
   // The fits come first (they take six tenths for Gram matrices): what they leave over keeps layers.
   m.layer = std::min(widest, std::max(0.0, rest - most.shared_bytes / 0.6));
   m.model = rest - m.layer;
   m.per_rank = rank;
-  m.per_node = std::min(most.shared_bytes, m.model) + kept + m.layer;
+  m.per_node = std::min(most.shared_bytes, m.model) + kept + m.layer + most.prior_bytes;
   return m;
 }
 

@@ -27,19 +27,25 @@ struct BootstrapLayout {
   [[nodiscard]] std::size_t width(std::size_t i, std::size_t t) const { return std::min(tile, t - i * tile); }
 };
 
-/// Unit u: first the tiles of the noise ceilings (from repeats, between subjects), then layer × pass × tile,
-/// then the permutation test, then its maps, then the bootstrap. A pass is an outer fold or the refit.
+/// Unit u: first the tiles of the noise ceilings (from repeats, between subjects), then layer × pass × stage × tile
+/// (stages: 1, or first what chooses an alpha for all targets, then scores), then the permutation test, then its maps,
+/// then the bootstrap. A pass is an outer fold or the refit.
 struct Layout {
   std::size_t t = 0, tile = 0, tiles = 0, layers = 0, passes = 0, noise_tiles = 0, between_tiles = 0;
+  std::size_t stages = 1;
   PermutationLayout permutation;
   BootstrapLayout bootstrap;
   [[nodiscard]] std::size_t ceiling_tiles() const { return noise_tiles + between_tiles; }
-  [[nodiscard]] std::size_t fits() const { return ceiling_tiles() + layers * passes * tiles; }
+  [[nodiscard]] std::size_t fits() const { return ceiling_tiles() + layers * passes * stages * tiles; }
   [[nodiscard]] std::size_t tests() const { return fits() + permutation.units(); }
   [[nodiscard]] std::size_t maps() const { return tests() + permutation.map_units(); }
   [[nodiscard]] std::size_t units() const { return maps() + bootstrap.tiles; }
   [[nodiscard]] std::size_t unit(std::size_t layer, std::size_t pass, std::size_t i) const {
-    return ceiling_tiles() + (layer * passes + pass) * tiles + i;
+    return choice_unit(layer, pass, i) + (stages - 1) * tiles;
+  }
+  /// The first stage of a pass.
+  [[nodiscard]] std::size_t choice_unit(std::size_t layer, std::size_t pass, std::size_t i) const {
+    return ceiling_tiles() + (layer * passes + pass) * stages * tiles + i;
   }
   /// Names below /noise_ceiling of what is there.
   [[nodiscard]] std::vector<std::string> ceilings() const;
@@ -76,6 +82,10 @@ inline constexpr std::size_t moment_rows = 5;
 [[nodiscard]] double bytes_of(ResultSpec const& spec);
 /// Rows of /L/score/S_fold: outer folds, or the inner ones where there is no outer loop.
 [[nodiscard]] std::size_t score_rows(Config const& config, Inputs const& inputs);
+/// Rows of TileResult::inner_score; one where left-out rows take the place of inner folds.
+[[nodiscard]] inline std::size_t inner_rows(FoldPlan const& plan) {
+  return std::max<std::size_t>(1, plan.inner.size());
+}
 
 /// How the memory of a node is divided. Equal on all ranks.
 struct Memory {
@@ -89,6 +99,7 @@ struct Memory {
 struct Costs {
   std::vector<ModelCost> layer;      ///< of the most expensive pass
   double flops = 0, read_bytes = 0;  ///< of all passes together; read_bytes of one rank that reads alone
+  double prior_bytes = 0;            ///< per node, greatest of any layer: its features times a prior
   double private_bytes = 0, thread_bytes = 0, shared_bytes = 0, flops_per_target = 0;  ///< greatest of any layer
 };
 /// Pure arithmetic. Throws Error where folds cannot work.

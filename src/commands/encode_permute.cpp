@@ -181,7 +181,7 @@ Observed read_observed(Comm const& comm, Config const& config, Inputs const& in,
   Observed o;
   o.score.assign(in.layers.size(), std::vector<std::vector<double>>(config.scores.size()));
   o.alpha.assign(in.layers.size(), {});
-  bool const alphas = config.permutation.scheme == "fixed_alpha";
+  bool const alphas = config.permutation.scheme == "fixed_alpha" || !config.model.alpha_per_target;
   together(comm, [&] {
     for (std::size_t l = 0; comm.root() && l < in.layers.size(); ++l) {
       for (std::size_t s = 0; s < config.scores.size(); ++s) o.score[l][s] = layer_scores(config, in, result, l, s);
@@ -330,7 +330,8 @@ void PermutationTiles::compute(std::size_t tile) {
   Impl& m = *impl_;
   auto rescorer = m.rescorers.take();
   if (*rescorer == nullptr)
-    *rescorer = m.fixed ? make_fixed_model(m.shared, m.folds) : make_refitting(m.shared, m.observed, m.folds, m.first_layer);
+    *rescorer = m.fixed ? make_fixed_model(m.shared, m.observed, m.folds, m.first_layer)
+                        : make_refitting(m.shared, m.observed, m.folds, m.first_layer);
   std::size_t const at = tile / m.p.blocks, block = tile % m.p.blocks;
   if (m.sequential != nullptr)
     m.stopped.give(tile, m.sequential->unit(at, block, m.y.columns(m.first(at), m.width(at)), **rescorer));

@@ -48,7 +48,7 @@ void check_permutation(Config const& config, Inputs const& inputs);
 /// What is known before permutations begin. Equal on all ranks.
 struct Observed {
   std::vector<std::vector<std::vector<double>>> score;  ///< [layer][score] → (t)
-  std::vector<std::vector<double>> alpha;               ///< [layer] → (folds × t); for scheme: fixed_alpha
+  std::vector<std::vector<double>> alpha;               ///< [layer] → (folds × t); fixed_alpha, alpha_per_target: false
 };
 /// Read from a flushed file by the first rank, told to the others. Collective.
 [[nodiscard]] Observed read_observed(Comm const& comm, Config const& config, Inputs const& inputs,

@@ -74,7 +74,7 @@ class Refitting final : public Rescorer {
         continue;
       }
       if (outer) add_spearman(s_.config, s_.inputs.passes[f], y, result_);
-      std::size_t const rows = outer ? 1 : s_.inputs.passes[f].inner.size();
+      std::size_t const rows = outer ? 1 : inner_rows(s_.inputs.passes[f]);
       for (std::size_t s = 0; s < S; ++s)
         for (std::size_t r = 0; r < rows; ++r) {
           double const* const from = outer ? &result_.score[s * T] : &result_.inner_score[(r * S + s) * T];

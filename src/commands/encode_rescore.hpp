@@ -10,10 +10,10 @@ namespace striate::encode {
 
 /// What a tile's trials share, once per unit.
 struct TrialTile {
-  std::size_t first = 0;        ///< target of the tile's first column
-  MatrixView<float const> y;    ///< n × T, as measured
+  std::size_t first = 0;                        ///< target of the tile's first column
+  MatrixView<float const> y;                    ///< n × T, as measured
   std::span<std::uint32_t const> columns = {};  ///< of the tile that y holds; none: all of them, in order
-  std::uint64_t end = 0;        ///< behind the last trial to come
+  std::uint64_t end = 0;                        ///< behind the last trial to come
 };
 
 /// One thread's. Scores of a trial: [layer of the group][score][T], before any tail is considered.
@@ -32,6 +32,7 @@ using Folds = std::vector<std::vector<std::unique_ptr<FittedFold>>>;  ///< [laye
 [[nodiscard]] std::unique_ptr<Rescorer> make_refitting(Shared const& shared, Observed const& observed,
                                                        Folds const& folds, std::size_t first_layer);
 /// scheme: fixed_model.
-[[nodiscard]] std::unique_ptr<Rescorer> make_fixed_model(Shared const& shared, Folds const& folds);
+[[nodiscard]] std::unique_ptr<Rescorer> make_fixed_model(Shared const& shared, Observed const& observed,
+                                                         Folds const& folds, std::size_t first_layer);
 
 }  // namespace striate::encode

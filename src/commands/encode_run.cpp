@@ -4,8 +4,10 @@
 #include <optional>
 
 #include "encode_bootstrap.hpp"
+#include "encode_choice.hpp"
 #include "encode_joint.hpp"
 #include "encode_permute.hpp"
+#include "encode_prior.hpp"
 #include "encode_series.hpp"
 #include "encode_spatial.hpp"
 #include "striate/base/error.hpp"
@@ -32,6 +34,7 @@ class Engine {
     scoring_ = find_model(config.model.type)->make(options);
     options.coefficients = true;
     options.predictions = false;
+    if (!config.inner_folds() || !config.model.alpha_per_target) options.scores.clear();  // nothing but coefficients is wanted
     refitting_ = find_model(config.model.type)->make(options);
   }
 
@@ -42,7 +45,7 @@ class Engine {
     auto y = target_block(context_.comm, config_, in_, in_.root.rows, in_.n(), memory_.target_block);
     open_stores();
     for (std::size_t l = 0; l < layout_.layers; ++l)
-      if (pending(layout_.unit(l, 0, 0), layout_.unit(l + 1, 0, 0)) && !layer(l, y)) return false;
+      if (pending(layout_.choice_unit(l, 0, 0), layout_.choice_unit(l + 1, 0, 0)) && !layer(l, y)) return false;
     if (pending(layout_.fits(), layout_.tests())) {
       shared_.result.flush();  // scores that other ranks wrote
       if (!permute(y, read_observed(context_.comm, config_, in_, shared_.result))) return false;
@@ -132,15 +135,25 @@ class Engine {
     return tiles(layout_.noise_tiles, y, work, layout_.tile, 1);
   }
 
+  [[nodiscard]] std::unique_ptr<NodeSource> open(std::size_t l) const {
+    return open_with_prior(context_.comm, context_.team, in_, l, stores_, memory_.layer,
+                           config_.saves("coefficients"));
+  }
+
   bool layer(std::size_t l, TargetBlock& y) {
-    LayerInput const& input = in_.layers[l];
-    auto const source = open_source(context_.comm, in_, input, stores_, memory_.layer);
+    auto const source = open(l);
     for (std::size_t p = 0; p < layout_.passes; ++p) {
-      std::size_t const base = layout_.unit(l, p, 0);
-      if (!pending(base, base + layout_.tiles)) continue;
+      std::size_t const base = layout_.unit(l, p, 0), choice = layout_.choice_unit(l, p, 0);
+      if (!pending(choice, base + layout_.tiles)) continue;
       if (stopping()) return false;
       auto const fold = prepare(l, p, *source, y, memory_.model);
-      FoldTiles work(shared_, y, *fold, *source, l, p, saying());
+      std::optional<double> alpha;
+      if (layout_.stages > 1) {
+        ChoiceTiles work(shared_, y, *fold, l, p, saying());
+        if (!tiles(choice, y, work, layout_.tile, 1)) return false;
+        alpha = shared_alpha(context_.comm, shared_, *fold, l, p);
+      }
+      FoldTiles work(shared_, y, *fold, *source, l, p, alpha, saying());
       if (!tiles(base, y, work, layout_.tile, 1)) return false;
     }
     return true;
@@ -156,7 +169,7 @@ class Engine {
       double held = 0;
       std::size_t const first = p.groups == 1 ? 0 : g, last = p.groups == 1 ? layout_.layers : g + 1;
       for (std::size_t l = first; l < last; ++l) {
-        auto const source = open_source(context_.comm, in_, in_.layers[l], stores_, memory_.layer);
+        auto const source = open(l);
         folds.emplace_back();
         for (std::size_t f = 0; f < in_.folds; ++f) {
           if (stopping()) return false;

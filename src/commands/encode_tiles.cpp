@@ -8,6 +8,7 @@
 #include "encode_bootstrap.hpp"
 #include "encode_joint.hpp"
 #include "encode_scores.hpp"
+#include "striate/math/blas.hpp"
 #include "striate/models/table.hpp"
 #include "striate/stats/ranks.hpp"
 
@@ -15,7 +16,16 @@ namespace striate::encode {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr std::size_t mixed_panel = 1024;         ///< features whose coefficients a prior's root makes at a time
 constexpr double coefficient_panel_bytes = 16e6;  ///< of features, read for the coefficients of a round of tiles
+
+/// Rows [first, first + count) of all columns' weights, p × T.
+void keep_rows(float const* w, std::size_t first, std::size_t count, std::size_t p, std::size_t T,
+               std::vector<double>& all) {
+  all.resize(p * T);
+  for (std::size_t c = 0; c < T; ++c)
+    std::copy_n(w + c * count, count, all.begin() + static_cast<std::ptrdiff_t>(c * p + first));
+}
 
 }  // namespace
 
@@ -37,11 +47,13 @@ void Tiles::write(std::span<std::size_t const> mine) {
 }
 
 FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold const& fold, NodeSource const& source,
-                     std::size_t layer, std::size_t pass, std::function<void(std::size_t)> said)
+                     std::size_t layer, std::size_t pass, std::optional<double> alpha,
+                     std::function<void(std::size_t)> said)
     : Tiles(shared, y, shared.layout.unit(layer, pass, 0), std::move(said)),
       fold_(fold),
       source_(source),
       pass_(pass),
+      alpha_(alpha),
       root_("/" + shared.inputs.layers[layer].name),
       plan_(shared.inputs.passes[pass]),
       refit_(pass >= shared.inputs.folds),
@@ -55,8 +67,16 @@ FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold cons
     if (fold_of_row[row] == static_cast<std::int32_t>(pass)) scored_rows_.push_back(row);
 }
 
+void FoldTiles::fit(MatrixView<float const> y, TileResult& r, Workspace& work) const {
+  if (!alpha_) return fold_.tile(y, r, work);
+  fold_.tile_at(y, std::vector<double>(y.cols, *alpha_), r, work);
+  auto const fits = static_cast<std::size_t>(std::ranges::count(r.flag, TargetFlag::ok));
+  r.edge_low = *alpha_ == fold_.report().alphas.front() ? fits : 0;
+  r.edge_high = *alpha_ == fold_.report().alphas.back() ? fits : 0;
+}
+
 void FoldTiles::compute(std::size_t, MatrixView<float const> y, Made& made, Workspace& work) {
-  fold_.tile(y, made.result, work);
+  fit(y, made.result, work);
   if (scales_) response_scales(plan_, y, made.result, made.mean, made.sd);
   if (s_.config.aggregate == "concat" && !refit_) fold_moments(s_.config, plan_, y, made.result, made.moments);
   if (!refit_) add_spearman(s_.config, plan_, y, made.result);
@@ -82,7 +102,7 @@ void FoldTiles::write_scores(Ready const& ready) {
       if (s_.config.outer()) {
         out.write_slice(name, pass_, ready.first, part(r.score, s));
       } else {
-        for (std::size_t f = 0; f < plan_.inner.size(); ++f)
+        for (std::size_t f = 0; f < inner_rows(plan_); ++f)
           out.write_slice(name, f, ready.first, part(r.inner_score, f * scores + s));
       }
     }
@@ -139,10 +159,30 @@ void FoldTiles::write_heldout(Ready const& ready) {
                         std::span<float const>(values));
 }
 
+/// Weights of columns to those of features.
+void FoldTiles::write_mixed(std::vector<Ready> const& tiles, std::vector<std::vector<double>> const& weights) {
+  MatrixView<double const> const root = source_.mixing();
+  for (std::size_t first = 0; first < root.rows; first += mixed_panel) {
+    std::size_t const count = std::min(mixed_panel, root.rows - first);
+    std::vector<std::vector<float>> out(tiles.size());
+    s_.team.local(tiles.size(), [&](std::size_t i) {
+      std::vector<double> w(count * tiles[i].count);
+      blas::gemm('N', 'N', count, tiles[i].count, root.cols, 1.0, root.data + first, root.stride, weights[i].data(),
+                 root.cols, 0.0, w.data(), count);
+      out[i].assign(w.begin(), w.end());
+    });
+    for (std::size_t i = 0; i < tiles.size(); ++i)
+      s_.result.write_block(root_ + "/coef", first, tiles[i].first,
+                            MatrixView<float const>(out[i].data(), count, tiles[i].count));
+  }
+}
+
 /// Coefficients of a round of tiles: the layer is walked once in panels whose width depends on its shape alone, so that
 /// no bit depends on who computes what.
 void FoldTiles::write_coefficients(std::vector<Ready> const& tiles) {
   std::size_t const n = source_.rows(), p = source_.cols(), m = fold_.weight_rows();
+  bool const mixed = source_.mixing().data != nullptr;
+  std::vector<std::vector<double>> all(mixed ? tiles.size() : 0);
   auto const wanted = static_cast<std::size_t>(coefficient_panel_bytes / (4.0 * static_cast<double>(n)));
   // Whole chunks of the dataset where they are that small.
   std::size_t const width =
@@ -156,11 +196,16 @@ void FoldTiles::write_coefficients(std::vector<Ready> const& tiles) {
       auto const& weights = tiles[i].made->result.weights;
       fold_.coefficients({x.data(), n, count}, first, {weights.data(), m, tiles[i].count},
                          w[i].grow(width * tiles[i].count));
+      if (mixed) keep_rows(w[i].data(), first, count, p, tiles[i].count, all[i]);
+      if (!source_.scales().empty())
+        for (std::size_t k = 0; k < count * tiles[i].count; ++k)
+          w[i][k] = static_cast<float>(w[i][k] * source_.scales()[first + k % count]);
     });
-    for (std::size_t i = 0; i < tiles.size(); ++i)
+    for (std::size_t i = 0; i < tiles.size() && !mixed; ++i)
       s_.result.write_block(root_ + "/coef", first, tiles[i].first,
                             MatrixView<float const>(w[i].data(), count, tiles[i].count));
   }
+  if (mixed) write_mixed(tiles, all);
   for (Ready const& ready : tiles) {
     TileResult const& r = ready.made->result;
     s_.result.write_slice(root_ + "/intercept", 0, ready.first, std::span<double const>(r.intercept));

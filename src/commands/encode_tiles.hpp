@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "encode_data.hpp"
@@ -37,6 +38,7 @@ class Pool {
 /// What a tile leaves until it is written.
 struct Made {
   TileResult result;
+  std::vector<std::uint64_t> choice;                    ///< of ChoiceTiles
   std::vector<double> moments;                          ///< moment_rows × T, for aggregate: concat
   std::vector<double> mean, sd;                         ///< of the responses to all rows, for save: coefficients
   std::vector<double> ceiling[repeat_ceilings.size()];  ///< as the names; or as subject_ceilings
@@ -85,23 +87,27 @@ class Tiles : public TileWork {
   Handover<std::unique_ptr<Made>> ready_;
 };
 
-/// Tiles of a pass of a layer: scores, alphas, predictions of a fold; coefficients of the refit.
+/// Tiles of a pass of a layer, at the given alpha or one that each target chooses: scores, alphas, predictions of a fold; coefficients of the refit.
 class FoldTiles final : public Tiles {
  public:
   FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold const& fold, NodeSource const& source,
-            std::size_t layer, std::size_t pass, std::function<void(std::size_t)> said);
+            std::size_t layer, std::size_t pass, std::optional<double> alpha,
+            std::function<void(std::size_t)> said);
 
  private:
   void compute(std::size_t first, MatrixView<float const> y, Made& made, Workspace& work) override;
   void write(std::vector<Ready> const& tiles) override;
+  void fit(MatrixView<float const> y, TileResult& r, Workspace& work) const;
   void write_scores(Ready const& ready);
   void write_predictions(Ready const& ready);
   void write_heldout(Ready const& ready);
   void write_coefficients(std::vector<Ready> const& tiles);
+  void write_mixed(std::vector<Ready> const& tiles, std::vector<std::vector<double>> const& weights);
 
   FittedFold const& fold_;
   NodeSource const& source_;
   std::size_t pass_;
+  std::optional<double> alpha_;
   std::string root_, chooses_;
   std::vector<std::string> extras_;
   FoldPlan const& plan_;

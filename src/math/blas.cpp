@@ -20,6 +20,7 @@ void dtrsm_(char const*, char const*, char const*, char const*, int const*, int 
 void dtrmm_(char const*, char const*, char const*, char const*, int const*, int const*, double const*, double const*,
             int const*, double*, int const*);
 void dpotrf_(char const*, int const*, double*, int const*, int*);
+void dpstrf_(char const*, int const*, double*, int const*, int*, int*, double const*, double*, int*);
 void dpotri_(char const*, int const*, double*, int const*, int*);
 void dpotrs_(char const*, int const*, int const*, double const*, int const*, double*, int const*, int*);
 void dsyevd_(char const*, char const*, int const*, double*, int const*, double*, double*, int const*, int*, int const*,
@@ -90,6 +91,19 @@ bool cholesky(std::size_t n, double* a, std::size_t lda) {
   int info = 0;
   dpotrf_("L", &in, a, &ia, &info);
   return info == 0;
+}
+
+std::size_t pivoted_cholesky(std::size_t n, double* a, std::size_t lda, double least, std::vector<std::size_t>& place) {
+  int const in = as_int(n), ia = as_int(lda);
+  int info = 0, rank = 0;
+  std::vector<int> pivot(n);
+  std::vector<double> work(2 * n);
+  dpstrf_("L", &in, a, &ia, pivot.data(), &rank, &least, work.data(), &info);
+  place.assign(n, 0);
+  for (std::size_t i = 0; i < n; ++i) {
+    place[i] = static_cast<std::size_t>(pivot[i] - 1);
+  }
+  return static_cast<std::size_t>(rank);
 }
 
 void cholesky_inverse(std::size_t n, double* a, std::size_t lda) {

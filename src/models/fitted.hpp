@@ -21,6 +21,8 @@ class Fitted final : public FittedFold {
   void tile(MatrixView<float const> Y, TileResult& out, Workspace& work) const override;
   void tile_at(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out,
                Workspace& work) const override;
+  void choices(MatrixView<float const> Y, std::vector<double>& scores, std::vector<TargetFlag>& flag,
+               Workspace& work) const override;
   [[nodiscard]] FoldReport const& report() const override { return s_.report; }
   [[nodiscard]] std::size_t weight_rows() const override {
     return is_dual(s_.form) ? s_.rows.n_train + s_.bands.size() : s_.p;  // banded: the weights of the bands last
@@ -32,11 +34,16 @@ class Fitted final : public FittedFold {
   void run(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out, Workspace& work) const;
   void block(MatrixView<float const> Y, std::span<double const> alpha, std::size_t first, TileResult& out,
              Workspace& work) const;
+  void begin(MatrixView<float const> Y, std::size_t first, TileResult& out, Responses& r, float const*& z,
+             std::size_t& ld, Workspace& work) const;
   void take(std::span<double const> alpha, std::size_t first, TileResult& out, std::vector<std::size_t>& chosen) const;
   void load(MatrixView<float const> Y, std::size_t first, TileResult& out, Responses& r, Workspace& work) const;
   float const* project(Responses const& r, std::size_t set, std::size_t& ld, Workspace& work) const;
   void block_products(Responses const& r, Workspace& work) const;
   float const* feature_products(Responses const& r, std::size_t set, Workspace& work) const;
+  void score_candidates(Responses const& r, std::size_t first, std::size_t weighting, float const* z, std::size_t ld,
+                        TileResult& out, std::vector<double>& mean_scores, std::vector<double>& all,
+                        Workspace& work) const;
   void inner(Responses const& r, std::size_t first, std::size_t weighting, TileResult& out,
              std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const;
   void inner_target(Responses const& r, std::size_t set, std::size_t t, float const* p, double* mean_scores,
@@ -45,9 +52,16 @@ class Fitted final : public FittedFold {
                         double* all, Workspace& work) const;
   void choose(std::size_t first, Responses const& r, std::size_t weighting, std::vector<double> const& mean_scores,
               std::vector<double> const& all, TileResult& out, Choice& chosen) const;
+  // closed_form.cpp
+  void closed_form(Responses const& r, std::size_t first, float const* z, std::size_t ld, TileResult const& out,
+                   std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const;
+  void left_out(Responses const& r, std::size_t first, float const* z, std::size_t ld, TileResult const& out,
+                std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const;
+  void generalised(Responses const& r, std::size_t first, float const* z, std::size_t ld, TileResult const& out,
+                   std::vector<double>& mean_scores) const;
   void settle(std::size_t first, Responses const& r, Choice const& chosen, TileResult& out) const;
-  void outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen, TileResult& out,
-             Workspace& work) const;
+  void outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen, float const* z,
+             std::size_t ld, TileResult& out, Workspace& work) const;
   void test_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
                   float const* z, TileResult& out, Workspace& work) const;
   void weight_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
@@ -60,7 +74,11 @@ class Fitted final : public FittedFold {
   void banded_scores(Responses const& r, std::size_t first, std::size_t t, double const* parts, TileResult& out) const;
   void banded_weights(Responses const& r, std::size_t first, std::size_t candidate, std::span<std::size_t const> group,
                       Choice const& chosen, float const* z, TileResult& out, Workspace& work) const;
-  [[nodiscard]] bool selects() const { return s_.rows.inner() > 0; }
+  [[nodiscard]] bool selects() const {
+    return s_.closed_form() ? s_.alphas.size() > 1 || !tests() : s_.rows.inner() > 0;
+  }
+  /// Rows of TileResult::inner_score, where the plan has no outer test.
+  [[nodiscard]] std::size_t inner_rows() const { return s_.closed_form() ? 1 : s_.rows.inner(); }
   [[nodiscard]] bool tests() const { return s_.rows.n_test > 0; }
 
   std::unique_ptr<FoldState> state_;

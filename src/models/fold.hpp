@@ -40,6 +40,8 @@ struct FoldState {
   std::vector<float const*> inverse;  ///< per alpha: m × m, weights = inverse · z; banded: per candidate and skeleton
   float const* basis_back = nullptr;  ///< spectral: m × depth, weights = basis_back · z / (λ + α)
   std::vector<double> eigenvalues;    ///< spectral: of the outer set
+  float const* vectors = nullptr;     ///< loo: n_train × depth, left singular vectors of the outer set
+  double const* left_out = nullptr;   ///< loo: per alpha and training row what makes a residual that of a left-out row
   double const* stats = nullptr;      ///< per feature: stats_size(sets)
   std::vector<float const*> x;        ///< primal: per block of training rows, p × rows, less the outer training mean
   std::vector<double> mean_product;   ///< dual: per band and training position Σ_j (x_ij − μ_j) μ_j scale_j²
@@ -51,6 +53,8 @@ struct FoldState {
     return by_components() ? static_cast<double>(counts[i]) : alphas[i];
   }
   [[nodiscard]] std::size_t q() const { return skeleton.chosen.size(); }
+  /// Whether alpha is chosen without inner folds, by loo or gcv.
+  [[nodiscard]] bool closed_form() const { return fit == Fit::ridge && options.selection != Selection::folds; }
   [[nodiscard]] bool banded() const { return !bands.empty(); }
   /// Kernels of which a training set's is made.
   [[nodiscard]] std::size_t parts() const { return std::max<std::size_t>(1, bands.size()); }

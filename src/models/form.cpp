@@ -44,6 +44,9 @@ double hat_bytes(RowPlan const& rows, Shape const& shape, Form form, std::size_t
   for (std::size_t b = 0; form == Form::primal && b < rows.blocks.blocks(); ++b) {
     floats += packed_size(shape.p, rows.blocks.begin[b + 1] - rows.blocks.begin[b]);
   }
+  if (predicts_left_out(rows, shape)) {
+    floats += packed_size(rows.n_train, most_components(shape, rows.n_train)) + 2 * (a + 1) * rows.n_train;
+  }
   return 4 * static_cast<double>(floats);
 }
 
@@ -103,6 +106,13 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     w.tile += 2 * (static_cast<double>(shape.bands) * dq - 1) * te * (is_dual(form) ? n : p);
   }
   w.tile += form == Form::primal ? 2 * n * p : 0;
+  if (shape.selection != Selection::folds) {
+    auto const c = static_cast<double>(most_components(shape, rows.n_train));
+    bool const whole = c + 1 >= n;
+    w.tile += predicts_left_out(rows, shape) ? 2 * n * c * (whole ? a : a + 1) : 0;
+    w.tile += shape.selection == Selection::gcv ? 2 * c * a : 0;
+    w.factor += predicts_left_out(rows, shape) ? 3 * n * c * a : 0;
+  }
   w.features = is_dual(form) ? 0 : used * p * 4;
   return w;
 }
@@ -132,7 +142,9 @@ Shape shape_of(std::size_t p, std::size_t targets, bool standardize, double pca,
   s.alphas = alphas;
   s.targets = targets;
   s.standardize = standardize;
-  s.spectral = fit != Fit::ridge || pca > 0;
+  s.selection = fit == Fit::ridge ? options.selection : Selection::folds;
+  s.scored = !options.scores.empty();
+  s.spectral = fit != Fit::ridge || pca > 0 || s.selection != Selection::folds;
   s.coefficients = options.coefficients;
   s.pca = pca;
   if (fit == Fit::pcr || fit == Fit::pls) {
@@ -149,6 +161,11 @@ void check_pca(double pca) {
          "features.transform.pca is {} (a number of components, or a share of variance below 1, or 0 for none); mend it",
          pca);
   }
+}
+
+bool predicts_left_out(RowPlan const& rows, Shape const& shape) {
+  return (shape.selection == Selection::loo && shape.alphas > 1) ||
+         (shape.selection != Selection::folds && rows.n_test == 0 && shape.scored);
 }
 
 std::size_t most_components(Shape const& shape, std::size_t train) {
@@ -225,7 +242,8 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
   double const tile = static_cast<double>(target_tile) *
                       (4 * (3 * used + (form == Form::primal ? p * static_cast<double>(rows.blocks.blocks() + 2) : 0)) +
                        4 * static_cast<double>(widest * shape.alphas) + 8 * 8 * static_cast<double>(shape.alphas));
-  c.thread_bytes = std::max(w.scratch, tile) + 32e6;
+  double const left_out = shape.selection == Selection::folds ? 0 : static_cast<double>(target_tile) * 4 * 4 * used;
+  c.thread_bytes = std::max(w.scratch, tile + left_out) + 32e6;
   c.read_bytes = passes * p * static_cast<double>(rows.n) * 4;
   return c;
 }

@@ -23,6 +23,8 @@ struct Shape {
   std::size_t p = 0, alphas = 1, targets = 0;
   std::size_t bands = 0, candidates = 1;  ///< banded ridge: feature spaces (0: another model) and their weightings
   bool standardize = true, spectral = false, coefficients = false;
+  Selection selection = Selection::folds;  ///< ridge
+  bool scored = true;                      ///< scores are wanted where there are no outer test rows
   double pca = 0;
   std::size_t components = 0;      ///< pcr, pls: the most to choose among
   bool pls = false;                ///< needs a Gram of responses as well
@@ -31,6 +33,8 @@ struct Shape {
 
 [[nodiscard]] Shape shape_of(std::size_t p, std::size_t targets, bool standardize, double pca,
                              ModelOptions const& options, Fit fit, std::size_t alphas);
+/// Whether left-out training rows are predicted at every alpha, for which the left singular vectors are kept.
+[[nodiscard]] bool predicts_left_out(RowPlan const& rows, Shape const& shape);
 /// Throws Error(Exit::config) for what is neither a share nor a number of components.
 void check_pca(double pca);
 /// Components kept at most, for a set with `train` rows.

@@ -28,7 +28,8 @@ Preparer::Preparer(Design const& design, FoldPlan const& plan, ModelOptions cons
   }
   s_.alphas = s_.ols ? std::vector<double>{0.0} : options.alphas;
   bool const refit_only = plan.outer.test.empty();
-  bool const with_inner = select || s_.candidates() * s_.weightings.size() > 1 || refit_only;
+  bool const with_inner =
+      !s_.closed_form() && (select || s_.candidates() * s_.weightings.size() > 1 || refit_only);
   if (with_inner && plan.inner.empty()) {
     fail(Exit::data, "{} but there are no inner folds; set cv.inner.folds to 2 or more",
          refit_only ? "no outer fold has test rows" : "there are several settings to choose among");
@@ -41,6 +42,7 @@ Preparer::Preparer(Design const& design, FoldPlan const& plan, ModelOptions cons
     shape_.standardize = std::ranges::any_of(s_.bands, [](Band const& b) { return b.standardize; });
   }
   s_.form = choose_form(s_.rows, shape_);
+  left_out_ = predicts_left_out(s_.rows, shape_);
 }
 
 std::unique_ptr<FoldState> Preparer::run() {
@@ -80,6 +82,7 @@ bool Preparer::all_groups() {
   centre_.reset();
   if (is_spectral(s_.form)) {
     spectral_hats();
+    left_out_factors();
   } else {
     interpolate();
   }
@@ -156,6 +159,11 @@ void Preparer::layout() {
   for (std::size_t b = 0; s_.form == Form::primal && b < s_.rows.blocks.blocks(); ++b) {
     x_at_.push_back(place(packed_size(s_.p, s_.rows.blocks.begin[b + 1] - s_.rows.blocks.begin[b])));
   }
+  if (left_out_) {
+    vectors_at_ = place(packed_size(s_.rows.n_train, most_.back()));
+    outside_at_ = place(2 * s_.rows.n_train);
+    left_out_at_ = place(2 * a * s_.rows.n_train);
+  }
   flags_at_ = place(2 * std::max(sets * q * candidates, sets));
   if (static_cast<double>(at) > budget_) {
     fail(
@@ -213,6 +221,10 @@ void Preparer::finish() {
   if (spectral) {
     auto const* values = reinterpret_cast<double const*>(hats_.get() + values_at_.back()) + 2;
     s_.eigenvalues.assign(values, values + s_.sets.back().depth);
+  }
+  if (left_out_) {
+    s_.vectors = at(vectors_at_);
+    s_.left_out = reinterpret_cast<double const*>(hats_.get() + left_out_at_);
   }
   s_.stats = reinterpret_cast<double const*>(stats_.get());
   s_.owned = {stats_, hats_};

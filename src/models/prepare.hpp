@@ -86,11 +86,15 @@ class Preparer {
   // spectral.cpp
   void decompose(std::size_t first_set, std::size_t last_set);
   void spectral_unit(std::size_t set, Scratch& scratch);
-  void primal_basis(std::size_t set, double const* vectors, std::size_t keep, Scratch& scratch);
+  void primal_basis(std::size_t set, double const* vectors, std::vector<double> const& values, Scratch& scratch);
   [[nodiscard]] std::size_t kept(double const* values, std::size_t count, double total, std::size_t m) const;
   void write_components(std::size_t set, std::vector<double> const& values, double const* scores,
                         double const* rotations, double const* test, double const* scale, Scratch& scratch);
   void spectral_hats();
+  // left_out.cpp
+  void write_vectors(double const* vectors, std::size_t row_stride, std::size_t depth_stride, double const* values,
+                     std::size_t keep);
+  void left_out_factors();
   // pls_prepare.cpp
   void response_grams(std::size_t first_set, std::size_t last_set);
   void response_panel(std::size_t count, float const* raw, float* y, double* stats);
@@ -124,6 +128,8 @@ class Preparer {
   std::vector<std::size_t> inner_at_, basis_at_, values_at_, cross_at_, outer_at_, inverse_at_, x_at_;
   std::vector<std::size_t> most_;  ///< depth of the hats of each set, at most
   std::size_t flags_at_ = 0, back_at_ = 0;
+  std::size_t vectors_at_ = 0, outside_at_ = 0, left_out_at_ = 0;
+  bool left_out_ = false;  ///< training rows are predicted as if left out
   ScratchPool pool_;
 };
 

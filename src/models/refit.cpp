@@ -11,11 +11,10 @@
 namespace striate::detail {
 
 /// Held-out predictions and weights at each target's own alpha: targets are grouped by it.
-void Fitted::outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen, TileResult& out,
-                   Workspace& work) const {
+/// z: what project() makes of the outer training rows.
+void Fitted::outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen, float const* z,
+                   std::size_t ld, TileResult& out, Workspace& work) const {
   std::size_t const set = s_.rows.inner();
-  std::size_t ld = 0;
-  float const* z = project(r, set, ld, work);
   std::size_t const depth = s_.sets[set].depth;  // 0 where no component varies: every prediction is the mean
   std::vector<std::size_t> order;
   for (std::size_t t = 0; t < r.targets; ++t) {

@@ -25,11 +25,13 @@ class Linear final : public EncodingModel {
     detail::check_pca(pca);
     auto const fit = ols_ ? detail::Fit::ols : detail::Fit::ridge;
     auto const shape = detail::shape_of(p, t, standardize, pca, options_, fit, candidates());
-    auto const rows = detail::make_rows(plan, n, shape.alphas > 1 || plan.outer.test.empty());
+    bool const folds = shape.selection == Selection::folds;
+    auto const rows = detail::make_rows(plan, n, folds && (shape.alphas > 1 || plan.outer.test.empty()));
     return detail::cost_of(rows, shape, detail::choose_form(rows, shape), shape.alphas, memory_budget);
   }
 
   [[nodiscard]] bool fixes_choice() const override { return true; }
+  [[nodiscard]] bool shares_choice() const override { return true; }
   [[nodiscard]] std::size_t candidates() const override { return ols_ ? 1 : options_.alphas.size(); }
 
  private:

@@ -67,6 +67,9 @@ void Preparer::write_components(std::size_t set, std::vector<double> const& valu
   info[1] = std::accumulate(values.begin(), values.end(), 0.0);
   std::copy_n(values.begin(), keep, info + 2);
   if (keep == 0) {
+    if (left_out_) {
+      write_vectors(nullptr, 1, 1, nullptr, 0);
+    }
     return;
   }
   double* cross = scratch.wanted.grow(keep * std::max<std::size_t>(1, e));
@@ -79,8 +82,11 @@ void Preparer::write_components(std::size_t set, std::vector<double> const& valu
   }
   if (dual) {
     pack_rows<double>({.from = scores, .row_stride = m}, keep, m, at(basis_at_[set]));
+    if (left_out_) {
+      write_vectors(scores, 1, m, nullptr, keep);
+    }
   } else {
-    primal_basis(set, rotations, keep, scratch);
+    primal_basis(set, rotations, values, scratch);
   }
   if (set + 1 == s_.rows.sets.size() && s_.options.coefficients) {
     pack_rows<double>({.from = rotations, .depth_stride = m, .row_scale = scale}, m, keep, at(back_at_));
@@ -89,8 +95,10 @@ void Preparer::write_components(std::size_t set, std::vector<double> const& valu
 
 /// Vᵀ Xᵀ over the training rows of a set, in float64. Vᵀ (Xᵀ y) with Xᵀ y in float32 would lose the weak components
 /// among the rounding of the strong ones, twice over.
-void Preparer::primal_basis(std::size_t set, double const* vectors, std::size_t keep, Scratch& scratch) {
+void Preparer::primal_basis(std::size_t set, double const* vectors, std::vector<double> const& values,
+                            Scratch& scratch) {
   constexpr std::size_t step = 256;
+  std::size_t const keep = values.size();
   std::size_t const p = s_.p, used = s_.rows.row.size(), width = stats_size(s_.rows.sets.size());
   auto const& train = s_.rows.sets[set].train;
   auto const* stats = reinterpret_cast<double const*>(stats_.get());
@@ -109,6 +117,9 @@ void Preparer::primal_basis(std::size_t set, double const* vectors, std::size_t 
     blas::gemm('T', 'T', keep, rows, p, 1.0, vectors, p, part, rows, 0.0, basis + keep * first, keep);
   }
   pack_rows<double>({.from = basis, .depth_stride = keep}, keep, train.size(), at(basis_at_[set]));
+  if (left_out_) {
+    write_vectors(basis, keep, 1, values.data(), keep);
+  }
 }
 
 void Preparer::decompose(std::size_t first_set, std::size_t last_set) {
@@ -126,6 +137,10 @@ void Preparer::decompose(std::size_t first_set, std::size_t last_set) {
                      {cross_at_[s], most * s_.rows.sets[s].test.size() * 4}});
     if (s + 1 == s_.rows.sets.size() && s_.options.coefficients) {
       slots.back().push_back({back_at_, packed_size(m, most) * 4});
+    }
+    if (left_out_) {
+      slots.back().push_back({vectors_at_, packed_size(s_.rows.n_train, most) * 4});
+      slots.back().push_back({outside_at_, s_.rows.n_train * 8});
     }
   }
   team_.run(hats_.get(), slots, [&](std::size_t u) {

@@ -33,6 +33,10 @@ void FittedFold::tile_at(MatrixView<float const>, std::span<double const>, TileR
   fail(Exit::config, "this model cannot be fitted with a choice made before; use permutation.scheme: refit");
 }
 
+void FittedFold::choices(MatrixView<float const>, std::vector<double>&, std::vector<TargetFlag>&, Workspace&) const {
+  fail(Exit::config, "this model chooses for each target alone; use model.alpha_per_target: true");
+}
+
 std::vector<std::string> model_names() {
   std::vector<std::string> names;
   for (auto const& row : models()) {

@@ -20,8 +20,8 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 void Fitted::tile(MatrixView<float const> Y, TileResult& out, Workspace& work) const { run(Y, {}, out, work); }
 
 void Fitted::tile_at(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out, Workspace& work) const {
-  if (alpha.size() != Y.cols || !tests()) {
-    fail(Exit::internal, "tile_at: {} alphas for {} targets, {} test rows", alpha.size(), Y.cols, s_.rows.n_test);
+  if (alpha.size() != Y.cols) {
+    fail(Exit::internal, "tile_at: {} alphas for {} targets", alpha.size(), Y.cols);
   }
   run(Y, alpha, out, work);
 }
@@ -33,7 +33,7 @@ void Fitted::run(MatrixView<float const> Y, std::span<double const> alpha, TileR
   }
   std::size_t const t = Y.cols, k = s_.options.scores.size();
   out.score.assign(k * t, nan);
-  out.inner_score.assign(tests() ? 0 : s_.rows.inner() * k * t, nan);
+  out.inner_score.assign(tests() ? 0 : inner_rows() * k * t, nan);
   out.alpha.assign(t, nan);
   out.flag.assign(t, TargetFlag::ok);
   out.prediction.resize(s_.options.predictions ? s_.rows.n_test * t : 0);
@@ -47,21 +47,48 @@ void Fitted::run(MatrixView<float const> Y, std::span<double const> alpha, TileR
   }
 }
 
-void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std::size_t first, TileResult& out,
-                   Workspace& work) const {
-  Responses r;
+/// Loads responses and what all candidates multiply by; z: of a closed form, else null.
+void Fitted::begin(MatrixView<float const> Y, std::size_t first, TileResult& out, Responses& r, float const*& z,
+                   std::size_t& ld, Workspace& work) const {
   load(Y, first, out, r, work);
-  Choice chosen{std::vector<double>(r.targets, -std::numeric_limits<double>::infinity()),
-                std::vector<std::size_t>(r.targets, 0), std::vector<std::size_t>(r.targets, 0)};
   if (s_.form == Form::primal) {
     block_products(r, work);
   }
+  z = s_.closed_form() ? project(r, s_.rows.inner(), ld, work) : nullptr;
+}
+
+void Fitted::score_candidates(Responses const& r, std::size_t first, std::size_t weighting, float const* z,
+                              std::size_t ld, TileResult& out, std::vector<double>& mean_scores,
+                              std::vector<double>& all, Workspace& work) const {
+  if (s_.closed_form()) {
+    closed_form(r, first, z, ld, out, mean_scores, all, work);
+  } else {
+    inner(r, first, weighting, out, mean_scores, all, work);
+  }
+}
+
+void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std::size_t first, TileResult& out,
+                   Workspace& work) const {
+  Responses r;
+  float const* z = nullptr;
+  std::size_t ld = 0;
+  begin(Y, first, out, r, z, ld, work);
+  Choice chosen{std::vector<double>(r.targets, -std::numeric_limits<double>::infinity()),
+                std::vector<std::size_t>(r.targets, 0), std::vector<std::size_t>(r.targets, 0)};
+  std::vector<double> mean_scores, all;
   if (!alpha.empty()) {
     take(alpha, first, out, chosen.alpha);
+    if (!tests() && !s_.options.scores.empty()) {
+      score_candidates(r, first, 0, z, ld, out, mean_scores, all, work);
+    }
+    for (std::size_t t = 0; t < r.targets && !all.empty(); ++t) {
+      if (out.flag[first + t] == TargetFlag::ok) {
+        write_inner_scores(all, inner_rows(), r.targets, s_.candidates(), t, chosen.alpha[t], first + t, out);
+      }
+    }
   } else {
-    std::vector<double> mean_scores, all;
     for (std::size_t weighting = 0; selects() && weighting < s_.weightings.size(); ++weighting) {
-      inner(r, first, weighting, out, mean_scores, all, work);
+      score_candidates(r, first, weighting, z, ld, out, mean_scores, all, work);
       choose(first, r, weighting, mean_scores, all, out, chosen);
     }
     settle(first, r, chosen, out);
@@ -69,8 +96,26 @@ void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std
   if (s_.banded()) {
     banded_outer(r, first, chosen, out, work);
   } else if (tests() || s_.options.coefficients) {
-    outer(r, first, chosen.alpha, out, work);
+    z = z != nullptr ? z : project(r, s_.rows.inner(), ld, work);
+    outer(r, first, chosen.alpha, z, ld, out, work);
   }
+}
+
+void Fitted::choices(MatrixView<float const> Y, std::vector<double>& scores, std::vector<TargetFlag>& flag,
+                     Workspace& work) const {
+  TileResult out;
+  out.flag.assign(Y.cols, TargetFlag::ok);
+  scores.clear();
+  for (std::size_t first = 0; first < Y.cols; first += target_tile) {
+    Responses r;
+    float const* z = nullptr;
+    std::size_t ld = 0;
+    begin(Y.columns(first, std::min(target_tile, Y.cols - first)), first, out, r, z, ld, work);
+    std::vector<double> mean_scores, all;
+    score_candidates(r, first, 0, z, ld, out, mean_scores, all, work);
+    scores.insert(scores.end(), mean_scores.begin(), mean_scores.end());
+  }
+  flag = out.flag;
 }
 
 /// Alphas, or numbers of components, that were chosen before: the nearest of the grid, which is the same number but for what a file does to it.
@@ -203,7 +248,7 @@ void Fitted::choose(std::size_t first, Responses const& r, std::size_t weighting
     chosen.alpha[t] = best;
     chosen.candidate[t] = weighting;
     if (!all.empty()) {
-      write_inner_scores(all, s_.rows.inner(), r.targets, a, t, best, first + t, out);
+      write_inner_scores(all, inner_rows(), r.targets, a, t, best, first + t, out);
     }
   }
 }

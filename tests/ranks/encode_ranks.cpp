@@ -33,6 +33,12 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
     for (std::size_t i = 0; i < 40; ++i)
       folds += World::id(i) + (i % 3 == 0 ? "\ttest\ttrain\n" : i % 3 == 1 ? "\ttrain\t\n" : "\ttrain\ttest\n");
     write_atomically(place.folder / "folds.tsv", folds);
+    std::vector<double> covariance(180 * 180), variances(12);
+    for (std::size_t i = 0; i < 180 * 180; ++i)
+      for (std::size_t k = 0; k < 150; ++k) covariance[i] += double{noise(i / 180, 300 + k)} * noise(i % 180, 300 + k);
+    for (std::size_t i = 0; i < 12; ++i) variances[i] = static_cast<double>(i % 4);
+    write_npy(place.folder / "covariance.npy", covariance, {180, 180});
+    write_npy(place.folder / "variances.npy", variances, {12});
   }
   world.barrier();
   for (auto const& extra : std::vector<std::vector<std::string>>{
@@ -43,6 +49,15 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
            {"permutation={n: 23, exchange: session}", "aggregate=weighted"},
            {"permutation={n: 130, tail: two, correct: [tfce, cluster], cluster_threshold: 0.1}", "features.layers=[a, b]"},
            {"permutation={n: 23, scheme: fixed_model, tail: two, best_layer: false}", "responses.repeats=keep"},
+           {"cv={folds: 3}", "model.selection=loo", "save=[coefficients, predictions]", "permutation.n=9"},
+           {"cv={folds: 0}", "model.selection=gcv", "save=coefficients", "model.alphas={relative: [0.01, 1, 100]}"},
+           {"model.alpha_per_target=false", "save=[coefficients, predictions]"},
+           {"cv.folds=0", "model.alpha_per_target=false", "save=coefficients", "responses.repeats=keep"},
+           {"cv={folds: 3}", "model={alpha_per_target: false, selection: gcv}",
+            "permutation={n: 9, scheme: fixed_alpha}"},
+           {"features={store: act.h5, layers: [a, wide], transform: {standardize: false}}",
+            "model.prior={wide: covariance.npy, a: variances.npy}", "save=[coefficients, predictions]",
+            "permutation.n=9"},
            {"model.type=pls", "model.components={up_to: 6}", "save=[coefficients, predictions]"},
            {"model.type=pcr", "model.components=[2, 5]"},
            {"model.type=banded_ridge", "model.n_iter=7", "save=[coefficients, predictions]"},
@@ -71,7 +86,7 @@ TEST_P(ShortMemory, StreamsTheSameBits) {
   Comm const world = Comm::world();
   Place const place("encode_stream", {30, 30, 15});
   std::vector<std::string> const small{"features.layers=a", "responses.repeats=keep", "target_tile=64",
-                                       std::string("model.type=") + GetParam()};
+                                       GetParam()};
   // The least memory at which the plan is content.
   double low = 1e6, high = 4e9;
   while (high / low > 1.0001) {
@@ -95,7 +110,7 @@ TEST_P(ShortMemory, StreamsTheSameBits) {
   world.barrier();
 }
 
-INSTANTIATE_TEST_SUITE_P(EncodeRanks, ShortMemory, testing::Values("ridge", "pls"));
+INSTANTIATE_TEST_SUITE_P(EncodeRanks, ShortMemory, testing::Values("model.type=ridge", "model.type=pls", "model.alpha_per_target=false"));
 
 TEST(EncodeRanks, StopsAndGoesOnToTheSameBits) {
   Comm const world = Comm::world();

@@ -13,6 +13,7 @@ struct Setting {
   std::size_t n, p;
   bool standardize;
   double pca;
+  Selection selection = Selection::folds;
 };
 
 TEST(ModelsTeam, RanksAndThreadsDoNotChangeBits) {
@@ -22,11 +23,14 @@ TEST(ModelsTeam, RanksAndThreadsDoNotChangeBits) {
     for (Setting const& s :
          {Setting{"ridge", 90, 20, true, 0}, Setting{"ridge", 90, 400, true, 0}, Setting{"ridge", 90, 400, false, 0},
           Setting{"ridge", 90, 20, true, 6}, Setting{"ridge", 90, 400, true, 9}, Setting{"ols", 90, 400, true, 0},
-          Setting{"lasso", 90, 60, true, 0}, Setting{"elastic_net", 90, 400, true, 9}}) {
+          Setting{"lasso", 90, 60, true, 0}, Setting{"elastic_net", 90, 400, true, 9},
+          Setting{"ridge", 90, 20, true, 0, Selection::loo}, Setting{"ridge", 90, 400, true, 0, Selection::loo},
+          Setting{"ridge", 90, 400, false, 9, Selection::gcv}}) {
       Problem const data(s.n, s.p, 50);
       ModelOptions o;
       o.alphas = {0.1, 1, 10, 100, 1e3, 1e4};
       o.predictions = o.coefficients = true;
+      o.selection = s.selection;
       CvColumns columns;
       columns.rows = s.n;
       auto const plan = fold_plans({}, {}, columns)[1];

@@ -16,6 +16,7 @@ struct Case {
   Score inner_score = Score::r2;
   bool relative = false;
   char const* form = nullptr;  // expected of the planner
+  Selection selection = Selection::folds;
 };
 
 void PrintTo(Case const& c, std::ostream* os) { *os << c.name; }
@@ -98,6 +99,7 @@ TEST_P(Golden, EqualsScikitLearn) {
   ModelOptions options;
   options.alphas = g.at("alphas").values;
   options.relative_alphas = c.relative;
+  options.selection = c.selection;
   options.inner_score = c.inner_score;
   options.scores = {Score::pearson, Score::r2, Score::mse};
   options.standardize_responses = false;
@@ -154,6 +156,27 @@ INSTANTIATE_TEST_SUITE_P(
         Case{.name = "ols_duplicate", .model = "ols"},
         Case{.name = "ols_collinear", .model = "ols", .standardize = false, .form = "spectral primal"},
         Case{.name = "ols_wide", .model = "ols", .form = "spectral dual"}),
+    [](auto const& info) { return std::string(info.param.name); });
+
+constexpr Selection loo = Selection::loo, gcv = Selection::gcv;
+
+// tests/golden/make_selection.py
+INSTANTIATE_TEST_SUITE_P(
+    Selection, Golden,
+    ::testing::Values(
+        Case{.name = "loo_primal", .folds = 3, .form = "spectral primal", .selection = loo},
+        Case{.name = "loo_primal_plain", .folds = 3, .standardize = false, .inner_score = Score::pearson,
+             .selection = loo},
+        Case{.name = "loo_dual", .folds = 3, .form = "spectral dual", .selection = loo},
+        Case{.name = "loo_dual_plain", .folds = 3, .standardize = false, .inner_score = Score::pearson,
+             .selection = loo},
+        Case{.name = "loo_pca", .folds = 3, .pca = 6, .selection = loo},
+        Case{.name = "loo_small", .folds = 3, .selection = loo}, Case{.name = "loo_twice", .folds = 3, .selection = loo},
+        Case{.name = "loo_refit", .folds = 0, .standardize = false, .selection = loo},
+        Case{.name = "gcv_primal", .folds = 3, .selection = gcv},
+        Case{.name = "gcv_dual", .folds = 3, .standardize = false, .selection = gcv},
+        Case{.name = "gcv_pca", .folds = 3, .pca = 6, .selection = gcv},
+        Case{.name = "gcv_refit", .folds = 0, .selection = gcv}),
     [](auto const& info) { return std::string(info.param.name); });
 
 }  // namespace

@@ -15,6 +15,7 @@ struct Setting {
   std::size_t n, p;
   bool standardize;
   double pca;
+  Selection selection = Selection::folds;
 };
 
 void PrintTo(Setting const& s, std::ostream* os) {
@@ -27,6 +28,7 @@ class Property : public ::testing::TestWithParam<Setting> {
     ModelOptions o;
     o.alphas = {0.1, 1, 10, 100, 1e3, 1e4};
     o.predictions = o.coefficients = true;
+    o.selection = GetParam().selection;
     return o;
   }
   static FoldPlan plan(std::size_t n) {
@@ -177,7 +179,11 @@ INSTANTIATE_TEST_SUITE_P(Forms, Property,
                                            Setting{"ols", 60, 150, true, 0}, Setting{"pls", 60, 14, true, 0},
                                            Setting{"pls", 60, 150, true, 0}, Setting{"pls", 60, 150, false, 0},
                                            Setting{"pls", 60, 40, true, 9}, Setting{"pcr", 60, 14, true, 0},
-                                           Setting{"pcr", 60, 150, true, 0}));
+                                           Setting{"pcr", 60, 150, true, 0},
+                                           Setting{"ridge", 60, 14, true, 0, Selection::loo},
+                                           Setting{"ridge", 60, 150, true, 0, Selection::loo},
+                                           Setting{"ridge", 60, 150, false, 9, Selection::loo},
+                                           Setting{"ridge", 60, 150, false, 0, Selection::gcv}));
 
 TEST(Ridge, ShortMemoryReadsTheFeaturesSeveralTimes) {
   Problem const data(80, 3000, 30);

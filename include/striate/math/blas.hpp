@@ -4,6 +4,7 @@
 /// Every call in striate is one unit of work with one BLAS thread: threads and ranks run over units. Dimensions are
 /// checked against int (LP64 libraries).
 #include <cstddef>
+#include <vector>
 
 namespace striate::blas {
 
@@ -29,6 +30,12 @@ void cholesky_inverse(std::size_t n, double* a, std::size_t lda);
 void cholesky_solve(std::size_t n, std::size_t nrhs, double const* a, std::size_t lda, double* b, std::size_t ldb);
 /// B = B A⁻¹ with the factor of A; B is m × n.
 void cholesky_solve_right(std::size_t m, std::size_t n, double const* a, std::size_t lda, double* b, std::size_t ldb);
+
+/// Factor of a symmetric positive semi-definite matrix (n × n, lower triangle) with pivots: row i of the factor is that of
+/// row place[i] of A. Ends before the first pivot that is not above `least`; returns the columns made. What is left of A
+/// is not checked.
+[[nodiscard]] std::size_t pivoted_cholesky(std::size_t n, double* a, std::size_t lda, double least,
+                                           std::vector<std::size_t>& place);
 
 /// The `count` largest eigenvalues (descending) with eigenvectors of a symmetric matrix (lower triangle; destroyed).
 /// vectors: n × count. Throws Error(Exit::internal) where LAPACK does not converge.

@@ -49,6 +49,9 @@ struct Design {
   std::vector<Band> bands;  ///< banded_ridge: in order, without gaps, over all of X; none: X is one band
 };
 
+/// What chooses alpha: inner folds; the residuals of leaving each training row out; generalised cross-validation.
+enum class Selection : std::uint8_t { folds, loo, gcv };
+
 struct ModelOptions {
   std::vector<double> alphas;     ///< ridge; any order, positive
   bool relative_alphas = false;   ///< multiples of trace(K)/n of the outer training rows; lasso, elastic_net: of the
@@ -56,7 +59,8 @@ struct ModelOptions {
   double l1_ratio = 0.5;          ///< elastic_net
   std::vector<std::size_t> components;  ///< pls, pcr: numbers to choose among, positive, any order; empty: 1 … 25
   bool absolute = true;           ///< univariate: the greatest |r| is chosen, not the greatest r
-  Score inner_score = Score::r2;  ///< r2 or pearson
+  Selection selection = Selection::folds;  ///< ridge; plans need no inner folds for loo and gcv
+  Score inner_score = Score::r2;  ///< r2 or pearson; of loo, too
   std::vector<Score> scores{Score::pearson, Score::r2};
   bool standardize_responses = true;  ///< by the training rows: MSE, predictions and coefficients in units of sd
   bool exact_grid = false;            ///< no interpolation between alphas
@@ -75,7 +79,8 @@ enum class TargetFlag : std::uint8_t { ok = 0, not_finite = 1, constant = 2 };
 struct TileResult {
   std::vector<double> score;        ///< [score s of options][T] at s*T+t: outer test rows, or the mean over inner
                                     ///< folds where the plan has no outer test
-  std::vector<double> inner_score;  ///< [inner fold f][score s][T] at (f*S+s)*T+t; only without an outer test
+  std::vector<double> inner_score;  ///< [inner fold f][score s][T] at (f*S+s)*T+t; only without an outer test. With loo
+                                    ///< and gcv one row: of the predictions of left-out training rows
   std::vector<double> alpha;        ///< [T], what was chosen (ModelRow::chooses): the absolute alpha, a number of
                                     ///< components …; NaN where there is no score
   std::vector<double> extra;        ///< [extra e of EncodingModel::extras()][T] at e*T+t
@@ -114,9 +119,13 @@ class FittedFold {
   /// Y: n × T raw responses of all rows (NaN allowed). Thread-safe; one BLAS thread.
   virtual void tile(MatrixView<float const> Y, TileResult& out, Workspace& work) const = 0;
   /// The same with the choice already made: alpha[t] is one of report().alphas (NaN: the target is left out), and the
-  /// inner folds are not looked at. Only of plans with outer test rows. Throws Error(Exit::config) where the model
-  /// cannot do that (EncodingModel::fixes_choice).
+  /// inner folds are not looked at (of plans without outer test rows, only for inner_score). Throws Error(Exit::config)
+  /// where the model cannot do that (EncodingModel::fixes_choice).
   virtual void tile_at(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out, Workspace& work) const;
+  /// What choices are made by: scores[target][candidate of report()] is the mean inner score; zeros where flag is not ok.
+  /// Throws Error(Exit::config) where the model cannot do that (EncodingModel::shares_choice).
+  virtual void choices(MatrixView<float const> Y, std::vector<double>& scores, std::vector<TargetFlag>& flag,
+                       Workspace& work) const;
   [[nodiscard]] virtual FoldReport const& report() const = 0;
   /// Rows of TileResult::weights: p in primal forms, the outer training rows in dual forms, or what a model makes do with.
   [[nodiscard]] virtual std::size_t weight_rows() const = 0;
@@ -155,6 +164,8 @@ class EncodingModel {
   [[nodiscard]] virtual std::size_t candidates() const = 0;
   /// Whether fitted folds know tile_at.
   [[nodiscard]] virtual bool fixes_choice() const { return false; }
+  /// Whether fitted folds know choices, so that targets can share one choice.
+  [[nodiscard]] virtual bool shares_choice() const { return false; }
   /// Names of further values per fold and target, TileResult::extra; saved as /L/NAME (k, t).
   [[nodiscard]] virtual std::vector<std::string> extras() const { return {}; }
   /// Whether the extras' means over folds are results too: /L/mean/NAME (t), and maps.
