@@ -177,17 +177,6 @@ inline void expect_same(fs::path const& a, fs::path const& b) {
   EXPECT_GT(files, 5U);
 }
 
-/// Within `tolerance`, relative where values are large; NaN where the other is.
-inline void expect_close(std::vector<double> const& mine, std::vector<double> const& theirs, double tolerance,
-                  std::string const& what) {
-  ASSERT_EQ(mine.size(), theirs.size()) << what;
-  for (std::size_t i = 0; i < mine.size(); ++i) {
-    EXPECT_EQ(std::isnan(mine[i]), std::isnan(theirs[i])) << what << " at " << i << ": " << mine[i] << " " << theirs[i];
-    if (std::isnan(theirs[i])) continue;
-    EXPECT_NEAR(mine[i], theirs[i], tolerance * std::max(1.0, std::abs(theirs[i]))) << what << " at " << i;
-  }
-}
-
 /// Numbers in (-1.7, 1.7) that depend on their place alone.
 inline float noise(std::size_t i, std::size_t j) {
   std::uint64_t x = (i * 0x9E3779B97F4A7C15ULL) ^ (j * 0xC2B2AE3D27D4EB4FULL + 0x165667B19E3779F9ULL);
