@@ -84,6 +84,19 @@ void describe(Schema& s, FeatureSet& f) {
   s("iterate", f.iterate, {.doc = "what gets a model of its own", .choices = {"layer", "channel", "position"}});
 }
 
+void describe(Schema& s, ReceptiveFields& f) {
+  s("grid", f.grid, {.doc = "centres across, and down: those of equal cells of the visual field", .min = 1, .max = 100});
+  s("sizes", f.sizes,
+    {.doc = "radii (standard deviations of the Gaussian): how many, in equal ratios from 0.04 to 0.4 of the longer side; "
+            "or a list in units of the visual field",
+     .example = "[0.05, 0.1, 0.2, 0.4]"});
+  s("extent", f.extent, {.doc = "share of the visual field, about its centre, that the centres cover; above 0", .min = 0, .max = 1});
+  s("visual_angle", f.visual_angle,
+    {.doc = "degrees that the image covers: its side, or [width, height]; default: units of the field, -0.5 to 0.5",
+     .unit = "degrees",
+     .example = "[20, 20]"});
+}
+
 void describe(Schema& s, Model& m) {
   s("type", m.type, {.doc = "encoding model", .choices = model_names()});
   s("alphas", m.alphas,
@@ -99,6 +112,7 @@ void describe(Schema& s, Model& m) {
   s("sign", m.sign,
     {.doc = "univariate: choose the unit of the greatest absolute correlation, or of the greatest signed one",
      .choices = {"absolute", "signed"}});
+  s("rf", m.rf, {.doc = "fwrf: Gaussian fields that are tried"});
 }
 
 void describe(Schema& s, InnerCv& c) {
@@ -241,6 +255,9 @@ ModelOptions model_options(Config const& config) {
   o.n_iter = static_cast<std::size_t>(config.model.n_iter);
   o.absolute = config.model.sign == "absolute";
   o.seed = static_cast<std::uint64_t>(config.seed);
+  ReceptiveFields const& rf = config.model.rf;
+  o.rf = {static_cast<std::size_t>(rf.grid), rf.extent, rf.sizes.listed, static_cast<std::size_t>(rf.sizes.steps), 1, 1};
+  if (!rf.visual_angle.empty()) o.rf.width = rf.visual_angle.front(), o.rf.height = rf.visual_angle.back();
   o.split = config.outer();
   return o;
 }
@@ -288,6 +305,24 @@ encode::Components ConfigType<encode::Components>::read(YAML::Node const& node, 
 nlohmann::json ConfigType<encode::Components>::write(encode::Components const& c) {
   if (c.among.empty()) return {{"up_to", c.up_to}};
   return c.among;
+}
+
+encode::FieldSizes ConfigType<encode::FieldSizes>::read(YAML::Node const& node, ConfigPlace const& place) {
+  encode::FieldSizes sizes;
+  if (node.IsScalar()) {
+    sizes.steps = ConfigType<std::int64_t>::read(node, place);
+    if (sizes.steps < 1 || sizes.steps > 100)
+      config_error(place, fmt::format("is {}; give 1 to 100 radii, or a list of them", sizes.steps));
+    return sizes;
+  }
+  sizes.listed = ConfigType<std::vector<double>>::read(node, place);
+  if (sizes.listed.empty()) config_error(place, "is an empty list; give at least one radius");
+  return sizes;
+}
+
+nlohmann::json ConfigType<encode::FieldSizes>::write(encode::FieldSizes const& sizes) {
+  if (sizes.listed.empty()) return sizes.steps;
+  return sizes.listed;
 }
 
 encode::FoldCount ConfigType<encode::FoldCount>::read(YAML::Node const& node, ConfigPlace const& place) {

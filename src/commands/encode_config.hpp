@@ -50,6 +50,20 @@ struct FoldCount {
   bool leave_one_out = false;
 };
 
+/// A number of radii, or a list of them.
+struct FieldSizes {
+  std::int64_t steps = 8;
+  std::vector<double> listed;  ///< in units of the visual field
+};
+
+/// fwrf: the fields that are tried.
+struct ReceptiveFields {
+  std::int64_t grid = 8;
+  FieldSizes sizes;
+  double extent = 1;
+  std::vector<double> visual_angle;  ///< nothing, the side of a square, or width and height
+};
+
 struct Model {
   std::string type = "ridge";
   Alphas alphas;
@@ -57,6 +71,7 @@ struct Model {
   std::int64_t n_iter = 100;
   std::optional<double> l1_ratio;
   std::string sign = "absolute";  ///< univariate
+  ReceptiveFields rf;
 };
 
 struct InnerCv {
@@ -120,6 +135,7 @@ struct Config {
 
 void describe(Schema& s, Transform& t);
 void describe(Schema& s, FeatureSet& f);
+void describe(Schema& s, ReceptiveFields& f);
 void describe(Schema& s, Model& m);
 void describe(Schema& s, InnerCv& c);
 void describe(Schema& s, Cv& c);
@@ -151,6 +167,13 @@ struct ConfigType<encode::Components> {
   static encode::Components read(YAML::Node const& node, ConfigPlace const& place);
   static nlohmann::json write(encode::Components const& components);
   static std::string name() { return "integer | [integer, …] | {up_to: integer}"; }
+};
+
+template <>
+struct ConfigType<encode::FieldSizes> {
+  static encode::FieldSizes read(YAML::Node const& node, ConfigPlace const& place);
+  static nlohmann::json write(encode::FieldSizes const& sizes);
+  static std::string name() { return "integer | [number, …]"; }
 };
 
 template <>

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "epilogue.hpp"
+#include "grid_scores.hpp"
 #include "striate/base/error.hpp"
 
 namespace striate::detail {
@@ -216,13 +216,7 @@ void Preparer::finish() {
   }
   s_.stats = reinterpret_cast<double const*>(stats_.get());
   s_.owned = {stats_, hats_};
-  if (!s_.skeleton.exact()) {
-    std::size_t const a = s_.alphas.size(), q = s_.q(), across = round_up(a, combined_lanes);
-    s_.combine.assign(q * across, 0);
-    for (std::size_t i = 0; i < q * a; ++i) {
-      s_.combine[i % q * across + i / q] = static_cast<float>(s_.skeleton.weight[i]);
-    }
-  }
+  s_.combine = combination_of(s_.skeleton, s_.alphas.size());
   auto& r = s_.report;
   r.form = s_.fit == Fit::pls ? kernel_pls : name_of(s_.form);
   r.alphas = s_.alphas;

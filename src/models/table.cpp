@@ -4,6 +4,7 @@
 #include "striate/models/lasso.hpp"
 #include "striate/models/components.hpp"
 #include "striate/models/banded_ridge.hpp"
+#include "striate/models/fwrf.hpp"
 #include "striate/models/ridge.hpp"
 #include "striate/models/univariate.hpp"
 
@@ -25,6 +26,8 @@ std::vector<ModelRow> const& models() {
        make_banded_ridge, true},
       {.name = "univariate", .doc = "the single unit that correlates most with the target, chosen in the training rows",
        .chooses = "unit", .make = make_univariate, .nominal = true},
+      {"fwrf", "feature-weighted receptive field: a Gaussian of the visual field pools all maps, ridge weighs the channels",
+       "alpha", make_fwrf, true, {}, false, true},
   };
   return rows;
 }

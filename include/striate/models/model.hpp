@@ -40,13 +40,27 @@ struct Band {
   bool standardize = true;
 };
 
+/// Channels of rows × columns pixels each, in the order of a space's features; 1 × 1: no maps.
+struct MapShape {
+  std::size_t channels = 0, rows = 1, cols = 1;
+};
+
+/// Gaussian fields that fwrf tries, in the units of `width` and `height` of the visual field.
+struct FieldGrid {
+  std::size_t grid = 8;          ///< centres across, and down: those of equal cells of the middle `extent` of the field
+  double extent = 1;             ///< above 0, at most 1
+  std::vector<double> sizes;     ///< radii; empty: `steps`, in equal ratios from 0.04 to 0.4 of the longer side
+  std::size_t steps = 8;
+  double width = 1, height = 1;  ///< of the visual field: 1, or degrees
+};
+
 struct Design {
   FeatureSource const& X;  ///< n × p
   bool standardize = true;
   double pca = 0;           ///< 0 none; below 1 the share of variance kept; else the number of components
   std::size_t targets = 0;  ///< that will follow, for the choice of the algorithm; 0 unknown (10,000 is assumed)
   FeatureSource const* Y = nullptr;  ///< n × targets raw responses, for models whose prepare_uses_responses()
-  std::vector<Band> bands;  ///< banded_ridge: in order, without gaps, over all of X; none: X is one band
+  std::vector<Band> bands;  ///< banded_ridge, fwrf: in order, without gaps, over all of X; none: X is one band
 };
 
 struct ModelOptions {
@@ -63,6 +77,8 @@ struct ModelOptions {
   bool predictions = false;           ///< TileResult::prediction wanted
   bool coefficients = false;          ///< TileResult::weights and intercept wanted (the refit)
   std::vector<std::string> bands;     ///< banded_ridge: names of Design::bands
+  std::vector<MapShape> maps;         ///< fwrf: of Design::bands; none: X is one space without maps
+  FieldGrid rf;                       ///< fwrf
   std::size_t n_iter = 100;           ///< banded_ridge: band weights that are tried
   std::uint64_t seed = 0;             ///< banded_ridge: of the random band weights
   bool split = true;                  ///< banded_ridge: shares of the bands in the scores of outer test rows wanted
