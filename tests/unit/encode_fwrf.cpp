@@ -17,7 +17,7 @@ class EncodeFwrf : public testing::Test {
       for (std::size_t j = 0; j < targets; ++j) y.push_back(response(i, j));
     }
     write_atomically(dir_ / "planted.stim.csv", table);
-    write_npy(dir_ / "planted.npy", {world_.n, targets}, y);
+    write_npy(dir_ / "planted.npy", std::span<float const>(y), {world_.n, targets});
   }
   /// Target j sees pixel j mod 9 of "wide", three channels of it.
   static float response(std::size_t i, std::size_t j) {
