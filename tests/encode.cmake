@@ -25,4 +25,5 @@ encode_test(test_permute_ranks FILES ranks/permute_ranks.cpp RANKS 1 2 3 TIMEOUT
 encode_test(test_encode_cv FILES unit/encode_cv.cpp TIMEOUT 300)
 encode_test(test_encode_partition FILES unit/encode_partition.cpp TIMEOUT 300)
 encode_test(test_encode_univariate FILES unit/encode_univariate.cpp)
+encode_test(test_encode_cca FILES unit/encode_cca.cpp)
 encode_test(test_encode_fwrf FILES unit/encode_fwrf.cpp)

@@ -105,7 +105,11 @@ void describe(Schema& s, Model& m) {
             "{relative: {logspace: [-3, 0, 20]}} for lasso and elastic_net",
      .example = "{logspace: [-1, 8, 20]}"});
   s("components", m.components,
-    {.doc = "pls, pcr: exactly so many; chosen per target among a list; or among 1 … up_to", .example = "{up_to: 25}"});
+    {.doc = "pls, pcr, cca: exactly so many; chosen per target among a list; or among 1 … up_to", .example = "{up_to: 25}"});
+  s("response_pca", m.response_pca,
+    {.doc = "cca: principal components of the responses that are correlated, fitted on training rows; below 1 the share of "
+            "variance; 0 all",
+     .min = 0});
   s("n_iter", m.n_iter, {.doc = "banded_ridge: weightings of the bands that are tried", .min = 1, .max = 100000});
   s("l1_ratio", m.l1_ratio,
     {.doc = "elastic_net: share of the L1 penalty, above 0; default 0.5", .min = 0, .max = 1});
@@ -255,6 +259,7 @@ ModelOptions model_options(Config const& config) {
   o.n_iter = static_cast<std::size_t>(config.model.n_iter);
   o.absolute = config.model.sign == "absolute";
   o.seed = static_cast<std::uint64_t>(config.seed);
+  o.response_pca = config.model.response_pca;
   ReceptiveFields const& rf = config.model.rf;
   o.rf = {static_cast<std::size_t>(rf.grid), rf.extent, rf.sizes.listed, static_cast<std::size_t>(rf.sizes.steps), 1, 1};
   if (!rf.visual_angle.empty()) o.rf.width = rf.visual_angle.front(), o.rf.height = rf.visual_angle.back();

@@ -72,6 +72,7 @@ struct Model {
   std::optional<double> l1_ratio;
   std::string sign = "absolute";  ///< univariate
   ReceptiveFields rf;
+  double response_pca = 50;
 };
 
 struct InnerCv {

@@ -132,7 +132,8 @@ void FieldFold::search(std::size_t field, Responses const& r, std::size_t first,
       top = mine[i] > mine[top] ? i : top;
     }
     Best& was = best[t];
-    if (mine[top] > was.score || (mine[top] == was.score && c.alphas[top] > s_.candidates[was.field].alphas[was.alpha])) {
+    if (mine[top] > was.score ||
+        (mine[top] == was.score && c.alphas[top] > s_.candidates[was.field].alphas[was.alpha])) {
       was = {mine[top], field, top};
       if (!all.empty()) {
         write_inner_scores(all, folds, T, a, t, top, first + t, out);
@@ -213,8 +214,7 @@ void FieldFold::fit(Group const& group, std::size_t first, std::vector<Best> con
   }
 }
 
-void FieldFold::weights(Group const& group, float const* z, std::size_t first, TileResult& out,
-                        Workspace& work) const {
+void FieldFold::weights(Group const& group, float const* z, std::size_t first, TileResult& out, Workspace& work) const {
   FieldCandidate const& c = s_.candidates[group.field];
   Responses const& r = group.r;
   std::size_t const depth = c.sets.back().depth, rows = padded_rows(s_.features),

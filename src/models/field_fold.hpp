@@ -11,19 +11,19 @@ namespace striate::detail {
 
 /// The pooled features of a training set in their principal axes V: (XᵀX = VΛVᵀ of standardised features).
 struct FieldSet {
-  std::size_t depth = 0;            ///< axes with variance
-  double const* values = nullptr;   ///< (depth), Λ
-  float const* rotate = nullptr;    ///< depth × features, packed: Vᵀ · scale
-  float const* test = nullptr;      ///< test rows × depth, packed: X V
+  std::size_t depth = 0;           ///< axes with variance
+  double const* values = nullptr;  ///< (depth), Λ
+  float const* rotate = nullptr;   ///< depth × features, packed: Vᵀ · scale
+  float const* test = nullptr;     ///< test rows × depth, packed: X V
 };
 
 /// Ridge on the features that one field makes.
 struct FieldCandidate {
-  std::vector<double> alphas;     ///< ascending, absolute
-  std::size_t skeleton = 0;       ///< in FieldState::skeletons
-  std::vector<float const*> x;    ///< per block of training rows, features × rows, packed: less the outer training mean
-  std::vector<FieldSet> sets;     ///< as rows.sets
-  float const* back = nullptr;    ///< features × depth, packed: scale · V of the outer set, where coefficients are wanted
+  std::vector<double> alphas;   ///< ascending, absolute
+  std::size_t skeleton = 0;     ///< in FieldState::skeletons
+  std::vector<float const*> x;  ///< per block of training rows, features × rows, packed: less the outer training mean
+  std::vector<FieldSet> sets;   ///< as rows.sets
+  float const* back = nullptr;  ///< features × depth, packed: scale · V of the outer set, where coefficients are wanted
   double const* stats = nullptr;  ///< per feature: stats_size(sets)
 };
 
@@ -31,11 +31,11 @@ struct FieldState {
   RowPlan rows;
   ModelOptions options;
   std::vector<Field> fields;
-  bool maps = false;                 ///< whether any space has maps (without, there is one candidate)
+  bool maps = false;  ///< whether any space has maps (without, there is one candidate)
   std::vector<MapShape> shapes;
-  std::size_t features = 0;          ///< after pooling
+  std::size_t features = 0;  ///< after pooling
   std::vector<FieldCandidate> candidates;
-  std::vector<Skeleton> skeletons;   ///< those that differ
+  std::vector<Skeleton> skeletons;          ///< those that differ
   std::vector<std::vector<float>> combine;  ///< combination_of each
   std::shared_ptr<std::byte> owned;
   FoldReport report;

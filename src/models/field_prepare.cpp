@@ -126,10 +126,11 @@ class FieldPreparer {
   void run(double budget) {
     auto const cost = field_cost(s_.rows, s_.shapes, s_.fields, s_.options, design_.targets);
     if (cost.kept + cost.pooled > budget) {
-      fail(Exit::limit,
-           "{} fields × {} pooled features of {} stimuli need {:.2f} GiB but the budget is {:.2f} GiB; raise memory, or "
-           "use a smaller model.rf.grid or fewer model.rf.sizes, layers or inner folds",
-           s_.fields.size(), s_.features, s_.rows.n_train, (cost.kept + cost.pooled) / gib, budget / gib);
+      fail(
+          Exit::limit,
+          "{} fields × {} pooled features of {} stimuli need {:.2f} GiB but the budget is {:.2f} GiB; raise memory, or "
+          "use a smaller model.rf.grid or fewer model.rf.sizes, layers or inner folds",
+          s_.fields.size(), s_.features, s_.rows.n_train, (cost.kept + cost.pooled) / gib, budget / gib);
     }
     s_.owned = team_.shared(places_.bytes * s_.fields.size());
     std::size_t const radii = count_radii(s_.fields), one = s_.fields.size() / radii;
@@ -348,8 +349,8 @@ FieldCost field_cost(RowPlan const& rows, std::vector<MapShape> const& shapes, s
     flops += s + 1 < sets ? 2 * dp * depth + 2 * a * e * depth : 0;
     held = std::max(held, (s + 1 < sets ? a : 1) * e);
     deepest = std::max(deepest, depth);
-    scratch = std::max(scratch, 8 * (m * m + m * depth + std::max(m, static_cast<double>(step)) * dp + dp * depth +
-                                     e * (dp + depth)));
+    scratch = std::max(
+        scratch, 8 * (m * m + m * depth + std::max(m, static_cast<double>(step)) * dp + dp * depth + e * (dp + depth)));
   }
   for (auto const& map : shapes) {
     auto const pixels = static_cast<double>(map.rows * map.cols);
@@ -357,8 +358,8 @@ FieldCost field_cost(RowPlan const& rows, std::vector<MapShape> const& shapes, s
   }
   c.flops_per_target = F * flops;
   double const blocks = static_cast<double>(rows.blocks.blocks());
-  double const tile = 4 * static_cast<double>(width) * (2 * static_cast<double>(rows.row.size()) + dp * (blocks + 2) +
-                                                        2 * deepest + held);
+  double const tile = 4 * static_cast<double>(width) *
+                      (2 * static_cast<double>(rows.row.size()) + dp * (blocks + 2) + 2 * deepest + held);
   c.thread = std::max(tile, scratch) + 16e6;
   return c;
 }

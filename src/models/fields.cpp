@@ -160,7 +160,8 @@ std::vector<Field> fields_of(FieldGrid const& grid) {
 std::vector<double> masses(double centre, double sigma, double length, std::size_t cells) {
   std::vector<double> mass(cells);
   auto const below = [&](std::size_t edge) {  // in the direction of the nearer tail, where digits are kept
-    return (length * (static_cast<double>(edge) / static_cast<double>(cells) - 0.5) - centre) / (sigma * std::sqrt(2.0));
+    return (length * (static_cast<double>(edge) / static_cast<double>(cells) - 0.5) - centre) /
+           (sigma * std::sqrt(2.0));
   };
   double sum = 0;
   for (std::size_t i = 0; i < cells; ++i) {

@@ -13,8 +13,8 @@ struct Field {
   double x = 0, y = 0, sigma = 0;
 };
 
-/// Smallest radius first; of a radius the rows of centres from the top, each from the left: grid · grid fields a radius.
-/// Throws Error(Exit::config).
+/// Smallest radius first; of a radius the rows of centres from the top, each from the left: grid · grid fields a
+/// radius. Throws Error(Exit::config).
 [[nodiscard]] std::vector<Field> fields_of(FieldGrid const& grid);
 
 /// Mass of a Gaussian in each of `cells` equal cells of [-length/2, length/2], over the sum of all.

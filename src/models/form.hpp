@@ -11,26 +11,31 @@ enum class Form { block_inverse, dual, primal, spectral_dual, spectral_primal };
 
 [[nodiscard]] char const* name_of(Form form);
 inline constexpr char const* kernel_pls = "kernel pls";  ///< what pls makes of spectral_dual
+inline constexpr char const* kernel_cca = "kernel cca";  ///< and cca
 [[nodiscard]] inline bool is_dual(Form f) {
   return f == Form::block_inverse || f == Form::dual || f == Form::spectral_dual;
 }
 [[nodiscard]] inline bool is_spectral(Form f) { return f == Form::spectral_dual || f == Form::spectral_primal; }
 
-/// What is fitted; the last two on components, of the features (pcr) or of features and responses (pls).
-enum class Fit { ridge, ols, pcr, pls };
+/// What is fitted; the last three on components, of the features (pcr) or of features and responses (pls, cca).
+enum class Fit { ridge, ols, pcr, pls, cca };
 
 struct Shape {
   std::size_t p = 0, alphas = 1, targets = 0;
   std::size_t bands = 0, candidates = 1;  ///< banded ridge: feature spaces (0: another model) and their weightings
   bool standardize = true, spectral = false, coefficients = false;
   double pca = 0;
-  std::size_t components = 0;      ///< pcr, pls: the most to choose among
-  bool pls = false;                ///< needs a Gram of responses as well
-  bool response_per_set = false;   ///< pls: responses are scaled by each training set
+  std::size_t components = 0;      ///< pcr, pls, cca: the most to choose among
+  bool pls = false;                ///< pls, cca: needs a Gram of responses as well
+  bool cca = false;                ///< of test rows, too
+  std::size_t variants = 1;        ///< cca: penalties whose components are held until one is chosen
+  bool response_per_set = false;   ///< pls, cca: responses are scaled by each training set
 };
 
 [[nodiscard]] Shape shape_of(std::size_t p, std::size_t targets, bool standardize, double pca,
                              ModelOptions const& options, Fit fit, std::size_t alphas);
+/// Numbers that cca keeps of a set and penalty: components, total, errors (0 … depth), correlations.
+[[nodiscard]] inline std::size_t cca_numbers(std::size_t depth) { return 3 + 2 * depth; }
 /// Throws Error(Exit::config) for what is neither a share nor a number of components.
 void check_pca(double pca);
 /// Components kept at most, for a set with `train` rows.

@@ -75,7 +75,8 @@ class Fwrf final : public EncodingModel {
   static void refuse(double pca) {
     if (pca != 0) {
       fail(Exit::config,
-           "features.transform.pca is {} but model.type is fwrf, which pools maps; remove it, or use another model", pca);
+           "features.transform.pca is {} but model.type is fwrf, which pools maps; remove it, or use another model",
+           pca);
     }
   }
   /// Without ModelOptions::maps: p features that are pooled by nothing.

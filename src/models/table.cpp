@@ -21,6 +21,8 @@ std::vector<ModelRow> const& models() {
        false, sparse},
       {"pls", "partial least squares of all targets together, number of components chosen per target", "components",
        make_pls},
+      {"cca", "canonical correlation of the features with all targets together, number of variates chosen per target",
+       "components", make_cca, false, {{-3, 3, 7}, true}},
       {"pcr", "least squares on principal components, their number chosen per target", "components", make_pcr},
       {"banded_ridge", "one joint ridge of all feature spaces, a penalty for each, chosen per target", "alpha",
        make_banded_ridge, true},

@@ -42,7 +42,7 @@ void Fitted::run(MatrixView<float const> Y, std::span<double const> alpha, TileR
   std::fill(out.prediction.begin(), out.prediction.end(), std::numeric_limits<float>::quiet_NaN());
   out.weights.resize(s_.options.coefficients ? weight_rows() * t : 0);
   out.intercept.assign(s_.options.coefficients ? t : 0, nan);
-  out.extra.assign(s_.bands.size() * (s_.options.split ? 3 : 1) * t, nan);
+  out.extra.assign(s_.fit == Fit::cca ? t : s_.bands.size() * (s_.options.split ? 3 : 1) * t, nan);
   out.degenerate = out.edge_low = out.edge_high = 0;
   for (std::size_t first = 0; first < t; first += target_tile) {
     block(Y.columns(first, std::min(target_tile, t - first)), alpha, first, out, work);
@@ -192,6 +192,9 @@ void Fitted::settle(std::size_t first, Responses const& r, Choice const& chosen,
   for (std::size_t t = 0; t < r.targets; ++t) {
     if (out.flag[first + t] == TargetFlag::ok) {
       out.alpha[first + t] = s_.candidate(chosen.alpha[t]);
+      if (s_.fit == Fit::cca) {
+        out.extra[first + t] = s_.penalty;
+      }
       out.edge_low += a > 1 && chosen.alpha[t] == 0 ? 1 : 0;
       out.edge_high += a > 1 && chosen.alpha[t] + 1 == a ? 1 : 0;
     }

@@ -44,6 +44,7 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
            {"permutation={n: 130, tail: two, correct: [tfce, cluster], cluster_threshold: 0.1}", "features.layers=[a, b]"},
            {"permutation={n: 23, scheme: fixed_model, tail: two, best_layer: false}", "responses.repeats=keep"},
            {"model.type=pls", "model.components={up_to: 6}", "save=[coefficients, predictions]"},
+           {"model.type=cca", "model.components=[2, 5]", "model.response_pca=6", "save=[coefficients, predictions]"},
            {"model.type=pcr", "model.components=[2, 5]"},
            {"model.type=banded_ridge", "model.n_iter=7", "save=[coefficients, predictions]"},
            {"model.type=banded_ridge", "model.n_iter=4", "permutation.n=9"},

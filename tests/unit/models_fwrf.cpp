@@ -1,5 +1,5 @@
-// Feature-weighted receptive fields: against a brute force in float64 (tests/golden/make_fwrf.py), planted fields, noise,
-// what must not change a bit, what must not leak, and what must be refused.
+// Feature-weighted receptive fields: against a brute force in float64 (tests/golden/make_fwrf.py), planted fields,
+// noise, what must not change a bit, what must not leak, and what must be refused.
 #include <numeric>
 
 #include "banded_common.hpp"
@@ -123,8 +123,11 @@ TEST_P(FwrfGolden, EqualsBruteForce) {
 INSTANTIATE_TEST_SUITE_P(
     All, FwrfGolden,
     ::testing::Values(Case{.name = "layers", .rf = {.grid = 3}},
-                      Case{.name = "plain", .rf = {.grid = 3, .extent = 0.8, .width = 12, .height = 8}, .standardize = false,
-                           .scale = false, .inner_score = Score::pearson},
+                      Case{.name = "plain",
+                           .rf = {.grid = 3, .extent = 0.8, .width = 12, .height = 8},
+                           .standardize = false,
+                           .scale = false,
+                           .inner_score = Score::pearson},
                       Case{.name = "wide", .rf = {.grid = 2}},
                       Case{.name = "relative", .rf = {.grid = 2}, .standardize = false, .relative = true},
                       Case{.name = "refit", .rf = {.grid = 3}, .folds = 0},
@@ -150,7 +153,9 @@ struct Planted {
     double const sizes[] = {0.08, 0.16, 0.32};
     for (std::size_t c = 0; c < t; ++c) {
       Philox random(seed, 2, c);
-      auto const centre = [&](std::size_t i) { return (static_cast<double>(i) + 0.5) / static_cast<double>(grid) - 0.5; };
+      auto const centre = [&](std::size_t i) {
+        return (static_cast<double>(i) + 0.5) / static_cast<double>(grid) - 0.5;
+      };
       x0.push_back(centre(c % grid));
       y0.push_back(centre(c / grid % grid));
       sigma.push_back(sizes[c % 3]);
@@ -350,8 +355,8 @@ TEST(Fwrf, RefusesWhatCannotWork) {
   auto const plan = plan_of(data.n, 4, 0);
   auto const team = serial_team();
   MemorySource const source({data.x.data(), data.n, columns_of(data.maps)});
-  auto const refused = [&](Exit code, std::function<void(ModelOptions&)> const& change, Design const& design, double budget,
-                           char const* words) {
+  auto const refused = [&](Exit code, std::function<void(ModelOptions&)> const& change, Design const& design,
+                           double budget, char const* words) {
     auto o = data.options(2);
     change(o);
     try {
@@ -364,18 +369,33 @@ TEST(Fwrf, RefusesWhatCannotWork) {
   };
   auto const bands = bands_for(data.maps, true);
   Design const fine{source, true, 0, 3, nullptr, bands};
-  refused(Exit::config, [](auto& o) { o.alphas.clear(); }, fine, plenty, "alphas");
-  refused(Exit::config, [](auto& o) { o.rf.grid = 0; }, fine, plenty, "model.rf.grid");
-  refused(Exit::config, [](auto& o) { o.rf.extent = 1.5; }, fine, plenty, "model.rf.extent");
-  refused(Exit::config, [](auto& o) { o.rf.sizes = {0.1, -1}; }, fine, plenty, "model.rf.sizes");
-  refused(Exit::config, [](auto& o) { o.rf.width = 0; }, fine, plenty, "model.rf.visual_angle");
-  refused(Exit::data, [](auto& o) { o.maps[0].rows = 7; }, fine, plenty, "space 0");
-  refused(Exit::data, [](auto& o) { o.maps.pop_back(); }, {source, true, 0, 3}, plenty, "cover");
-  refused(Exit::config, [](auto&) {}, {source, true, 5, 3, nullptr, bands}, plenty, "pca");
-  refused(Exit::config, [](auto&) {}, {source, false, 0, 3, nullptr, bands}, plenty, "standardize");
-  refused(Exit::limit, [](auto&) {}, fine, 1e4, "model.rf.grid");
+  refused(
+      Exit::config, [](auto& o) { o.alphas.clear(); }, fine, plenty, "alphas");
+  refused(
+      Exit::config, [](auto& o) { o.rf.grid = 0; }, fine, plenty, "model.rf.grid");
+  refused(
+      Exit::config, [](auto& o) { o.rf.extent = 1.5; }, fine, plenty, "model.rf.extent");
+  refused(
+      Exit::config,
+      [](auto& o) {
+        o.rf.sizes = {0.1, -1};
+      },
+      fine, plenty, "model.rf.sizes");
+  refused(
+      Exit::config, [](auto& o) { o.rf.width = 0; }, fine, plenty, "model.rf.visual_angle");
+  refused(
+      Exit::data, [](auto& o) { o.maps[0].rows = 7; }, fine, plenty, "space 0");
+  refused(
+      Exit::data, [](auto& o) { o.maps.pop_back(); }, {source, true, 0, 3}, plenty, "cover");
+  refused(
+      Exit::config, [](auto&) {}, {source, true, 5, 3, nullptr, bands}, plenty, "pca");
+  refused(
+      Exit::config, [](auto&) {}, {source, false, 0, 3, nullptr, bands}, plenty, "standardize");
+  refused(
+      Exit::limit, [](auto&) {}, fine, 1e4, "model.rf.grid");
   data.x[5] = std::numeric_limits<float>::quiet_NaN();
-  refused(Exit::data, [](auto&) {}, fine, plenty, "not finite");
+  refused(
+      Exit::data, [](auto&) {}, fine, plenty, "not finite");
 }
 
 }  // namespace

@@ -176,7 +176,8 @@ INSTANTIATE_TEST_SUITE_P(Forms, Property,
                                            Setting{"ridge", 60, 150, true, 9}, Setting{"ols", 60, 14, true, 0},
                                            Setting{"ols", 60, 150, true, 0}, Setting{"pls", 60, 14, true, 0},
                                            Setting{"pls", 60, 150, true, 0}, Setting{"pls", 60, 150, false, 0},
-                                           Setting{"pls", 60, 40, true, 9}, Setting{"pcr", 60, 14, true, 0},
+                                           Setting{"pls", 60, 40, true, 9}, Setting{"cca", 60, 14, true, 0}, Setting{"cca", 60, 150, false, 0},
+                                           Setting{"cca", 60, 40, true, 9}, Setting{"pcr", 60, 14, true, 0},
                                            Setting{"pcr", 60, 150, true, 0}));
 
 TEST(Ridge, ShortMemoryReadsTheFeaturesSeveralTimes) {

@@ -68,7 +68,8 @@ struct ModelOptions {
   bool relative_alphas = false;   ///< multiples of trace(K)/n of the outer training rows; lasso, elastic_net: of the
                                   ///< target's smallest alpha without coefficients, in the training rows of each fit
   double l1_ratio = 0.5;          ///< elastic_net
-  std::vector<std::size_t> components;  ///< pls, pcr: numbers to choose among, positive, any order; empty: 1 … 25
+  double response_pca = 50;             ///< cca: components of responses: a number, a share of variance below 1, 0 all
+  std::vector<std::size_t> components;  ///< pls, pcr, cca: numbers to choose among, positive, any order; empty: 1 … 25
   bool absolute = true;           ///< univariate: the greatest |r| is chosen, not the greatest r
   Score inner_score = Score::r2;  ///< r2 or pearson
   std::vector<Score> scores{Score::pearson, Score::r2};
@@ -113,7 +114,7 @@ struct Workspace {
 /// What was decided and found while preparing; equal on all ranks.
 struct FoldReport {
   std::string form;                    ///< "dual block-inverse", "dual", "primal", "spectral dual", "spectral primal",
-                                       ///< "kernel pls"
+                                       ///< "kernel pls", "kernel cca"
   std::vector<double> alphas;          ///< absolute, ascending, after dropping; or numbers of components
   std::vector<double> dropped_alphas;  ///< absolute; too small for the features' rounding; or numbers of components
                                        ///< that rows or rank of a training set do not allow
@@ -122,6 +123,7 @@ struct FoldReport {
   std::size_t rank = 0;                ///< ols, pls, pcr, and models with pca: components in the outer fit; else 0
   double shared_bytes = 0;             ///< held per node while tiles run
   double flops_per_target = 0;         ///< of tile()
+  std::vector<double> variates;        ///< cca: correlations of each pair of canonical variates over outer test rows
 };
 
 class FittedFold {
@@ -173,6 +175,8 @@ class EncodingModel {
   [[nodiscard]] virtual bool fixes_choice() const { return false; }
   /// Names of further values per fold and target, TileResult::extra; saved as /L/NAME (k, t).
   [[nodiscard]] virtual std::vector<std::string> extras() const { return {}; }
+  /// Length of FoldReport::variates, saved as /L/canonical_correlation (k, c).
+  [[nodiscard]] virtual std::size_t variates() const { return 0; }
   /// Whether the extras' means over folds are results too: /L/mean/NAME (t), and maps.
   [[nodiscard]] virtual bool averages_extras() const { return false; }
 };
