@@ -165,6 +165,9 @@ void check(Config const& c) {
   if (lists > 1 && lists != others)
     fail(Exit::config, "other_subjects.stimuli: names {} files for {} subjects; name one for all, or one each", lists,
          others);
+  if (c.model.rf.visual_angle.size() > 2)
+    fail(Exit::config, "model.rf.visual_angle: holds {} numbers; give the side of the image, or [width, height]",
+         c.model.rf.visual_angle.size());
   if (c.model.l1_ratio && c.model.type != "elastic_net")
     fail(Exit::config, "model.l1_ratio: belongs to type: elastic_net, but model.type is {}; remove one", c.model.type);
   if (c.scores.empty()) fail(Exit::config, "scores: the list is empty; name at least one");

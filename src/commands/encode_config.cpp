@@ -91,6 +91,19 @@ void describe(Schema& s, FeatureSet& f) {
   s("iterate", f.iterate, {.doc = "what gets a model of its own", .choices = {"layer", "channel", "position"}});
 }
 
+void describe(Schema& s, ReceptiveFields& f) {
+  s("grid", f.grid, {.doc = "centres across, and down: those of equal cells of the visual field", .min = 1, .max = 100});
+  s("sizes", f.sizes,
+    {.doc = "radii (standard deviations of the Gaussian): how many, in equal ratios from 0.04 to 0.4 of the longer side; "
+            "or a list in units of the visual field",
+     .example = "[0.05, 0.1, 0.2, 0.4]"});
+  s("extent", f.extent, {.doc = "share of the visual field, about its centre, that the centres cover; above 0", .min = 0, .max = 1});
+  s("visual_angle", f.visual_angle,
+    {.doc = "degrees that the image covers: its side, or [width, height]; default: units of the field, -0.5 to 0.5",
+     .unit = "degrees",
+     .example = "[20, 20]"});
+}
+
 void describe(Schema& s, Model& m) {
   s("type", m.type, {.doc = "encoding model", .choices = model_names()});
   s("alphas", m.alphas,
@@ -106,7 +119,11 @@ void describe(Schema& s, Model& m) {
     {.doc = "ridge: each target has its own alpha; false: one for all targets of a layer and fold, of the highest mean "
             "over targets of the score that chooses"});
   s("components", m.components,
-    {.doc = "pls, pcr: exactly so many; chosen per target among a list; or among 1 … up_to", .example = "{up_to: 25}"});
+    {.doc = "pls, pcr, cca: exactly so many; chosen per target among a list; or among 1 … up_to", .example = "{up_to: 25}"});
+  s("response_pca", m.response_pca,
+    {.doc = "cca: principal components of the responses that are correlated, fitted on training rows; below 1 the share of "
+            "variance; 0 all",
+     .min = 0});
   s("prior", m.prior,
     {.doc = "ridge: covariances of the weights over features (p × p), or p variances: the penalty is alpha wᵀΣ⁻¹w; .npy or "
             "\"f.h5:/dataset\", of one layer or a mapping of layers to files; needs transform: {standardize: false}",
@@ -118,6 +135,7 @@ void describe(Schema& s, Model& m) {
   s("sign", m.sign,
     {.doc = "univariate: choose the unit of the greatest absolute correlation, or of the greatest signed one",
      .choices = {"absolute", "signed"}});
+  s("rf", m.rf, {.doc = "fwrf: Gaussian fields that are tried"});
 }
 
 void describe(Schema& s, InnerCv& c) {
@@ -285,6 +303,10 @@ ModelOptions model_options(Config const& config) {
   o.n_iter = static_cast<std::size_t>(config.model.n_iter);
   o.absolute = config.model.sign == "absolute";
   o.seed = static_cast<std::uint64_t>(config.seed);
+  o.response_pca = config.model.response_pca;
+  ReceptiveFields const& rf = config.model.rf;
+  o.rf = {static_cast<std::size_t>(rf.grid), rf.extent, rf.sizes.listed, static_cast<std::size_t>(rf.sizes.steps), 1, 1};
+  if (!rf.visual_angle.empty()) o.rf.width = rf.visual_angle.front(), o.rf.height = rf.visual_angle.back();
   o.split = config.outer();
   return o;
 }
@@ -355,6 +377,24 @@ nlohmann::json ConfigType<encode::Prior>::write(encode::Prior const& prior) {
   nlohmann::json layers;
   for (auto const& [name, file] : prior.layers) layers[name] = file.string();
   return layers;
+}
+
+encode::FieldSizes ConfigType<encode::FieldSizes>::read(YAML::Node const& node, ConfigPlace const& place) {
+  encode::FieldSizes sizes;
+  if (node.IsScalar()) {
+    sizes.steps = ConfigType<std::int64_t>::read(node, place);
+    if (sizes.steps < 1 || sizes.steps > 100)
+      config_error(place, fmt::format("is {}; give 1 to 100 radii, or a list of them", sizes.steps));
+    return sizes;
+  }
+  sizes.listed = ConfigType<std::vector<double>>::read(node, place);
+  if (sizes.listed.empty()) config_error(place, "is an empty list; give at least one radius");
+  return sizes;
+}
+
+nlohmann::json ConfigType<encode::FieldSizes>::write(encode::FieldSizes const& sizes) {
+  if (sizes.listed.empty()) return sizes.steps;
+  return sizes.listed;
 }
 
 encode::FoldCount ConfigType<encode::FoldCount>::read(YAML::Node const& node, ConfigPlace const& place) {

@@ -57,6 +57,20 @@ struct Prior {
   std::vector<std::pair<std::string, std::filesystem::path>> layers;
 };
 
+/// A number of radii, or a list of them.
+struct FieldSizes {
+  std::int64_t steps = 8;
+  std::vector<double> listed;  ///< in units of the visual field
+};
+
+/// fwrf: the fields that are tried.
+struct ReceptiveFields {
+  std::int64_t grid = 8;
+  FieldSizes sizes;
+  double extent = 1;
+  std::vector<double> visual_angle;  ///< nothing, the side of a square, or width and height
+};
+
 struct Model {
   std::string type = "ridge", selection = "folds";
   Alphas alphas;
@@ -66,6 +80,8 @@ struct Model {
   std::int64_t n_iter = 100;
   std::optional<double> l1_ratio;
   std::string sign = "absolute";  ///< univariate
+  ReceptiveFields rf;
+  double response_pca = 50;
 };
 
 struct InnerCv {
@@ -147,6 +163,7 @@ struct Config {
 
 void describe(Schema& s, Transform& t);
 void describe(Schema& s, FeatureSet& f);
+void describe(Schema& s, ReceptiveFields& f);
 void describe(Schema& s, Model& m);
 void describe(Schema& s, InnerCv& c);
 void describe(Schema& s, Cv& c);
@@ -192,6 +209,13 @@ struct ConfigType<encode::Prior> {
   static encode::Prior read(YAML::Node const& node, ConfigPlace const& place);
   static nlohmann::json write(encode::Prior const& prior);
   static std::string name() { return "path | {LAYER: path, …}"; }
+};
+
+template <>
+struct ConfigType<encode::FieldSizes> {
+  static encode::FieldSizes read(YAML::Node const& node, ConfigPlace const& place);
+  static nlohmann::json write(encode::FieldSizes const& sizes);
+  static std::string name() { return "integer | [number, …]"; }
 };
 
 template <>

@@ -33,6 +33,15 @@ std::string key_of(Config const& config, std::size_t store) {
 
 std::string file_name(fs::path const& path) { return path.filename().string(); }
 
+/// The last two axes of three or more are rows and columns, those before them channels (and frames); what has fewer
+/// axes, or a single pixel, has no maps.
+std::vector<std::size_t> map_of(ActLayer const& layer) {
+  std::size_t const axes = layer.shape.size();
+  if (axes < 3) return {layer.units, 1, 1};
+  std::size_t const rows = layer.shape[axes - 2], columns = layer.shape[axes - 1];
+  return {layer.units / std::max<std::size_t>(1, rows * columns), rows, columns};
+}
+
 /// Works on the first rank alone.
 class Loader {
  public:
@@ -204,6 +213,7 @@ class Loader {
       try {
         l = {s, name, stores_.size() > 1 ? f.name + "/" + name : name,
              stores_[s].layer(name).units * std::max<std::size_t>(1, f.delays.size())};
+        l.map = map_of(stores_[s].layer(name));
       } catch (Error const& error) {
         throw Error(error.code(), key_of(config_, s) + ".layers: " + error.what());
       }
@@ -355,7 +365,7 @@ void share(Comm const& comm, Inputs& in) {
   std::pair<char const*, std::vector<LayerInput>*> const lists[] = {{"layers", &in.layers}, {"bands", &in.bands}};
   for (auto const& [name, list] : lists) {
     small[name] = nlohmann::json::array();
-    for (auto const& l : *list) small[name].push_back({l.store, l.layer, l.name, l.units, l.parts});
+    for (auto const& l : *list) small[name].push_back({l.store, l.layer, l.name, l.units, l.parts, l.map});
   }
   small["priors"] = nlohmann::json::array();
   for (auto const& prior : in.priors) small["priors"].push_back({prior.file, prior.matrix});
@@ -367,7 +377,7 @@ void share(Comm const& comm, Inputs& in) {
   for (auto const& prior : small["priors"]) in.priors.push_back({prior[0], prior[1]});
   for (auto const& [name, list] : lists) {
     list->clear();
-    for (auto const& l : small[name]) list->push_back({l[0], l[1], l[2], l[3], l[4]});
+    for (auto const& l : small[name]) list->push_back({l[0], l[1], l[2], l[3], l[4], l[5]});
   }
 }
 

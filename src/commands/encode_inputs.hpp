@@ -20,6 +20,7 @@ struct LayerInput {
   std::string name;       ///< in the results: LAYER, or NAME/LAYER of several stores
   std::size_t units = 0;  ///< p
   std::vector<std::size_t> parts = {};  ///< of a model of several: which of Inputs::bands, side by side
+  std::vector<std::size_t> map = {};    ///< channels, rows, columns; rows · columns = 1: no maps
 };
 
 /// Where the prior of a layer stands (model.prior).

@@ -8,6 +8,15 @@
 #include "striate/models/table.hpp"
 
 namespace striate::encode {
+namespace {
+
+/// Whether the model pools maps, channels of all layers together.
+bool pools(Config const& config) {
+  ModelRow const* const row = find_model(config.model.type);
+  return row != nullptr && row->pools;
+}
+
+}  // namespace
 
 bool joins(Config const& config) {
   ModelRow const* const row = find_model(config.model.type);
@@ -15,6 +24,10 @@ bool joins(Config const& config) {
 }
 
 void check_joint(Config const& config) {
+  for (std::size_t i = 1; pools(config) && i < config.features.size(); ++i)
+    if (config.features[i].transform.standardize != config.features[0].transform.standardize)
+      fail(Exit::config, "features[{}].transform.standardize: differs from that of features[0]; {} needs one for all", i,
+           config.model.type);
   if (!joins(config) && !config.partition) return;
   for (std::size_t i = 0; i < config.features.size(); ++i)
     if (config.features[i].transform.pca != 0)
@@ -26,6 +39,12 @@ void check_joint(Config const& config) {
 void join_layers(Config const& config, Inputs& inputs) {
   if (config.partition) return make_subsets(config, inputs);
   if (!joins(config)) return;
+  bool const maps = std::ranges::any_of(inputs.layers, [](LayerInput const& l) { return l.map[1] * l.map[2] > 1; });
+  if (pools(config) && !maps)
+    fail(Exit::data,
+         "features: no layer has maps of rows × columns, which model.type: {} pools; name convolutional layers that were "
+         "extracted with pool: none",
+         config.model.type);
   inputs.bands = std::move(inputs.layers);
   LayerInput joint{0, "", joint_name, 0};
   for (std::size_t b = 0; b < inputs.bands.size(); ++b) joint.units += inputs.bands[b].units, joint.parts.push_back(b);
@@ -51,7 +70,11 @@ std::vector<Band> bands_of(Config const& config, Inputs const& inputs) {
 
 ModelOptions model_options(Config const& config, Inputs const& inputs) {
   ModelOptions o = model_options(config);
-  for (std::size_t b = 0; joins(config) && b < inputs.bands.size(); ++b) o.bands.push_back(inputs.bands[b].name);
+  for (std::size_t b = 0; joins(config) && b < inputs.bands.size(); ++b) {
+    o.bands.push_back(inputs.bands[b].name);
+    auto const& map = inputs.bands[b].map;
+    o.maps.push_back({map[0], map[1], map[2]});
+  }
   return o;
 }
 

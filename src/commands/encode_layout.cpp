@@ -143,6 +143,7 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
       d.push_back({fmt::format("{}/{}", root, extra), Dtype::f64, {in.folds, t}, w});
       if (made->averages_extras()) d.push_back({fmt::format("{}/mean/{}", root, extra), Dtype::f64, {t}, 0});
     }
+    if (made->variates() > 0) d.push_back({root + "/" + variates_name, Dtype::f64, {in.folds, made->variates()}, 0});
     if (config.saves("coefficients")) {
       d.push_back({root + "/coef", Dtype::f32, {l.units, t}, w});
       d.push_back({root + "/intercept", Dtype::f64, {t}, w});

@@ -68,6 +68,8 @@ enum Found : std::size_t { constant_features, dropped_alphas, skeleton, rank, fo
 
 inline constexpr char const* counts_name = "/.striate/counts";
 inline constexpr char const* report_name = "/.striate/report";
+/// FoldReport::variates of each outer fold, (k, c).
+inline constexpr char const* variates_name = "canonical_correlation";
 /// Sums for aggregate: concat, (5 × folds, t): y, y², f, f², yf of the test rows of each fold.
 [[nodiscard]] inline std::string moments_name(std::string const& layer) { return "/.striate/moments/" + layer; }
 inline constexpr std::size_t moment_rows = 5;

@@ -258,6 +258,9 @@ class Engine {
       std::uint64_t const found[founds] = {r.constant_features, r.dropped_alphas.size(), r.skeleton, r.rank};
       if (context_.comm.root())
         shared_.result.write_slice(report_name, l * layout_.passes + p, 0, std::span<std::uint64_t const>(found));
+      if (context_.comm.root() && p < in_.folds && !r.variates.empty())
+        shared_.result.write_slice(fmt::format("/{}/{}", input.name, variates_name), p, 0,
+                                   std::span<double const>(r.variates));
     });
     return fold;
   }

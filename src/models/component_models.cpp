@@ -1,11 +1,13 @@
 #include "striate/models/components.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <numeric>
 
 #include "fold.hpp"
 #include "striate/base/error.hpp"
+#include "striate/models/ridge.hpp"
 
 namespace striate {
 namespace {
@@ -34,7 +36,8 @@ class Components final : public EncodingModel {
   std::unique_ptr<FittedFold> prepare(Design const& design, FoldPlan const& plan, Team& team,
                                       double memory_budget) const override {
     detail::check_pca(design.pca);
-    return detail::make_fitted(detail::prepare_fold(design, plan, options_, fit_, team, memory_budget));
+    bool const penalties = is_cca() && options_.alphas.size() > 1;
+    return detail::make_fitted(detail::prepare_fold(design, plan, options_, fit_, team, memory_budget, penalties));
   }
 
   ModelCost cost(std::size_t n, std::size_t p, std::size_t t, FoldPlan const& plan, bool standardize, double pca,
@@ -46,10 +49,17 @@ class Components final : public EncodingModel {
   }
 
   [[nodiscard]] bool fixes_choice() const override { return fit_ == detail::Fit::pcr; }
-  [[nodiscard]] std::size_t candidates() const override { return options_.components.size(); }
-  [[nodiscard]] bool prepare_uses_responses() const override { return fit_ == detail::Fit::pls; }
+  [[nodiscard]] std::size_t candidates() const override {
+    return options_.components.size() * (is_cca() ? options_.alphas.size() : 1);
+  }
+  [[nodiscard]] bool prepare_uses_responses() const override { return fit_ != detail::Fit::pcr; }
+  [[nodiscard]] std::vector<std::string> extras() const override {
+    return is_cca() ? std::vector<std::string>{"alpha"} : std::vector<std::string>();
+  }
+  [[nodiscard]] std::size_t variates() const override { return is_cca() ? options_.components.front() : 0; }
 
  private:
+  [[nodiscard]] bool is_cca() const { return fit_ == detail::Fit::cca; }
   ModelOptions options_;
   detail::Fit fit_;
 };
@@ -62,6 +72,21 @@ std::unique_ptr<EncodingModel> make_pcr(ModelOptions const& options) {
 
 std::unique_ptr<EncodingModel> make_pls(ModelOptions const& options) {
   return std::make_unique<Components>(options, detail::Fit::pls);
+}
+
+std::unique_ptr<EncodingModel> make_cca(ModelOptions const& options) {
+  (void)make_ridge(options);  // says what is wrong with the alphas
+  double const pca = options.response_pca;
+  if (!(pca >= 0) || (pca >= 1 && pca != std::floor(pca))) {
+    fail(Exit::config,
+         "model.response_pca is {} (a number of components of the responses, or a share of variance below 1, or 0 for all); "
+         "mend it",
+         pca);
+  }
+  ModelOptions sorted = options;
+  std::ranges::sort(sorted.alphas);
+  sorted.alphas.erase(std::unique(sorted.alphas.begin(), sorted.alphas.end()), sorted.alphas.end());
+  return std::make_unique<Components>(sorted, detail::Fit::cca);
 }
 
 }  // namespace striate

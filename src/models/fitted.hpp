@@ -39,8 +39,6 @@ class Fitted final : public FittedFold {
   void take(std::span<double const> alpha, std::size_t first, TileResult& out, std::vector<std::size_t>& chosen) const;
   void load(MatrixView<float const> Y, std::size_t first, TileResult& out, Responses& r, Workspace& work) const;
   float const* project(Responses const& r, std::size_t set, std::size_t& ld, Workspace& work) const;
-  void block_products(Responses const& r, Workspace& work) const;
-  float const* feature_products(Responses const& r, std::size_t set, Workspace& work) const;
   void score_candidates(Responses const& r, std::size_t first, std::size_t weighting, float const* z, std::size_t ld,
                         TileResult& out, std::vector<double>& mean_scores, std::vector<double>& all,
                         Workspace& work) const;

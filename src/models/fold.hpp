@@ -26,7 +26,7 @@ struct FoldState {
   RowPlan rows;
   Form form = Form::dual;
   ModelOptions options;
-  bool ols = false;  ///< no penalty: ols, pcr, pls
+  bool ols = false;  ///< no penalty of the fits in components: ols, pcr, pls, cca
   Fit fit = Fit::ridge;
   std::size_t p = 0;
   std::vector<double> alphas;  ///< ascending; {0} without a penalty
@@ -47,7 +47,8 @@ struct FoldState {
   std::vector<double> mean_product;   ///< dual: per band and training position Σ_j (x_ij − μ_j) μ_j scale_j²
   std::vector<std::shared_ptr<std::byte>> owned;
   FoldReport report;
-  [[nodiscard]] bool by_components() const { return fit == Fit::pcr || fit == Fit::pls; }
+  double penalty = 0;  ///< cca: of the features, for all targets
+  [[nodiscard]] bool by_components() const { return fit == Fit::pcr || fit == Fit::pls || fit == Fit::cca; }
   [[nodiscard]] std::size_t candidates() const { return by_components() ? counts.size() : alphas.size(); }
   [[nodiscard]] double candidate(std::size_t i) const {
     return by_components() ? static_cast<double>(counts[i]) : alphas[i];

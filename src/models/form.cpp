@@ -30,7 +30,9 @@ double hat_bytes(RowPlan const& rows, Shape const& shape, Form form, std::size_t
                       m = is_dual(form) ? train : shape.p;
     std::size_t const depth = is_spectral(form) ? most_components(shape, train) : m;
     bool const outer = s + 1 == rows.sets.size();
-    floats += is_spectral(form) ? packed_size(depth, train) + 2 * (depth + 2) + e * depth : 0;
+    std::size_t const variants = shape.variants;
+    floats += is_spectral(form) ? variants * (packed_size(depth, train) + 2 * (depth + 2) + e * depth) : 0;
+    floats += shape.cca ? 2 * variants * cca_numbers(depth) : 0;
     if (shape.bands > 0) {
       floats += shape.candidates * packed_size((outer ? shape.bands : 1) * q * panel_round(e), depth);
       floats += outer && shape.coefficients ? shape.candidates * q * packed_size(m, m) : 0;
@@ -38,7 +40,7 @@ double hat_bytes(RowPlan const& rows, Shape const& shape, Form form, std::size_t
     }
     floats += outer ? a * packed_size(e, depth) : packed_size(solved * panel_round(e), depth);
     if (outer && shape.coefficients) {
-      floats += is_spectral(form) ? packed_size(m, depth) : a * packed_size(m, m);
+      floats += is_spectral(form) ? variants * packed_size(m, depth) : a * packed_size(m, m);
     }
   }
   for (std::size_t b = 0; form == Form::primal && b < rows.blocks.blocks(); ++b) {
@@ -78,8 +80,9 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     double const m = is_dual(form) ? nr : p;
     double const c = is_spectral(form) ? static_cast<double>(most_components(shape, rows.sets[s].train.size())) : m;
     if (is_spectral(form)) {
-      w.factor += shape.pls ? c * pls_products * 4 * m * m + cube(m) / 3 : 0;
-      w.factor += shape.pls && shape.pca == 0 ? 0 : (c * 2 < m ? 4 : 12) * cube(m);  // to tridiagonal form, bound by memory
+      w.factor += shape.pls && !shape.cca ? c * pls_products * 4 * m * m + cube(m) / 3 : 0;
+      w.factor += shape.cca ? 12 * cube(m) + static_cast<double>(shape.variants) * 6 * m * m * c : 0;
+      w.factor += shape.pls && !shape.cca && shape.pca == 0 ? 0 : (c * 2 < m ? 4 : 12) * cube(m);  // to tridiagonal form, bound by memory
       w.tile += 2 * c * nr;
       w.factor += is_dual(form) ? 0 : 2 * c * p * nr;
     } else if (form != Form::block_inverse) {
@@ -88,7 +91,7 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
       w.factor += dq * (cube(n - nr) / 3 + 2 * (n - nr) * (n - nr) * nr);
     }
     double const basis = form == Form::spectral_primal ? c * nr + 256 * p : shape.pls ? 200 * nr : 0;
-    w.scratch = std::max(w.scratch, (m * m * (is_spectral(form) ? (shape.pls ? 4 : 3) : 1) + m * ne + basis) * 8);
+    w.scratch = std::max(w.scratch, (m * m * (is_spectral(form) ? (shape.cca ? 6 : shape.pls ? 4 : 3) : 1) + m * ne + basis) * 8);
     double const solved = is_spectral(form) ? a : dq;
     w.tile += outer ? 2 * ne * c : 2 * solved * ne * c;
     if (outer && shape.coefficients) {
@@ -147,9 +150,11 @@ Shape shape_of(std::size_t p, std::size_t targets, bool standardize, double pca,
   s.spectral = fit != Fit::ridge || pca > 0 || s.selection != Selection::folds;
   s.coefficients = options.coefficients;
   s.pca = pca;
-  if (fit == Fit::pcr || fit == Fit::pls) {
+  if (fit == Fit::pcr || fit == Fit::pls || fit == Fit::cca) {
     s.components = *std::max_element(options.components.begin(), options.components.end());
-    s.pls = fit == Fit::pls;
+    s.cca = fit == Fit::cca;
+    s.pls = fit == Fit::pls || s.cca;
+    s.variants = s.cca ? options.alphas.size() : 1;
     s.response_per_set = s.pls && options.standardize_responses;
   }
   return s;
@@ -178,7 +183,7 @@ double gram_bytes(RowPlan const& rows, Shape const& shape, Form form) {
   auto const bytes = [](std::size_t order) { return static_cast<double>(PackedShape(order).doubles()) * 8; };
   double const sets = shape.response_per_set && !shape.standardize ? static_cast<double>(rows.sets.size()) : 1;
   double const bands = is_dual(form) && shape.bands > 0 ? static_cast<double>(shape.bands) : 1;
-  return bands * bytes(is_dual(form) ? rows.row.size() : shape.p) + (shape.pls ? sets * bytes(rows.n_train) : 0);
+  return bands * bytes(is_dual(form) ? rows.row.size() : shape.p) + (shape.pls ? sets * bytes(shape.cca ? rows.row.size() : rows.n_train) : 0);
 }
 
 bool wide_gram(Shape const& shape, std::size_t rows) {
@@ -215,7 +220,7 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
   Work const w = work_of(rows, shape, form, q);
   auto const used = static_cast<double>(rows.n_train + rows.n_test), p = static_cast<double>(shape.p);
   ModelCost c;
-  c.form = shape.pls ? kernel_pls : name_of(form);
+  c.form = shape.cca ? kernel_cca : shape.pls ? kernel_pls : name_of(form);
   c.prepare_flops = w.gram + w.factor;
   c.flops_per_target = w.tile;
   double const stats = p * static_cast<double>(stats_size(rows.sets.size())) * 8;

@@ -11,13 +11,14 @@ enum class Form { block_inverse, dual, primal, spectral_dual, spectral_primal };
 
 [[nodiscard]] char const* name_of(Form form);
 inline constexpr char const* kernel_pls = "kernel pls";  ///< what pls makes of spectral_dual
+inline constexpr char const* kernel_cca = "kernel cca";  ///< and cca
 [[nodiscard]] inline bool is_dual(Form f) {
   return f == Form::block_inverse || f == Form::dual || f == Form::spectral_dual;
 }
 [[nodiscard]] inline bool is_spectral(Form f) { return f == Form::spectral_dual || f == Form::spectral_primal; }
 
-/// What is fitted; the last two on components, of the features (pcr) or of features and responses (pls).
-enum class Fit { ridge, ols, pcr, pls };
+/// What is fitted; the last three on components, of the features (pcr) or of features and responses (pls, cca).
+enum class Fit { ridge, ols, pcr, pls, cca };
 
 struct Shape {
   std::size_t p = 0, alphas = 1, targets = 0;
@@ -26,15 +27,19 @@ struct Shape {
   Selection selection = Selection::folds;  ///< ridge
   bool scored = true;                      ///< scores are wanted where there are no outer test rows
   double pca = 0;
-  std::size_t components = 0;      ///< pcr, pls: the most to choose among
-  bool pls = false;                ///< needs a Gram of responses as well
-  bool response_per_set = false;   ///< pls: responses are scaled by each training set
+  std::size_t components = 0;      ///< pcr, pls, cca: the most to choose among
+  bool pls = false;                ///< pls, cca: needs a Gram of responses as well
+  bool cca = false;                ///< of test rows, too
+  std::size_t variants = 1;        ///< cca: penalties whose components are held until one is chosen
+  bool response_per_set = false;   ///< pls, cca: responses are scaled by each training set
 };
 
 [[nodiscard]] Shape shape_of(std::size_t p, std::size_t targets, bool standardize, double pca,
                              ModelOptions const& options, Fit fit, std::size_t alphas);
 /// Whether left-out training rows are predicted at every alpha, for which the left singular vectors are kept.
 [[nodiscard]] bool predicts_left_out(RowPlan const& rows, Shape const& shape);
+/// Numbers that cca keeps of a set and penalty: components, total, errors (0 … depth), correlations.
+[[nodiscard]] inline std::size_t cca_numbers(std::size_t depth) { return 3 + 2 * depth; }
 /// Throws Error(Exit::config) for what is neither a share nor a number of components.
 void check_pca(double pca);
 /// Components kept at most, for a set with `train` rows.

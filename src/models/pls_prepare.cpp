@@ -24,9 +24,9 @@ void Preparer::response_grams(std::size_t first_set, std::size_t last_set) {
     return;
   }
   if (design_.Y == nullptr || design_.Y->rows() != s_.rows.n) {
-    fail(Exit::internal, "pls needs the responses of all targets, a row each stimulus, while it prepares");
+    fail(Exit::internal, "this model needs the responses of all targets, a row each stimulus, while it prepares");
   }
-  std::size_t const n = s_.rows.n, m = s_.rows.n_train, t = design_.Y->cols(), sets = s_.rows.sets.size(),
+  std::size_t const n = s_.rows.n, m = response_rows(), t = design_.Y->cols(), sets = s_.rows.sets.size(),
                     size = stats_size(sets), last = sets - 1;
   response_first_ = per_set ? first_set : last;
   std::size_t const grams = per_set ? last_set - first_set : 1;
@@ -69,13 +69,13 @@ void Preparer::response_grams(std::size_t first_set, std::size_t last_set) {
 bool Preparer::response_products_wide() const {
   Shape shape = shape_;
   shape.p = design_.Y->cols();
-  return wide_gram(shape, s_.rows.n_train);
+  return wide_gram(shape, response_rows());
 }
 
-/// Training rows of `count` targets with their statistics in every set; zeros where they are not finite. Centred, unless
-/// products are in float64, which centre by themselves.
+/// Training rows of `count` targets with their statistics in every set; zeros where they are not finite. For cca then test
+/// rows, on which statistics do not depend. Centred, unless products are in float64, which centre by themselves.
 void Preparer::response_panel(std::size_t count, float const* raw, float* y, double* stats) {
-  std::size_t const n = s_.rows.n, m = s_.rows.n_train, size = stats_size(s_.rows.sets.size());
+  std::size_t const n = s_.rows.n, m = response_rows(), train = s_.rows.n_train, size = stats_size(s_.rows.sets.size());
   bool const wide = response_products_wide();
   team_.local((count + columns_per_unit - 1) / columns_per_unit, [&](std::size_t u) {
     for (std::size_t c = u * columns_per_unit; c < std::min(count, (u + 1) * columns_per_unit); ++c) {
@@ -83,12 +83,15 @@ void Preparer::response_panel(std::size_t count, float const* raw, float* y, dou
       float zero = 0;
       for (std::size_t i = 0; i < m; ++i) {
         column[i] = raw[c * n + s_.rows.row[i]];
-        zero += column[i] * 0.0F;
+        zero += i < train ? column[i] * 0.0F : 0.0F;
       }
       if (!(zero == 0.0F)) {
         std::fill_n(column, m, 0.0F);
       }
       column_stats(column, s_.rows.blocks, s_.options.standardize_responses, stats + c * size);
+      for (std::size_t i = train; i < m; ++i) {
+        column[i] = std::isfinite(column[i]) ? column[i] : static_cast<float>(stats[c * size]);
+      }
       for (std::size_t i = 0; !wide && i < m; ++i) {
         column[i] = static_cast<float>(static_cast<double>(column[i]) - stats[c * size]);
       }
@@ -96,11 +99,17 @@ void Preparer::response_panel(std::size_t count, float const* raw, float* y, dou
   });
 }
 
-/// Gram of the responses in a set's training rows, centred on them. The lower triangle.
-void Preparer::response_matrix(std::size_t set, double* g) const {
+double const* Preparer::response_gram(std::size_t set) const {
+  std::size_t const at = shape_.response_per_set ? set - response_first_ : 0;
+  return reinterpret_cast<double const*>(gram_y_.get()) + at * packed_y_.doubles();
+}
+
+/// Gram of the responses in a set's training rows, centred on them. The lower triangle. Returns what centring took: means
+/// of the rows, and the mean of all.
+std::vector<double> Preparer::response_matrix(std::size_t set, double* g) const {
   auto const& train = s_.rows.sets[set].train;
-  std::size_t const n = train.size(), at = shape_.response_per_set ? set - response_first_ : 0;
-  gather(packed_y_, reinterpret_cast<double const*>(gram_y_.get()) + at * packed_y_.doubles(), train, train, g, n, true);
+  std::size_t const n = train.size();
+  gather(packed_y_, response_gram(set), train, train, g, n, true);
   std::vector<double> mean(n, 0.0);
   auto const rows = static_cast<double>(n);
   double all = 0;
@@ -120,6 +129,8 @@ void Preparer::response_matrix(std::size_t set, double* g) const {
       g[i + j * n] -= mean[i] + mean[j] - all;
     }
   }
+  mean.push_back(all);
+  return mean;
 }
 
 void Preparer::pls_unit(std::size_t set, Scratch& scratch) {
@@ -130,7 +141,7 @@ void Preparer::pls_unit(std::size_t set, Scratch& scratch) {
   double* g = scratch.block.grow(n * n);
   dual_kernel(set, s_.weightings[0], k);
   tests_of(set, s_.weightings[0], test);
-  response_matrix(set, g);
+  (void)response_matrix(set, g);
   double trace = 0;
   std::vector<double> values;
   for (std::size_t i = 0; i < n; ++i) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "epilogue.hpp"
+#include "grid_scores.hpp"
 #include "striate/base/error.hpp"
 
 namespace striate::detail {
@@ -80,6 +80,9 @@ bool Preparer::all_groups() {
   gram_.reset();
   gram_y_.reset();
   centre_.reset();
+  if (shape_.cca) {
+    choose_penalty();
+  }
   if (is_spectral(s_.form)) {
     spectral_hats();
     left_out_factors();
@@ -124,7 +127,7 @@ void Preparer::layout() {
     at += round_up(floats * 4, 64);
     return here;
   };
-  for (auto* v : {&inner_at_, &basis_at_, &values_at_, &cross_at_, &most_}) {
+  for (auto* v : {&inner_at_, &basis_at_, &values_at_, &cross_at_, &cca_at_, &most_}) {
     v->assign(sets, 0);
   }
   std::size_t const candidates = s_.weightings.size();
@@ -139,9 +142,10 @@ void Preparer::layout() {
     s_.sets[s].basis_rows = rows.train.size();
     s_.sets[s].depth = depth;
     if (spectral) {
-      basis_at_[s] = place(packed_size(depth, rows.train.size()));
-      values_at_[s] = place(2 * (depth + 2));
-      cross_at_[s] = place(e * depth);
+      basis_at_[s] = place(shape_.variants * packed_size(depth, rows.train.size()));
+      values_at_[s] = place(shape_.variants * 2 * (depth + 2));
+      cross_at_[s] = place(shape_.variants * e * depth);
+      cca_at_[s] = shape_.cca ? place(shape_.variants * 2 * cca_numbers(depth)) : 0;
     }
     if (s + 1 < sets) {
       s_.sets[s].next = packed_size(q * panel_round(e), depth);
@@ -154,7 +158,7 @@ void Preparer::layout() {
     for (auto& inverse : inverse_at_) {
       inverse = coefficients && !spectral ? place(packed_size(m, m)) : 0;
     }
-    back_at_ = coefficients && spectral ? place(packed_size(m, depth)) : 0;
+    back_at_ = coefficients && spectral ? place(shape_.variants * packed_size(m, depth)) : 0;
   }
   for (std::size_t b = 0; s_.form == Form::primal && b < s_.rows.blocks.blocks(); ++b) {
     x_at_.push_back(place(packed_size(s_.p, s_.rows.blocks.begin[b + 1] - s_.rows.blocks.begin[b])));
@@ -206,7 +210,7 @@ void Preparer::finish() {
   x_.reset();
   for (std::size_t s = 0; s < sets; ++s) {
     s_.sets[s].inner = at(inner_at_[s]);
-    s_.sets[s].basis = at(basis_at_[s]);
+    s_.sets[s].basis = at(spectral ? basis_of(s, variant_) : basis_at_[s]);
   }
   for (auto offset : outer_at_) {
     s_.outer.push_back(at(offset));
@@ -217,9 +221,9 @@ void Preparer::finish() {
   for (auto offset : x_at_) {
     s_.x.push_back(at(offset));
   }
-  s_.basis_back = at(back_at_);
+  s_.basis_back = at(spectral ? back_of(variant_) : back_at_);
   if (spectral) {
-    auto const* values = reinterpret_cast<double const*>(hats_.get() + values_at_.back()) + 2;
+    auto const* values = reinterpret_cast<double const*>(hats_.get() + values_of(sets - 1, variant_)) + 2;
     s_.eigenvalues.assign(values, values + s_.sets.back().depth);
   }
   if (left_out_) {
@@ -228,15 +232,9 @@ void Preparer::finish() {
   }
   s_.stats = reinterpret_cast<double const*>(stats_.get());
   s_.owned = {stats_, hats_};
-  if (!s_.skeleton.exact()) {
-    std::size_t const a = s_.alphas.size(), q = s_.q(), across = round_up(a, combined_lanes);
-    s_.combine.assign(q * across, 0);
-    for (std::size_t i = 0; i < q * a; ++i) {
-      s_.combine[i % q * across + i / q] = static_cast<float>(s_.skeleton.weight[i]);
-    }
-  }
+  s_.combine = combination_of(s_.skeleton, s_.alphas.size());
   auto& r = s_.report;
-  r.form = s_.fit == Fit::pls ? kernel_pls : name_of(s_.form);
+  r.form = shape_.cca ? kernel_cca : shape_.pls ? kernel_pls : name_of(s_.form);
   r.alphas = s_.alphas;
   r.skeleton = s_.q();
   if (s_.by_components()) {

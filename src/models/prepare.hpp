@@ -89,7 +89,8 @@ class Preparer {
   void primal_basis(std::size_t set, double const* vectors, std::vector<double> const& values, Scratch& scratch);
   [[nodiscard]] std::size_t kept(double const* values, std::size_t count, double total, std::size_t m) const;
   void write_components(std::size_t set, std::vector<double> const& values, double const* scores,
-                        double const* rotations, double const* test, double const* scale, Scratch& scratch);
+                        double const* rotations, double const* test, double const* scale, Scratch& scratch,
+                        std::size_t variant = 0);
   void spectral_hats();
   // left_out.cpp
   void write_vectors(double const* vectors, std::size_t row_stride, std::size_t depth_stride, double const* values,
@@ -98,11 +99,37 @@ class Preparer {
   // pls_prepare.cpp
   void response_grams(std::size_t first_set, std::size_t last_set);
   void response_panel(std::size_t count, float const* raw, float* y, double* stats);
-  void response_matrix(std::size_t set, double* g) const;
+  std::vector<double> response_matrix(std::size_t set, double* g) const;
+  [[nodiscard]] std::size_t response_rows() const { return shape_.cca ? s_.rows.row.size() : s_.rows.n_train; }
+  [[nodiscard]] double const* response_gram(std::size_t set) const;
   [[nodiscard]] bool response_products_wide() const;
   void pls_unit(std::size_t set, Scratch& scratch);
   std::vector<double> keep_leading(std::size_t set, double* k, double* test, double trace, Scratch& scratch);
   void choose_counts();
+  // cca_prepare.cpp
+  struct CcaSet;
+  void cca_unit(std::size_t set, Scratch& scratch);
+  void feature_axes(std::size_t set, double* k, CcaSet& of) const;
+  void cca_pairs(std::size_t set, CcaSet const& of, std::size_t variant, double const* test, Scratch& scratch);
+  static void held_out(CcaSet const& of, std::vector<double> const& small, std::vector<double> const& b, double* errors,
+                       double* correlations);
+  void response_products(std::size_t set, std::vector<double> const& mean, double* cross, double* self) const;
+  void choose_penalty();
+  [[nodiscard]] double* cca_of(std::size_t set, std::size_t variant) const;
+  // Where components stand that were found with a penalty (cca; others have one variant).
+  [[nodiscard]] std::size_t basis_of(std::size_t set, std::size_t v) const {
+    return basis_at_[set] + v * packed_size(most_[set], s_.sets[set].basis_rows) * 4;
+  }
+  [[nodiscard]] std::size_t values_of(std::size_t set, std::size_t v) const {
+    return values_at_[set] + v * (most_[set] + 2) * 8;
+  }
+  [[nodiscard]] std::size_t cross_of(std::size_t set, std::size_t v) const {
+    return cross_at_[set] + v * most_[set] * s_.rows.sets[set].test.size() * 4;
+  }
+  [[nodiscard]] std::size_t back_of(std::size_t v) const {
+    std::size_t const m = is_dual(s_.form) ? s_.rows.n_train : s_.p;
+    return back_at_ + v * packed_size(m, most_.back()) * 4;
+  }
 
   [[nodiscard]] double const* gram_of(std::size_t set, std::size_t part) const;
   [[nodiscard]] std::vector<double> scales(std::size_t set, Weights const& weights) const;
@@ -125,11 +152,13 @@ class Preparer {
   std::vector<double> variance_;  ///< per band, where some are standardised and some not
   double trace_ = 0;              ///< trace(K)/n of the outer training rows, at most
   // Offsets into hats_, in bytes.
-  std::vector<std::size_t> inner_at_, basis_at_, values_at_, cross_at_, outer_at_, inverse_at_, x_at_;
+  std::vector<std::size_t> inner_at_, basis_at_, values_at_, cross_at_, outer_at_, inverse_at_, x_at_, cca_at_;
   std::vector<std::size_t> most_;  ///< depth of the hats of each set, at most
   std::size_t flags_at_ = 0, back_at_ = 0;
   std::size_t vectors_at_ = 0, outside_at_ = 0, left_out_at_ = 0;
   bool left_out_ = false;  ///< training rows are predicted as if left out
+  std::vector<double> penalties_;  ///< cca: ascending, absolute
+  std::size_t variant_ = 0;        ///< the chosen one of them
   ScratchPool pool_;
 };
 

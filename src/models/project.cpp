@@ -1,8 +1,7 @@
 // What the hats of a training set multiply.
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
+#include "feature_products.hpp"
 #include "fitted.hpp"
 #include "striate/math/panel_product.hpp"
 
@@ -18,7 +17,7 @@ float const* Fitted::project(Responses const& r, std::size_t set, std::size_t& l
   float const* z = r.y;
   ld = r.used;
   if (s_.form == Form::primal) {
-    z = feature_products(r, set, work);
+    z = set_products(s_.rows, s_.p, s_.stats, r, set, work);
     ld = padded_rows(s_.p);
   } else if (set < s_.rows.inner()) {
     ld = s_.rows.sets[set].train.size();
@@ -37,60 +36,6 @@ float const* Fitted::project(Responses const& r, std::size_t set, std::size_t& l
     panel_product(hats.basis, hats.depth, hats.basis_rows, z, ld, r.width, c, work.slivers);
     z = c;
     ld = padded_rows(hats.depth);
-  }
-  return z;
-}
-
-/// Primal: Xᵀ(y − ȳ) of each block of rows, which all sets share, and (slot 0) the sum over all blocks.
-void Fitted::block_products(Responses const& r, Workspace& work) const {
-  std::size_t const size = padded_rows(s_.p) * r.width;
-  auto const& blocks = s_.rows.blocks;
-  float* c = work.products.grow(size * (r.blocks + 1));
-  for (std::size_t b = 0; b < r.blocks; ++b) {
-    panel_product(s_.x[b], s_.p, blocks.begin[b + 1] - blocks.begin[b], r.y + blocks.begin[b], r.used, r.width,
-                  c + (b + 1) * size, work.slivers);
-  }
-  std::copy_n(c + size, size, c);
-  for (std::size_t b = 1; b < r.blocks; ++b) {
-    float const* part = c + (b + 1) * size;
-    for (std::size_t i = 0; i < size; ++i) {
-      c[i] += part[i];
-    }
-  }
-}
-
-/// The same over the training rows of a set, from block_products.
-float const* Fitted::feature_products(Responses const& r, std::size_t set, Workspace& work) const {
-  std::size_t const ld = padded_rows(s_.p), size = ld * r.width, width = stats_size(s_.rows.sets.size());
-  auto const& blocks = s_.rows.blocks;
-  float const* all = work.products.data();
-  auto const& mine = blocks.sets[set];
-  if (mine.size() == r.blocks) {
-    return all;
-  }
-  float* z = work.rows.grow(size);
-  bool const few = mine.size() * 2 <= r.blocks;  // add what is in, or take away what is out
-  auto const n = static_cast<double>(s_.rows.sets[set].train.size());
-  std::vector<float> mean(s_.p);
-  for (std::size_t j = 0; j < s_.p; ++j) {
-    mean[j] = static_cast<float>(n * s_.stats[j * width + 1 + 2 * set]);
-  }
-  for (std::size_t t = 0; t < r.width; ++t) {
-    float* column = z + t * ld;
-    auto const centre = t < r.targets ? static_cast<float>(training_mean(s_.rows, r, t, set)) : 0.0F;
-    for (std::size_t j = 0; j < s_.p; ++j) {
-      column[j] = (few ? 0.0F : all[t * ld + j]) - mean[j] * centre;
-    }
-    for (std::uint32_t b = 0; b < r.blocks; ++b) {
-      bool const in = std::binary_search(mine.begin(), mine.end(), b);
-      float const* part = all + (b + 1) * size + t * ld;
-      if (in == few) {
-        float const sign = few ? 1.0F : -1.0F;
-        for (std::size_t j = 0; j < s_.p; ++j) {
-          column[j] += sign * part[j];
-        }
-      }
-    }
   }
   return z;
 }

@@ -58,11 +58,12 @@ void Preparer::spectral_unit(std::size_t set, Scratch& scratch) {
 /// What tiles multiply by: projections of training responses are scoresᵀ y (dual) or those of primal_basis; predictions
 /// are (rotationsᵀ test)ᵀ / values times them. One column of scores and rotations a value.
 void Preparer::write_components(std::size_t set, std::vector<double> const& values, double const* scores,
-                                double const* rotations, double const* test, double const* scale, Scratch& scratch) {
+                                double const* rotations, double const* test, double const* scale, Scratch& scratch,
+                                std::size_t variant) {
   bool const dual = is_dual(s_.form);
   std::size_t const keep = values.size(), e = s_.rows.sets[set].test.size(),
                     m = dual ? s_.rows.sets[set].train.size() : s_.p;
-  auto* info = reinterpret_cast<double*>(hats_.get() + values_at_[set]);
+  auto* info = reinterpret_cast<double*>(hats_.get() + values_of(set, variant));
   info[0] = static_cast<double>(keep);
   info[1] = std::accumulate(values.begin(), values.end(), 0.0);
   std::copy_n(values.begin(), keep, info + 2);
@@ -76,12 +77,12 @@ void Preparer::write_components(std::size_t set, std::vector<double> const& valu
   if (e > 0) {
     blas::gemm('T', 'N', keep, e, m, 1.0, rotations, m, test, m, 0.0, cross, keep);
   }
-  float* out = at(cross_at_[set]);
+  float* out = at(cross_of(set, variant));
   for (std::size_t i = 0; i < keep * e; ++i) {
     out[i] = static_cast<float>(cross[i]);
   }
   if (dual) {
-    pack_rows<double>({.from = scores, .row_stride = m}, keep, m, at(basis_at_[set]));
+    pack_rows<double>({.from = scores, .row_stride = m}, keep, m, at(basis_of(set, variant)));
     if (left_out_) {
       write_vectors(scores, 1, m, nullptr, keep);
     }
@@ -89,7 +90,7 @@ void Preparer::write_components(std::size_t set, std::vector<double> const& valu
     primal_basis(set, rotations, values, scratch);
   }
   if (set + 1 == s_.rows.sets.size() && s_.options.coefficients) {
-    pack_rows<double>({.from = rotations, .depth_stride = m, .row_scale = scale}, m, keep, at(back_at_));
+    pack_rows<double>({.from = rotations, .depth_stride = m, .row_scale = scale}, m, keep, at(back_of(variant)));
   }
 }
 
@@ -126,17 +127,28 @@ void Preparer::decompose(std::size_t first_set, std::size_t last_set) {
   if (is_dual(s_.form)) {
     centre(first_set, last_set);
   }
-  if (s_.fit == Fit::pls) {
+  if (shape_.pls) {
     response_grams(first_set, last_set);
   }
+  if (shape_.cca) {
+    penalties_ = s_.options.alphas;
+    double const unit = s_.options.relative_alphas ? trace_per_row(0) : 1;
+    for (auto& x : penalties_) {
+      x *= unit > 0 ? unit : 1;
+    }
+  }
   Slots slots;
+  std::size_t const variants = shape_.variants;
   for (std::size_t s = first_set; s < last_set; ++s) {
     std::size_t const most = most_[s], m = is_dual(s_.form) ? s_.rows.sets[s].train.size() : s_.p;
-    slots.push_back({{basis_at_[s], packed_size(most, s_.sets[s].basis_rows) * 4},
-                     {values_at_[s], (most + 2) * 8},
-                     {cross_at_[s], most * s_.rows.sets[s].test.size() * 4}});
+    slots.push_back({{basis_at_[s], variants * packed_size(most, s_.sets[s].basis_rows) * 4},
+                     {values_at_[s], variants * (most + 2) * 8},
+                     {cross_at_[s], variants * most * s_.rows.sets[s].test.size() * 4}});
+    if (shape_.cca) {
+      slots.back().push_back({cca_at_[s], variants * cca_numbers(most) * 8});
+    }
     if (s + 1 == s_.rows.sets.size() && s_.options.coefficients) {
-      slots.back().push_back({back_at_, packed_size(m, most) * 4});
+      slots.back().push_back({back_at_, variants * packed_size(m, most) * 4});
     }
     if (left_out_) {
       slots.back().push_back({vectors_at_, packed_size(s_.rows.n_train, most) * 4});
@@ -145,7 +157,9 @@ void Preparer::decompose(std::size_t first_set, std::size_t last_set) {
   }
   team_.run(hats_.get(), slots, [&](std::size_t u) {
     auto scratch = pool_.take();
-    s_.fit == Fit::pls ? pls_unit(first_set + u, *scratch) : spectral_unit(first_set + u, *scratch);
+    s_.fit == Fit::cca   ? cca_unit(first_set + u, *scratch)
+    : s_.fit == Fit::pls ? pls_unit(first_set + u, *scratch)
+                         : spectral_unit(first_set + u, *scratch);
     pool_.give(std::move(scratch));
   });
 }
@@ -153,7 +167,7 @@ void Preparer::decompose(std::size_t first_set, std::size_t last_set) {
 /// cross / (λ + α) for every alpha.
 void Preparer::spectral_hats() {
   std::size_t const sets = s_.rows.sets.size(), a = s_.alphas.size();
-  auto info = [&](std::size_t s) { return reinterpret_cast<double const*>(hats_.get() + values_at_[s]); };
+  auto info = [&](std::size_t s) { return reinterpret_cast<double const*>(hats_.get() + values_of(s, variant_)); };
   for (std::size_t s = 0; s < sets; ++s) {
     s_.sets[s].depth = static_cast<std::size_t>(info(s)[0]);
     s_.sets[s].values.assign(info(s) + 2, info(s) + 2 + s_.sets[s].depth);
@@ -177,7 +191,7 @@ void Preparer::spectral_hats() {
     for (auto& x : shrink) {
       x = 1 / (x + s_.alphas[u % a]);
     }
-    pack_rows<float>({.from = at(cross_at_[s]), .row_stride = depth, .depth_scale = shrink.data()},
+    pack_rows<float>({.from = at(cross_of(s, variant_)), .row_stride = depth, .depth_scale = shrink.data()},
                      s_.rows.sets[s].test.size(), depth, at(slots[u][0].offset));
   });
 }

@@ -4,6 +4,7 @@
 #include "striate/models/lasso.hpp"
 #include "striate/models/components.hpp"
 #include "striate/models/banded_ridge.hpp"
+#include "striate/models/fwrf.hpp"
 #include "striate/models/ridge.hpp"
 #include "striate/models/univariate.hpp"
 
@@ -20,11 +21,15 @@ std::vector<ModelRow> const& models() {
        false, sparse},
       {"pls", "partial least squares of all targets together, number of components chosen per target", "components",
        make_pls},
+      {"cca", "canonical correlation of the features with all targets together, number of variates chosen per target",
+       "components", make_cca, false, {{-3, 3, 7}, true}},
       {"pcr", "least squares on principal components, their number chosen per target", "components", make_pcr},
       {"banded_ridge", "one joint ridge of all feature spaces, a penalty for each, chosen per target", "alpha",
        make_banded_ridge, true},
       {.name = "univariate", .doc = "the single unit that correlates most with the target, chosen in the training rows",
        .chooses = "unit", .make = make_univariate, .nominal = true},
+      {"fwrf", "feature-weighted receptive field: a Gaussian of the visual field pools all maps, ridge weighs the channels",
+       "alpha", make_fwrf, true, {}, false, true},
   };
   return rows;
 }

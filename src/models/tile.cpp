@@ -5,7 +5,9 @@
 #include <numeric>
 
 #include "epilogue.hpp"
+#include "feature_products.hpp"
 #include "fitted.hpp"
+#include "grid_scores.hpp"
 #include "striate/base/error.hpp"
 #include "striate/math/panel_product.hpp"
 #include "test_scores.hpp"
@@ -40,7 +42,7 @@ void Fitted::run(MatrixView<float const> Y, std::span<double const> alpha, TileR
   std::fill(out.prediction.begin(), out.prediction.end(), std::numeric_limits<float>::quiet_NaN());
   out.weights.resize(s_.options.coefficients ? weight_rows() * t : 0);
   out.intercept.assign(s_.options.coefficients ? t : 0, nan);
-  out.extra.assign(s_.bands.size() * (s_.options.split ? 3 : 1) * t, nan);
+  out.extra.assign(s_.fit == Fit::cca ? t : s_.bands.size() * (s_.options.split ? 3 : 1) * t, nan);
   out.degenerate = out.edge_low = out.edge_high = 0;
   for (std::size_t first = 0; first < t; first += target_tile) {
     block(Y.columns(first, std::min(target_tile, t - first)), alpha, first, out, work);
@@ -52,7 +54,7 @@ void Fitted::begin(MatrixView<float const> Y, std::size_t first, TileResult& out
                    std::size_t& ld, Workspace& work) const {
   load(Y, first, out, r, work);
   if (s_.form == Form::primal) {
-    block_products(r, work);
+    block_products(s_.rows, s_.p, s_.x, r, work);
   }
   z = s_.closed_form() ? project(r, s_.rows.inner(), ld, work) : nullptr;
 }
@@ -172,31 +174,8 @@ void Fitted::inner(Responses const& r, std::size_t first, std::size_t weighting,
 
 void Fitted::inner_target(Responses const& r, std::size_t set, std::size_t t, float const* p, double* mean_scores,
                           double* all, Workspace& work) const {
-  std::size_t const a = s_.alphas.size(), q = s_.q();
-  auto const& test = s_.rows.sets[set].test;
-  std::size_t const e = test.size();
-  std::size_t const stride = panel_round(e);
-  Moments m;
-  m.n = static_cast<double>(e);
-  double* y = work.small.grow(e);
-  test_responses(r.y + t * r.used, test.data(), e, training_mean(s_.rows, r, t, set), y, m.y, m.yy);
-  auto* sums = reinterpret_cast<Sums*>(work.moments.grow(round_up(a, combined_lanes) * 3));
-  if (s_.skeleton.exact()) {
-    prediction_sums(p, e, stride, a, y, sums);
-  } else {  // predictions at all alphas from those of the skeleton
-    combined_sums(p, e, stride, q, s_.combine.data(), round_up(a, combined_lanes), y, sums);
-  }
-  auto const folds = static_cast<double>(s_.rows.inner());
-  for (std::size_t i = 0; i < a; ++i) {
-    m.f = sums[i].f;
-    m.ff = sums[i].ff;
-    m.yf = sums[i].fy;
-    mean_scores[i] += score(s_.options.inner_score, m) / folds;
-    for (std::size_t c = 0; all != nullptr && c < s_.options.scores.size(); ++c) {
-      Score const which = s_.options.scores[c];
-      all[c * r.targets * a + i] = scaled(s_.options, which, score(which, m), r.sd[t]);
-    }
-  }
+  GridScores{s_.rows, s_.options, s_.skeleton, s_.combine, s_.alphas.size()}.add(
+      r, set, t, p, panel_round(s_.rows.sets[set].test.size()), mean_scores, all, work);
 }
 
 /// The same for every number of components: predictions grow term by term, and are scored after each.
@@ -258,6 +237,9 @@ void Fitted::settle(std::size_t first, Responses const& r, Choice const& chosen,
   for (std::size_t t = 0; t < r.targets; ++t) {
     if (out.flag[first + t] == TargetFlag::ok) {
       out.alpha[first + t] = s_.candidate(chosen.alpha[t]);
+      if (s_.fit == Fit::cca) {
+        out.extra[first + t] = s_.penalty;
+      }
       out.edge_low += a > 1 && chosen.alpha[t] == 0 ? 1 : 0;
       out.edge_high += a > 1 && chosen.alpha[t] + 1 == a ? 1 : 0;
     }

@@ -59,9 +59,12 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
             "model.prior={wide: covariance.npy, a: variances.npy}", "save=[coefficients, predictions]",
             "permutation.n=9"},
            {"model.type=pls", "model.components={up_to: 6}", "save=[coefficients, predictions]"},
+           {"model.type=cca", "model.components=[2, 5]", "model.response_pca=6", "save=[coefficients, predictions]"},
            {"model.type=pcr", "model.components=[2, 5]"},
            {"model.type=banded_ridge", "model.n_iter=7", "save=[coefficients, predictions]"},
-           {"model.type=banded_ridge", "model.n_iter=4", "permutation.n=9"}}) {
+           {"model.type=banded_ridge", "model.n_iter=4", "permutation.n=9"},
+           {"model.type=fwrf", "model.rf={grid: 3, sizes: 2}", "save=[coefficients, predictions]"},
+           {"model.type=fwrf", "model.rf={grid: 2, sizes: 2}", "permutation.n=9"}}) {
     auto const many =
         run_encode(world, place.folder.path, World::yaml(), {.sets = with_output(extra, "many"), .fresh = true});
     EXPECT_EQ(many.code, Exit::ok) << many.message;

@@ -40,13 +40,27 @@ struct Band {
   bool standardize = true;
 };
 
+/// Channels of rows × columns pixels each, in the order of a space's features; 1 × 1: no maps.
+struct MapShape {
+  std::size_t channels = 0, rows = 1, cols = 1;
+};
+
+/// Gaussian fields that fwrf tries, in the units of `width` and `height` of the visual field.
+struct FieldGrid {
+  std::size_t grid = 8;          ///< centres across, and down: those of equal cells of the middle `extent` of the field
+  double extent = 1;             ///< above 0, at most 1
+  std::vector<double> sizes;     ///< radii; empty: `steps`, in equal ratios from 0.04 to 0.4 of the longer side
+  std::size_t steps = 8;
+  double width = 1, height = 1;  ///< of the visual field: 1, or degrees
+};
+
 struct Design {
   FeatureSource const& X;  ///< n × p
   bool standardize = true;
   double pca = 0;           ///< 0 none; below 1 the share of variance kept; else the number of components
   std::size_t targets = 0;  ///< that will follow, for the choice of the algorithm; 0 unknown (10,000 is assumed)
   FeatureSource const* Y = nullptr;  ///< n × targets raw responses, for models whose prepare_uses_responses()
-  std::vector<Band> bands;  ///< banded_ridge: in order, without gaps, over all of X; none: X is one band
+  std::vector<Band> bands;  ///< banded_ridge, fwrf: in order, without gaps, over all of X; none: X is one band
 };
 
 /// What chooses alpha: inner folds; the residuals of leaving each training row out; generalised cross-validation.
@@ -57,7 +71,8 @@ struct ModelOptions {
   bool relative_alphas = false;   ///< multiples of trace(K)/n of the outer training rows; lasso, elastic_net: of the
                                   ///< target's smallest alpha without coefficients, in the training rows of each fit
   double l1_ratio = 0.5;          ///< elastic_net
-  std::vector<std::size_t> components;  ///< pls, pcr: numbers to choose among, positive, any order; empty: 1 … 25
+  double response_pca = 50;             ///< cca: components of responses: a number, a share of variance below 1, 0 all
+  std::vector<std::size_t> components;  ///< pls, pcr, cca: numbers to choose among, positive, any order; empty: 1 … 25
   bool absolute = true;           ///< univariate: the greatest |r| is chosen, not the greatest r
   Selection selection = Selection::folds;  ///< ridge; plans need no inner folds for loo and gcv
   Score inner_score = Score::r2;  ///< r2 or pearson; of loo, too
@@ -67,6 +82,8 @@ struct ModelOptions {
   bool predictions = false;           ///< TileResult::prediction wanted
   bool coefficients = false;          ///< TileResult::weights and intercept wanted (the refit)
   std::vector<std::string> bands;     ///< banded_ridge: names of Design::bands
+  std::vector<MapShape> maps;         ///< fwrf: of Design::bands; none: X is one space without maps
+  FieldGrid rf;                       ///< fwrf
   std::size_t n_iter = 100;           ///< banded_ridge: band weights that are tried
   std::uint64_t seed = 0;             ///< banded_ridge: of the random band weights
   bool split = true;                  ///< banded_ridge: shares of the bands in the scores of outer test rows wanted
@@ -102,7 +119,7 @@ struct Workspace {
 /// What was decided and found while preparing; equal on all ranks.
 struct FoldReport {
   std::string form;                    ///< "dual block-inverse", "dual", "primal", "spectral dual", "spectral primal",
-                                       ///< "kernel pls"
+                                       ///< "kernel pls", "kernel cca"
   std::vector<double> alphas;          ///< absolute, ascending, after dropping; or numbers of components
   std::vector<double> dropped_alphas;  ///< absolute; too small for the features' rounding; or numbers of components
                                        ///< that rows or rank of a training set do not allow
@@ -111,6 +128,7 @@ struct FoldReport {
   std::size_t rank = 0;                ///< ols, pls, pcr, and models with pca: components in the outer fit; else 0
   double shared_bytes = 0;             ///< held per node while tiles run
   double flops_per_target = 0;         ///< of tile()
+  std::vector<double> variates;        ///< cca: correlations of each pair of canonical variates over outer test rows
 };
 
 class FittedFold {
@@ -168,6 +186,8 @@ class EncodingModel {
   [[nodiscard]] virtual bool shares_choice() const { return false; }
   /// Names of further values per fold and target, TileResult::extra; saved as /L/NAME (k, t).
   [[nodiscard]] virtual std::vector<std::string> extras() const { return {}; }
+  /// Length of FoldReport::variates, saved as /L/canonical_correlation (k, c).
+  [[nodiscard]] virtual std::size_t variates() const { return 0; }
   /// Whether the extras' means over folds are results too: /L/mean/NAME (t), and maps.
   [[nodiscard]] virtual bool averages_extras() const { return false; }
 };

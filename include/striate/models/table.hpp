@@ -23,6 +23,7 @@ struct ModelRow {
   bool joint = false;  ///< all layers make one model, as its bands
   DefaultAlphas alphas = {};
   bool nominal = false;  ///< choices are names without an order (units): what folds chose most often counts, no median
+  bool pools = false;    ///< pools maps of rows × columns (ModelOptions::maps)
 };
 
 [[nodiscard]] std::vector<ModelRow> const& models();
