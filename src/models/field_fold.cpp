@@ -14,7 +14,6 @@
 namespace striate::detail {
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr float missing = std::numeric_limits<float>::quiet_NaN();
 
 /// Some targets of a tile.
@@ -55,16 +54,8 @@ void FieldFold::tile(MatrixView<float const> Y, TileResult& out, Workspace& work
   if (Y.rows != s_.rows.n) {
     fail(Exit::internal, "a tile of {} rows met a fold of {} rows", Y.rows, s_.rows.n);
   }
-  std::size_t const t = Y.cols, k = s_.options.scores.size();
-  out.score.assign(k * t, nan);
-  out.inner_score.assign(s_.rows.n_test > 0 ? 0 : s_.rows.inner() * k * t, nan);
-  out.alpha.assign(t, nan);
-  out.extra.assign(3 * t, nan);
-  out.flag.assign(t, TargetFlag::ok);
-  out.prediction.assign(s_.options.predictions ? s_.rows.n_test * t : 0, missing);
-  out.weights.assign(s_.options.coefficients ? weight_rows() * t : 0, missing);
-  out.intercept.assign(s_.options.coefficients ? t : 0, nan);
-  out.degenerate = out.edge_low = out.edge_high = 0;
+  std::size_t const t = Y.cols;
+  clear_result(s_.options, s_.rows, t, 3, weight_rows(), out);
   for (std::size_t first = 0; first < t; first += target_tile) {
     block(Y.columns(first, std::min(target_tile, t - first)), first, out, work);
   }

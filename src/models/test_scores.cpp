@@ -1,5 +1,7 @@
 #include "test_scores.hpp"
 
+#include <limits>
+
 #include "epilogue.hpp"
 
 namespace striate::detail {
@@ -25,6 +27,22 @@ void write_scores(ModelOptions const& options, Moments const& m, double sd, std:
     Score const which = options.scores[c];
     out.score[c * out.alpha.size() + at] = scaled(options, which, score(which, m), sd);
   }
+}
+
+void clear_result(ModelOptions const& options, RowPlan const& rows, std::size_t T, std::size_t extras,
+                  std::size_t weight_rows, TileResult& out) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  constexpr float missing = std::numeric_limits<float>::quiet_NaN();
+  std::size_t const k = options.scores.size();
+  out.score.assign(k * T, nan);
+  out.inner_score.assign(rows.n_test > 0 ? 0 : rows.inner() * k * T, nan);
+  out.alpha.assign(T, nan);
+  out.extra.assign(extras * T, nan);
+  out.flag.assign(T, TargetFlag::ok);
+  out.prediction.assign(options.predictions ? rows.n_test * T : 0, missing);
+  out.weights.assign(options.coefficients ? weight_rows * T : 0, missing);
+  out.intercept.assign(options.coefficients ? T : 0, nan);
+  out.degenerate = out.edge_low = out.edge_high = 0;
 }
 
 void write_inner_scores(std::vector<double> const& all, std::size_t folds, std::size_t T, std::size_t a, std::size_t t,

@@ -29,6 +29,9 @@ void write_predictions(ModelOptions const& options, T const* p, std::size_t e, d
   }
 }
 
+/// Makes room for T targets: everything NaN, no target flagged, nothing counted.
+void clear_result(ModelOptions const& options, RowPlan const& rows, std::size_t T, std::size_t extras,
+                  std::size_t weight_rows, TileResult& out);
 /// Plans without outer test rows: scores of the inner folds at the chosen candidate and their mean. `all`:
 /// [fold][score][target of T][candidate of a].
 void write_inner_scores(std::vector<double> const& all, std::size_t folds, std::size_t T, std::size_t a, std::size_t t,

@@ -1,6 +1,7 @@
 // cca against the singular vectors of the whitened cross-covariance (tests/golden/make_cca.py, which holds them against
 // scikit-learn's CCA), held-out canonical correlations, noise, and what must be refused.
 #include "banded_common.hpp"
+#include "golden_fits.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/philox.hpp"
 #include "striate/models/components.hpp"
@@ -30,34 +31,7 @@ FoldPlan plan_for(Case const& c, std::size_t n, std::size_t fold) {
   return fold_plans(outer, inner, columns)[fold];
 }
 
-void expect_close(double got, double want, double tolerance, std::string const& what) {
-  EXPECT_TRUE(std::isnan(want) ? std::isnan(got) : std::abs(got - want) <= tolerance)
-      << what << ": got " << got << ", expected " << want;
-}
-
 class CcaGolden : public ::testing::TestWithParam<Case> {};
-
-void check_fits(std::map<std::string, Array> const& g, FittedFold const& fitted, TileResult const& r) {
-  std::size_t const n = g.at("x").rows, p = g.at("x").cols, t = g.at("y").cols, e = g.at("prediction").rows;
-  auto const x = columns(g.at("x"));
-  std::vector<float> coef(p * t);
-  fitted.coefficients({x.data(), n, p}, 0, {r.weights.data(), fitted.weight_rows(), t}, coef.data());
-  for (std::size_t c = 0; c < t; ++c) {
-    double size = 1e-9;
-    for (std::size_t j = 0; j < p; ++j) {
-      size = std::max(size, std::abs(g.at("coef").at(j, c)));
-    }
-    for (std::size_t j = 0; j < p; ++j) {
-      expect_close(coef[j + c * p], g.at("coef").at(j, c), 2e-5 * size, "coefficient " + std::to_string(j));
-    }
-    double const b = g.at("intercept").at(0, c);
-    expect_close(r.intercept[c], b, 1e-4 * (1 + std::abs(b)), "intercept " + std::to_string(c));
-    for (std::size_t i = 0; i < e; ++i) {
-      double const want = g.at("prediction").at(i, c);
-      expect_close(r.prediction[i + c * e], want, 1e-6 * (10 + std::abs(want)), "prediction");
-    }
-  }
-}
 
 TEST_P(CcaGolden, EqualsTheClosedForm) {
   Case const& c = GetParam();
@@ -98,7 +72,7 @@ TEST_P(CcaGolden, EqualsTheClosedForm) {
       expect_close(pairs[i], g.at("canonical").at(fold, i), 1e-6, "canonical correlation" + where);
     }
     if (fold == 0) {
-      check_fits(g, *fitted, r);
+      expect_fits(g, *fitted, r, 1e-5);
     }
   }
 }

@@ -1,7 +1,7 @@
 // pls and pcr against scikit-learn in float64 (tests/golden/make_components.py), and what must not change or leak.
 #include <numeric>
 
-#include "models_common.hpp"
+#include "golden_fits.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/components.hpp"
 
@@ -33,14 +33,6 @@ FoldPlan plan_of(std::size_t n, std::size_t folds, std::size_t inner, std::size_
   return fold_plans(outer, within, columns)[fold];
 }
 
-void expect_close(double got, double want, double tolerance, std::string const& what) {
-  if (std::isnan(want)) {
-    EXPECT_TRUE(std::isnan(got)) << what << ": got " << got << ", expected NaN";
-  } else {
-    EXPECT_NEAR(got, want, tolerance) << what;
-  }
-}
-
 class ComponentsGolden : public ::testing::TestWithParam<Case> {};
 
 void check_scores(std::map<std::string, Array> const& g, TileResult const& r, std::size_t fold) {
@@ -52,29 +44,6 @@ void check_scores(std::map<std::string, Array> const& g, TileResult const& r, st
     for (std::size_t s = 0; s < 3; ++s) {
       double const want = g.at(names[s]).at(fold, c);
       expect_close(r.score[s * t + c], want, 1e-5 * std::max(1.0, std::abs(want)), names[s] + where);
-    }
-  }
-}
-
-/// Held-out predictions, and coefficients with their intercept, of the first fold.
-void check_fits(std::map<std::string, Array> const& g, FittedFold const& fitted, TileResult const& r) {
-  std::size_t const n = g.at("x").rows, p = g.at("x").cols, t = g.at("y").cols, e = g.at("prediction").rows;
-  auto const x = columns(g.at("x"));
-  std::vector<float> coef(p * t);
-  fitted.coefficients({x.data(), n, p}, 0, {r.weights.data(), fitted.weight_rows(), t}, coef.data());
-  for (std::size_t c = 0; c < t; ++c) {
-    double size = 1e-9;
-    for (std::size_t j = 0; j < p; ++j) {
-      size = std::max(size, std::abs(g.at("coef").at(j, c)));
-    }
-    for (std::size_t j = 0; j < p; ++j) {
-      expect_close(coef[j + c * p], g.at("coef").at(j, c), 2e-5 * size, "coefficient " + std::to_string(j));
-    }
-    double const b = g.at("intercept").at(0, c);
-    expect_close(r.intercept[c], b, 1e-4 * (1 + std::abs(b)), "intercept " + std::to_string(c));
-    for (std::size_t i = 0; i < e; ++i) {
-      double const want = g.at("prediction").at(i, c);
-      expect_close(r.prediction[i + c * e], want, 3e-5 * (1 + std::abs(want)), "prediction");
     }
   }
 }
@@ -105,7 +74,7 @@ TEST_P(ComponentsGolden, EqualsScikitLearn) {
     if (fold > 0) {
       continue;
     }
-    check_fits(g, *fitted, r);
+    expect_fits(g, *fitted, r, 3e-5);
     for (std::size_t i = 0; g.count("fold_r2") != 0 && i < plan.inner.size(); ++i) {
       for (std::size_t k = 0; k < t; ++k) {
         expect_close(r.inner_score[(i * 3 + 1) * t + k], g.at("fold_r2").at(i, k), 1e-5, "inner r2");

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "banded_common.hpp"
+#include "golden_fits.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/philox.hpp"
 #include "striate/models/fwrf.hpp"
@@ -37,11 +38,6 @@ struct Case {
 };
 
 void PrintTo(Case const& c, std::ostream* os) { *os << c.name; }
-
-void expect_close(double got, double want, double tolerance, std::string const& what) {
-  EXPECT_TRUE(std::isnan(want) ? std::isnan(got) : std::abs(got - want) <= tolerance)
-      << what << ": got " << got << ", expected " << want;
-}
 
 class FwrfGolden : public ::testing::TestWithParam<Case> {};
 
@@ -90,27 +86,14 @@ TEST_P(FwrfGolden, EqualsBruteForce) {
     if (fold > 0) {
       continue;
     }
-    std::vector<float> coef(p * t);
-    fitted->coefficients({x.data(), n, p}, 0, {r.weights.data(), fitted->weight_rows(), t}, coef.data());
+    expect_fits(g, *fitted, r, 3e-5);
     for (std::size_t j = 0; j < t; ++j) {
-      double size = 1e-9;
-      for (std::size_t i = 0; i < p; ++i) {
-        size = std::max(size, std::abs(g.at("coef").at(i, j)));
-      }
-      for (std::size_t i = 0; i < p; ++i) {
-        expect_close(coef[i + j * p], g.at("coef").at(i, j), 2e-5 * size, "coefficient " + std::to_string(i));
-      }
-      double const b = g.at("intercept").at(0, j);
-      expect_close(r.intercept[j], b, 1e-4 * (1 + std::abs(b)), "intercept");
-      std::size_t const e = g.at("prediction").rows;
-      for (std::size_t i = 0; i < e; ++i) {
-        double const want = g.at("prediction").at(i, j);
-        expect_close(r.prediction[i + j * e], want, 3e-5 * (1 + std::abs(want)), "prediction");
-      }
       for (std::size_t i = 0; c.folds == 0 && i < plan.inner.size(); ++i) {
         expect_close(r.inner_score[(i * 3 + 1) * t + j], g.at("fold_r2").at(i, j), 1e-5, "inner r2");
       }
     }
+    std::vector<float> coef(p * t);
+    fitted->coefficients({x.data(), n, p}, 0, {r.weights.data(), fitted->weight_rows(), t}, coef.data());
     // A part of the columns gives that part of the coefficients.
     std::vector<float> part(5 * t);
     fitted->coefficients({x.data() + 4 * n, n, 5}, 4, {r.weights.data(), fitted->weight_rows(), t}, part.data());
