@@ -96,6 +96,15 @@ struct Permutation {
   [[nodiscard]] bool spatial() const { return n > 0 && (corrects("tfce") || corrects("cluster")); }
 };
 
+/// Whether the best layer of a target goes with its place: any of three orders of targets.
+struct GradientConfig {
+  std::vector<std::string> rois;
+  std::optional<std::string> axis;
+  std::optional<std::filesystem::path> values;
+  std::optional<double> threshold;  ///< of what `by` names; nothing: all targets
+  std::string by = "score";
+};
+
 struct Config {
   std::vector<FeatureSet> features;
   ResponsesConfig responses;
@@ -103,6 +112,7 @@ struct Config {
   Model model;
   Cv cv;
   Permutation permutation;
+  GradientConfig gradient;
   std::string aggregate = "mean", noise_ceiling = "auto";
   double noise_ceiling_floor = 0.1;
   OtherSubjects other_subjects;
@@ -114,6 +124,8 @@ struct Config {
   bool partition = false;  ///< of the command `partition`: every subset of the feature spaces is a model
 
   [[nodiscard]] bool saves(std::string const& what) const;
+  /// Whether the first score of every layer, target and permutation is kept.
+  [[nodiscard]] bool keeps_maps() const { return permutation.n > 0 && (permutation.spatial() || saves("permutations")); }
   /// Whether there is an outer loop (cv.folds is not 0).
   [[nodiscard]] bool outer() const { return cv.folds.number.value_or(1) != 0; }
 };
@@ -125,6 +137,7 @@ void describe(Schema& s, InnerCv& c);
 void describe(Schema& s, Cv& c);
 void describe(Schema& s, Permutation& p);
 void describe(Schema& s, OtherSubjects& o);
+void describe(Schema& s, GradientConfig& g);
 void declare(Schema& s, Config& c);
 
 /// What the settings ask for together. Throws Error(Exit::config).

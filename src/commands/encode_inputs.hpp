@@ -21,6 +21,12 @@ struct LayerInput {
   std::vector<std::size_t> parts = {};  ///< of a model of several: which of Inputs::bands, side by side
 };
 
+/// Where targets lie.
+struct Gradient {
+  std::string kind;              ///< as in the config: rois, axis, values
+  std::vector<double> position;  ///< (t); NaN: not on it
+};
+
 /// Held by the first rank alone.
 struct RootInputs {
   std::unique_ptr<Responses> responses;
@@ -30,6 +36,7 @@ struct RootInputs {
   std::vector<std::unique_ptr<Responses>> others;
   std::vector<RowPlan> other_rows;  ///< rows as `average`
   std::vector<Roi> rois;
+  std::vector<Gradient> gradients;
   std::vector<std::filesystem::path> files;  ///< read by the job, for their sha256
 };
 
