@@ -4,6 +4,7 @@
 #include <set>
 
 #include "encode_config.hpp"
+#include "encode_gradient.hpp"
 #include "encode_partition.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
@@ -126,6 +127,8 @@ void check_permutation(Config const& c) {
            "permutation.stop: correct: {} needs every permutation of every target, which stopping leaves out; set "
            "correct: [fdr], or remove stop",
            how);
+  if (p.stop.exceed > 0 && c.saves("permutations"))
+    fail(Exit::config, "permutation.stop: save: permutations keeps every permutation of every target; remove one");
   check_spatial(c);
 }
 
@@ -149,6 +152,7 @@ void check(Config const& c) {
   check_bootstrap(c);
   check_partition(c);
   check_ridge(c);
+  check_gradient(c);
   ModelRow const* const row = find_model(c.model.type);
   if (row == nullptr) {
     std::string const near = nearest(c.model.type, model_names());
@@ -176,6 +180,8 @@ void check(Config const& c) {
     if (!seen.insert(name).second) fail(Exit::config, "scores: {} stands twice; keep one", name);
   if (!c.outer() && c.saves("predictions"))
     fail(Exit::config, "save: predictions are those of held-out rows, which cv.folds: 0 does not have; remove one");
+  if (c.saves("permutations") && c.permutation.n == 0)
+    fail(Exit::config, "save: permutations are there with permutation.n above 0; set it, or leave them out");
   if (!c.outer() && c.aggregate != "mean")
     fail(Exit::config, "aggregate: cv.folds: 0 gives the mean over inner folds; use aggregate: mean");
   check_spearman(c);

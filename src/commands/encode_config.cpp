@@ -231,6 +231,18 @@ void describe(Schema& s, Bootstrap& b) {
   s("level", b.level, {.doc = "share of intervals that hold the score of the fitted models", .min = 0.5, .max = 0.999});
 }
 
+void describe(Schema& s, GradientConfig& g) {
+  s("rois", g.rois, {.doc = "names of regions in order, as in rois", .example = "[V1, V2, V4, LO]"});
+  s("axis", g.axis, {.doc = "coordinate of the image in mm", .choices = {"x", "y", "z"}});
+  s("values", g.values,
+    {.doc = "image on the grid of the responses (1-D array for array responses) with a place of each target; NaN: none",
+     .identity = false});
+  s("threshold", g.threshold, {.doc = "only targets whose best layer passes: by score at least (mse: at most), by p at most"});
+  s("by", g.by,
+    {.doc = "what threshold is of: the best layer's first score, or its p of the permutation test",
+     .choices = {"score", "p", "q_fdr", "p_max"}});
+}
+
 void declare(Schema& s, Config& c) {
   s("features", c.features, {.doc = "what predicts: an activation store, or a list of them", .required = true});
   s("responses", c.responses, {.doc = "what is to be predicted"});
@@ -240,6 +252,8 @@ void declare(Schema& s, Config& c) {
   s("scores", c.scores, {.doc = "scores of held-out rows; the first one ranks layers", .choices = score_names()});
   s("permutation", c.permutation, {.doc = "permutation test of every score"});
   s("bootstrap", c.bootstrap, {.doc = "confidence intervals of every score over test stimuli, the models being given"});
+  s("gradient", c.gradient,
+    {.doc = "rank correlation of targets' best layers with an order of regions, an axis of the image, or given values"});
   s("aggregate", c.aggregate,
     {.doc = "over folds: unweighted mean, mean weighted by test rows, or one score of the concatenated predictions",
      .choices = {"mean", "weighted", "concat"}});
@@ -252,8 +266,9 @@ void declare(Schema& s, Config& c) {
      .max = 1});
   s("other_subjects", c.other_subjects, {.doc = "for noise ceilings between subjects"});
   s("save", c.save,
-    {.doc = "coefficients (of a refit on all rows), predictions (of held-out rows)",
-     .choices = {"coefficients", "predictions"}});
+    {.doc = "coefficients (of a refit on all rows), predictions (of held-out rows), permutations (the first score of "
+            "every target in every permutation: p of gradients and of the best layer of a region)",
+     .choices = {"coefficients", "predictions", "permutations"}});
   s("target_tile", c.target_tile,
     {.doc = "targets of a work unit; default 512, fewer where a unit would take too long; no result depends on it",
      .min = 8,

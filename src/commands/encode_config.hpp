@@ -136,6 +136,15 @@ struct Bootstrap {
   double level = 0.95;
 };
 
+/// Whether the best layer of a target goes with its place: any of three orders of targets.
+struct GradientConfig {
+  std::vector<std::string> rois;
+  std::optional<std::string> axis;
+  std::optional<std::filesystem::path> values;
+  std::optional<double> threshold;  ///< of what `by` names; nothing: all targets
+  std::string by = "score";
+};
+
 struct Config {
   std::vector<FeatureSet> features;
   SeriesConfig responses;
@@ -144,6 +153,7 @@ struct Config {
   Cv cv;
   Permutation permutation;
   Bootstrap bootstrap;
+  GradientConfig gradient;
   std::string aggregate = "mean", noise_ceiling = "auto";
   double noise_ceiling_floor = 0.1;
   OtherSubjects other_subjects;
@@ -157,6 +167,8 @@ struct Config {
   /// Whether inner folds choose alpha, or the number of components.
   [[nodiscard]] bool inner_folds() const { return model.selection == "folds"; }
   [[nodiscard]] bool saves(std::string const& what) const;
+  /// Whether the first score of every layer, target and permutation is kept.
+  [[nodiscard]] bool keeps_maps() const { return permutation.n > 0 && (permutation.spatial() || saves("permutations")); }
   /// Whether there is an outer loop (cv.folds is not 0).
   [[nodiscard]] bool outer() const { return cv.folds.number.value_or(1) != 0; }
 };
@@ -171,6 +183,7 @@ void describe(Schema& s, Stop& p);
 void describe(Schema& s, Permutation& p);
 void describe(Schema& s, Bootstrap& b);
 void describe(Schema& s, OtherSubjects& o);
+void describe(Schema& s, GradientConfig& g);
 void declare(Schema& s, Config& c);
 
 /// What time series ask for; a part of check().

@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "encode_gradient.hpp"
 #include "encode_joint.hpp"
 #include "encode_prior.hpp"
 #include "encode_series.hpp"
@@ -58,6 +59,11 @@ class Loader {
     for (std::size_t s = 0; s < stores_.size(); ++s) match(s), find_layers(s);
     join_layers(config_, in_);
     find_rois();
+    in_.root.gradients = load_gradients(config_, in_);
+    if (auto const h5 = config_.gradient.values ? split_h5_name(*config_.gradient.values) : std::nullopt)
+      in_.root.files.push_back(h5->first);
+    else if (config_.gradient.values)
+      in_.root.files.push_back(*config_.gradient.values);
     find_repeats();
     find_others(config_, list_.ids, list_.source, in_);
     identify();
@@ -207,7 +213,7 @@ class Loader {
       names.clear();
       for (auto const& layer : stores_[s].layers()) names.push_back(layer.name);
     }
-    std::set<std::string> const reserved{"targets", "best", "noise_ceiling", "layers"};
+    std::set<std::string> const reserved{"targets", "best", "noise_ceiling", "layers", "gradient"};
     for (auto const& name : names) {
       LayerInput l;
       try {
@@ -289,6 +295,7 @@ class Loader {
       if (!config_.rois.names_file.empty()) contents.push_back(fingerprint(config_.rois.names_file));
       j["rois_sha256"] = joined(contents);
     }
+    if (config_.gradient.values) j["gradient_sha256"] = joined({fingerprint(*config_.gradient.values)});
     j["stimuli_sha256"] = joined(list_.ids);
     if (config_.responses.run) j["runs_sha256"] = joined(words(*config_.responses.run, "responses.run"));
     for (std::size_t s = 0; s < in_.root.others.size(); ++s) {

@@ -47,6 +47,12 @@ struct Lags {
   static constexpr std::uint64_t none = static_cast<std::uint64_t>(-1);
 };
 
+/// Where targets lie.
+struct Gradient {
+  std::string kind;              ///< as in the config: rois, axis, values
+  std::vector<double> position;  ///< (t); NaN: not on it
+};
+
 /// Held by the first rank alone.
 struct RootInputs {
   std::unique_ptr<Responses> responses;
@@ -56,6 +62,7 @@ struct RootInputs {
   std::vector<std::unique_ptr<Responses>> others;
   std::vector<RowPlan> other_rows;  ///< rows as `average`
   std::vector<Roi> rois;
+  std::vector<Gradient> gradients;
   std::vector<std::filesystem::path> files;  ///< read by the job, for their sha256
 };
 

@@ -6,6 +6,7 @@
 #include "encode_bootstrap.hpp"
 #include "encode_choice.hpp"
 #include "encode_delays.hpp"
+#include "encode_gradient.hpp"
 #include "encode_joint.hpp"
 #include "encode_partition.hpp"
 #include "encode_permute.hpp"
@@ -50,8 +51,8 @@ PermutationLayout permutation_layout(Config const& config, Inputs const& in, Lay
   p.groups = joint ? 1 : in.layers.size();
   flops /= static_cast<double>(p.groups);
   double work = std::max(1.0, unit_flops / flops);  // targets × permutations of a unit
+  if (config.keeps_maps()) work = std::min(work, unit_scores / static_cast<double>(joint ? in.layers.size() : 1));
   if (config.permutation.spatial()) {
-    work = std::min(work, unit_scores / static_cast<double>(joint ? in.layers.size() : 1));
     p.maps = in.layers.size();
     p.map_block = static_cast<std::size_t>(std::clamp(unit_scores / static_cast<double>(l.t), 1.0, 64.0));
     p.map_blocks = (p.n + p.map_block - 1) / p.map_block;
@@ -169,6 +170,7 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
   std::vector<std::string> bands;
   for (auto const& band : in.bands) bands.push_back(band.name);
   if (joins(config)) spec.texts.push_back({fmt::format("/{}/bands", joint_name), bands});
+  add_gradients(config, in, layout, spec);
   auto const shares = partition_datasets(config, in);
   d.insert(d.end(), shares.begin(), shares.end());
   spec.attributes = {{"command", config.partition ? "partition" : "encode"},

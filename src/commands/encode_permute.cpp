@@ -257,7 +257,7 @@ struct PermutationTiles::Impl {
     auto const seen = observed_of(tile, rescorer.identity());
     auto const best_seen = best(seen, T);
     left.best_exceed.assign(with_best ? T : 0, 0);
-    left.maps.resize(p.maps > 0 ? L * P * T : 0);
+    left.maps.resize(shared.config.keeps_maps() ? L * P * T : 0);
     std::vector<double> values;
     for (std::size_t i = 0; i < P; ++i) {
       rescorer.trial(p.first + from(block) + i, values);

@@ -68,10 +68,10 @@ std::vector<ResultDataset> spatial_results(Config const& config, std::string con
 std::vector<ResultDataset> spatial_working(Config const& config, Inputs const& in, Layout const& layout) {
   std::vector<ResultDataset> d;
   PermutationLayout const& p = layout.permutation;
-  if (!config.permutation.spatial()) return d;
+  if (!config.keeps_maps()) return d;
   for (LayerInput const& l : in.layers) {
     d.push_back({working_name(l.name, config.scores[0], "map"), h5::Dtype::f32, {layout.t * p.n}, 0});
-    for (Kept const& k : kept(config))
+    for (Kept const& k : config.permutation.spatial() ? kept(config) : std::vector<Kept>())
       d.push_back({working_name(l.name, config.scores[0], k.working), h5::Dtype::f64, {p.n}, 0});
   }
   return d;

@@ -18,6 +18,7 @@ struct Line {
 };
 Line const others[] = {
     {"info FILE...", "what any file that striate reads or writes holds"},
+    {"info --join RESULT...", "tables of several results (summary.tsv, best-layers.tsv) as one"},
     {"info --compare A B [--tolerance T]", "exit 0 where every dataset of two files or folders agrees"},
     {"status COMMAND CONFIG [--count]", "how much of a job is done: exit 0 complete, 75 unfinished, 76 failed"},
     {"doctor", "is this machine fit for work: MPI, HDF5, GPU, threads, memory, file system"},

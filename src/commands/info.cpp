@@ -20,6 +20,8 @@ char const* const usage =
     "striate info FILE...                             what a file or result directory holds\n"
     "striate info --compare A B [--tolerance T]       exit 0 where every dataset agrees, 65 with the first that does "
     "not\n"
+    "striate info --join RESULT... > all.tsv          summary.tsv of several result directories as one table (or name the\n"
+    "                                                 tables: out/*/best-layers.tsv), with the column `result`\n"
     "\n"
     "FILE: .act.h5, .rdm.h5, .roi.h5, any HDF5 file, result directory, .stim.csv, .npy, NIfTI, .ts.pt, card .yaml.\n"
     "Without --tolerance values agree bit for bit (NaN equals NaN); with it |a - b| <= T * max(1, |a|, |b|).\n"
@@ -52,7 +54,7 @@ void print_info(fs::path const& path, std::ostream& out) {
 
 int run_info(std::vector<std::string> const& args) {
   std::vector<std::string> files;
-  bool compare = false;
+  bool compare = false, join = false;
   std::optional<double> tolerance;
   for (std::size_t i = 0; i < args.size(); ++i) {
     std::string word = args[i], value;
@@ -66,6 +68,8 @@ int run_info(std::vector<std::string> const& args) {
       value = args[++i];
     if (word == "--compare") {
       compare = true;
+    } else if (word == "--join") {
+      join = true;
     } else if (word == "--tolerance") {
       char* end = nullptr;
       tolerance = std::strtod(value.c_str(), &end);
@@ -79,7 +83,12 @@ int run_info(std::vector<std::string> const& args) {
   }
   if (compare && files.size() != 2) fail(Exit::usage, "info: --compare needs two files, not {}", files.size());
   if (!compare && files.empty()) fail(Exit::usage, "info: no file is named; see striate info --help");
+  if (compare && join) fail(Exit::usage, "info: --compare and --join exclude each other; keep one");
   if (!compare && tolerance) fail(Exit::usage, "info: --tolerance goes with --compare");
+  if (join) {
+    info::print_joined(files, std::cout);
+    return 0;
+  }
   if (!compare) {
     for (std::size_t i = 0; i < files.size(); ++i) {
       if (i > 0) std::cout << "\n";

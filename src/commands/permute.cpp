@@ -92,6 +92,7 @@ void Permute::read_encode(Comm const& comm) {
     config_ = asked_;
     config_.permutation = permutation_;
     config_.save.clear();
+    config_.gradient = {};
     encode::check(config_);
   });
 }

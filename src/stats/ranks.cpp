@@ -1,6 +1,8 @@
 #include "striate/stats/ranks.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "striate/stats/scores.hpp"
@@ -37,6 +39,19 @@ double spearman(std::span<double const> y, std::span<double const> f) {
     m.add(a[i] - centre, flat ? 0 : b[i] - centre);
   }
   return score(Score::pearson, m);
+}
+
+double rank_correlation(std::span<double const> x, std::span<double const> y) {
+  std::vector<double> a(x.size()), b(y.size());
+  rank(x, a);
+  rank(y, b);
+  double const centre = 0.5 * static_cast<double>(x.size() + 1);
+  double aa = 0, bb = 0, ab = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    double const u = a[i] - centre, v = b[i] - centre;
+    aa += u * u, bb += v * v, ab += u * v;
+  }
+  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : std::numeric_limits<double>::quiet_NaN();
 }
 
 }  // namespace striate

@@ -4,6 +4,7 @@
   score    | y | prediction | pearson r2 explained_variance mse spearman
   rank     | values | ranks
   repeats  | stimulus of each volume | response of each volume | reliability ncsnr nc nc_single
+  spearman | x | y | rank correlation
   between  | subjects n | responses, subject by subject | lower upper
 """
 import os
@@ -18,7 +19,7 @@ def line(kind, *parts):
     out.append(' | '.join([kind] + [' '.join(repr(float(v)) for v in np.ravel(p)) for p in parts]))
 
 
-r = np.random.default_rng(5)
+r, q = np.random.default_rng(5), np.random.default_rng(6)
 for n, mean, noise in ((4, 0, 1), (17, 3, .5), (60, -40, 2), (200, 100, .1), (33, 0, 30)):
     y = mean + r.standard_normal(n)
     f = y + noise * r.standard_normal(n) + .3
@@ -29,6 +30,10 @@ for n, mean, noise in ((4, 0, 1), (17, 3, .5), (60, -40, 2), (200, 100, .1), (33
                          spearmanr(y, f)[0]])
 for v in ([3, 1, 2], [1, 1, 1, 1], [5, 2, 2, 9, 5, 5], np.round(r.standard_normal(50), 1)):
     line('rank', v, rankdata(v))
+
+for x, y in (([1, 2, 3, 4], [1, 1, 2, 2]), (np.round(q.standard_normal(60), 1), q.integers(0, 4, 60)),
+             (np.sort(q.standard_normal(41)), q.integers(0, 9, 41))):
+    line('spearman', x, y, [spearmanr(x, y)[0]])
 
 # Pairs can be halved in one way; the Spearman-Brown formula as published. NSD: z-score, variance over repeats (ddof 1),
 # averaged over stimuli; noise ceiling for the mean number of presentations as in its data manual.

@@ -1,4 +1,6 @@
 // What encode refuses, what it leaves on disk, and what survives a kill.
+#include <set>
+
 #include <csignal>
 #include <fstream>
 
@@ -35,6 +37,25 @@ class EncodeJob : public testing::Test {
   TempFolder dir_;
   World world_;
 };
+
+/// Columns of summary.tsv of layer b over all targets: standard error, mean of ratios and ratio of means.
+void expect_region_statistics(std::vector<std::string> const& row, std::vector<double> const& score,
+                              std::vector<double> const& reliability) {
+  double n = 0, sum = 0, square = 0, ratios = 0, above = 0, below = 0, both = 0;
+  for (double v : score)
+    if (!std::isnan(v)) n += 1, sum += v;
+  for (std::size_t j = 0; j < score.size(); ++j) {
+    if (std::isnan(score[j])) continue;
+    square += (score[j] - sum / n) * (score[j] - sum / n);
+    if (!(std::sqrt(std::max(0.0, reliability[j])) >= 0.1)) continue;
+    double const ceiling = std::sqrt(reliability[j]);
+    both += 1, ratios += score[j] / ceiling, above += score[j], below += ceiling;
+  }
+  EXPECT_NEAR(std::stod(row[15]), std::sqrt(square / (n - 1) / n), 1e-6);
+  EXPECT_NEAR(std::stod(row[17]), ratios / both, 1e-5);
+  EXPECT_NEAR(std::stod(row[18]), above / below, 1e-5);
+  EXPECT_GT(std::abs(ratios / both - above / below), 1e-4);  // they are two things
+}
 
 TEST_F(EncodeJob, RefusesWhatTheConfigCannotMean) {
   refused({"model.type=rigde"}, Exit::config, {"model.type", "did you mean `ridge`"});
@@ -172,7 +193,9 @@ TEST_F(EncodeJob, MapsRoisAndCeilings) {
   EXPECT_EQ(rows[0],
             (std::vector<std::string>{"layer", "roi", "targets", "valid", "pearson_mean", "pearson_median", "r2_mean",
                                       "r2_median", "alpha_median", "noise_ceiling_median",
-                                      "pearson_normalized_median", "r2_normalized_median", "best"}));
+                                      "pearson_normalized_median", "r2_normalized_median", "best", "net", "rank",
+                                      "pearson_sem", "r2_sem", "pearson_normalized_mean",
+                                      "pearson_normalized_of_means", "r2_normalized_mean", "r2_normalized_of_means"}));
   std::size_t early = 0;
   double sum = 0;
   for (std::size_t j = 0; j < 75; ++j)
@@ -187,6 +210,23 @@ TEST_F(EncodeJob, MapsRoisAndCeilings) {
   int chosen = 0;
   for (std::size_t l = 0; l < 3; ++l) chosen += std::stoi(rows[1 + 3 * l][12]);
   EXPECT_EQ(chosen, 73);
+  EXPECT_EQ(rows[4][13], "act");
+  std::set<std::string> ranks;
+  for (std::size_t l = 0; l < 3; ++l) ranks.insert(rows[1 + 3 * l][14]);
+  EXPECT_EQ(ranks, (std::set<std::string>{"1", "2", "3"}));
+  expect_region_statistics(rows[4], b, result("/noise_ceiling/row_reliability"));
+}
+
+TEST_F(EncodeJob, BestLayersOfRegions) {
+  ASSERT_EQ(run({}).code, Exit::ok);
+  std::istringstream table(read_text(dir_ / "out/best-layers.tsv"));
+  std::string line;
+  std::getline(table, line);
+  EXPECT_EQ(line, "net\troi\tlayer\tvalid\tpearson_mean\tpearson_sem\tpearson_normalized_mean\tpearson_normalized_of_means\tp_best");
+  std::vector<std::string> found;
+  while (std::getline(table, line)) found.push_back(line.substr(0, line.find('\t', line.find('\t', 4) + 1)));
+  EXPECT_EQ(found, (std::vector<std::string>{"act\tall\tb", "act\tearly\tb", "act\tlate\twide"}));
+  EXPECT_NE(read_text(dir_ / "out/best-layers.tsv").find("\tn/a\n"), std::string::npos);  // no permutations, no p
 }
 
 TEST_F(EncodeJob, CoefficientsPredictWhatWasPredicted) {

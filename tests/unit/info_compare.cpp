@@ -213,5 +213,27 @@ TEST(Info, SaysWhatFilesHold) {
   expect_error([&] { (void)said(dir / "bad.yaml"); }, Exit::data, "info: bad.yaml: line", true);
 }
 
+TEST(InfoJoin, TablesOfSeveralResultsAreOne) {
+  TempDir dir;
+  for (char const* name : {"sub1", "sub2", "bare"}) std::filesystem::create_directories(dir / name);
+  write_bytes(dir / "sub1/summary.tsv", "layer\troi\tmean\nconv1\tall\t0.5\nfc\tall\tn/a\n");
+  write_bytes(dir / "sub2/summary.tsv", "layer\troi\tceiling\tmean\r\nconv1\tV1\t0.9\t0.25\r\n");
+  write_bytes(dir / "sub1/best-layers.tsv", "net\tp_best\nalexnet\t0.01\n");
+  std::string const one = (dir / "sub1").string(), two = (dir / "sub2").string();
+  std::string text;
+  EXPECT_EQ(command({"--join", one + "/", two}, &text), 0);
+  EXPECT_EQ(text, "result\tlayer\troi\tmean\tceiling\n" + one + "\tconv1\tall\t0.5\tn/a\n" + one +
+                      "\tfc\tall\tn/a\tn/a\n" + two + "\tconv1\tV1\t0.25\t0.9\n");
+  EXPECT_EQ(command({"--join", one + "/best-layers.tsv"}, &text), 0);
+  EXPECT_EQ(text, "result\tnet\tp_best\n" + one + "\talexnet\t0.01\n");
+  EXPECT_EQ(command({"--join", one, one + "/best-layers.tsv"}), static_cast<int>(Exit::usage));
+  EXPECT_EQ(command({"--join"}), static_cast<int>(Exit::usage));
+  EXPECT_EQ(command({"--join", "--compare", one, two}), static_cast<int>(Exit::usage));
+  EXPECT_EQ(command({"--join", (dir / "bare").string()}), static_cast<int>(Exit::no_input));
+  EXPECT_EQ(command({"--join", (dir / "none").string()}), static_cast<int>(Exit::no_input));
+  write_bytes(dir / "bare/summary.tsv", "layer\troi\nconv1\n");
+  EXPECT_EQ(command({"--join", (dir / "bare").string()}), static_cast<int>(Exit::data));
+}
+
 }  // namespace
 }  // namespace striate

@@ -80,6 +80,13 @@ TEST(StatsGolden, Ranks) {
   });
 }
 
+TEST(StatsGolden, RankCorrelations) {
+  each("spearman", 3, [](std::vector<Numbers> const& g) { EXPECT_NEAR(rank_correlation(g[0], g[1]), g[2][0], 1e-14); });
+  EXPECT_TRUE(std::isnan(rank_correlation(Numbers{1, 2, 3}, Numbers{2, 2, 2})));
+  EXPECT_TRUE(std::isnan(rank_correlation(Numbers{7, 7}, Numbers{1, 2})));
+  EXPECT_TRUE(std::isnan(rank_correlation(Numbers{}, Numbers{})));
+}
+
 TEST(StatsGolden, SpearmanOfConstantsFollowsTheContract) {
   EXPECT_EQ(spearman(Numbers{1, 2, 3}, Numbers{2, 2, 2}), 0.0);
   EXPECT_EQ(spearman(Numbers{1, 2, 3}, Numbers{2, 2 + 1e-9, 2}), 0.0);  // below what float32 resolves

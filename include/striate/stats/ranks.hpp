@@ -13,4 +13,8 @@ void rank(std::span<double const> values, std::span<double> out);
 /// constant or there are fewer than 2 rows.
 [[nodiscard]] double spearman(std::span<double const> y, std::span<double const> f);
 
+/// Spearman's rank correlation, ties averaged, as scipy.stats.spearmanr. NaN where either is constant or there are fewer
+/// than 2 values. No NaN.
+[[nodiscard]] double rank_correlation(std::span<double const> x, std::span<double const> y);
+
 }  // namespace striate
