@@ -186,6 +186,9 @@ void describe(Schema& s, OtherSubjects& o);
 void describe(Schema& s, GradientConfig& g);
 void declare(Schema& s, Config& c);
 
+/// Powers of ten: from, to, count.
+[[nodiscard]] std::vector<double> spaced(std::vector<double> const& logspace);
+
 /// What time series ask for; a part of check().
 void check_series(Config const& config);
 /// What the settings ask for together. Throws Error(Exit::config).
