@@ -23,6 +23,7 @@ encode_test(test_predict_ranks FILES ranks/predict_ranks.cpp RANKS 1 2 3 TIMEOUT
 encode_test(test_encode_bootstrap FILES ranks/encode_bootstrap.cpp RANKS 1 2 3 TIMEOUT 300)
 encode_test(test_encode_spatial FILES unit/encode_spatial.cpp TIMEOUT 300)
 encode_test(test_encode_gradient FILES unit/encode_gradient.cpp TIMEOUT 300)
+encode_test(test_encode_plan FILES unit/encode_plan.cpp)
 encode_test(test_gradient_ranks FILES ranks/gradient_ranks.cpp RANKS 1 2 3 TIMEOUT 300)
 encode_test(test_permute_ranks FILES ranks/permute_ranks.cpp RANKS 1 2 3 TIMEOUT 300)
 encode_test(test_encode_sequential FILES ranks/encode_sequential.cpp RANKS 1 2 3 TIMEOUT 300)

@@ -7,6 +7,7 @@
 #include "encode_finish.hpp"
 #include "encode_layout.hpp"
 #include "encode_permute.hpp"
+#include "encode_plan.hpp"
 #include "encode_run.hpp"
 #include "fingerprint.hpp"
 #include "striate/base/error.hpp"
@@ -45,7 +46,7 @@ class Encode final : public Job {
   [[nodiscard]] std::string series_text() const;
   struct Permuting {
     std::string text;
-    double flops = 0;
+    encode::TestCost cost;
   };
   [[nodiscard]] Permuting permuting() const;
   void say_plan(Context const& context, Plan& plan) const;
@@ -103,6 +104,7 @@ void Encode::plan(Context& context, Plan& plan) {
     encode::check_bootstrap(config_, inputs_);
     layout_ = encode::make_layout(config_, inputs_);
     costs_ = encode::cost_of(config_, inputs_, 1e15);
+    costs_.private_bytes = std::max(costs_.private_bytes, encode::maps_bytes(config_, inputs_, layout_, threads));
     auto const least = encode::cost_of(config_, inputs_, 0);
     memory_ = encode::divide_memory(inputs_, layout_, least, costs_, budget, ranks, threads);
   });
@@ -115,8 +117,7 @@ Encode::Permuting Encode::permuting() const {
   Permuting out;
   out.text = fmt::format("{} of {} ({}), {} units of {} targets × {} permutations", p.n, p.shuffle, p.scheme, l.units(),
                          l.tile, l.block);
-  out.flops = encode::permutation_flops(config_, inputs_, costs_) * static_cast<double>(l.n) *
-              static_cast<double>(layout_.t);
+  out.cost = encode::test_cost(config_, inputs_, layout_, costs_);
   return out;
 }
 
@@ -151,10 +152,11 @@ void Encode::say_plan(Context const& context, Plan& plan) const {
     plan.lines.emplace_back("targets", fmt::format("{} at a time, for the memory of a node", memory_.target_block));
   double const y = 4.0 * static_cast<double>(n) * static_cast<double>(t);
   plan.flops = costs_.flops;
+  plan.work = costs_.work;
   if (config_.permutation.n > 0) {
     Permuting const p = permuting();
     plan.lines.emplace_back("permutation", p.text);
-    plan.flops += p.flops;
+    plan.flops += p.cost.flops, plan.work += p.cost.work;
   }
   if (config_.bootstrap.n > 0) {
     auto const& b = layout_.bootstrap;

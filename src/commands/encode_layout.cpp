@@ -10,6 +10,7 @@
 #include "encode_joint.hpp"
 #include "encode_partition.hpp"
 #include "encode_permute.hpp"
+#include "encode_plan.hpp"
 #include "encode_prior.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
@@ -198,6 +199,7 @@ Costs cost_of(Config const& config, Inputs const& in, double budget) {
   for (LayerInput const& l : in.layers) {
     Transform const transform = transform_of(config, in, l);
     ModelCost greatest;
+    double kept = 0;
     for (std::size_t p = 0; p < in.passes.size(); ++p) {
       bool const refit = p >= in.folds;
       // Folds are alike: of many, the first speaks for all.
@@ -212,7 +214,13 @@ Costs cost_of(Config const& config, Inputs const& in, double budget) {
       double const times = !refit && in.folds > 16 ? static_cast<double>(in.folds) : 1;
       bool const writes = refit || (!config.outer() && config.saves("coefficients"));
       double const coefficients = writes ? 2.0 * static_cast<double>(in.n()) * static_cast<double>(l.units) : 0;
-      all.flops += times * (c.prepare_flops + (c.flops_per_target + coefficients) * static_cast<double>(in.t()));
+      auto const t = static_cast<double>(in.t());
+      all.flops += times * (c.prepare_flops + (c.flops_per_target + coefficients) * t);
+      all.work += times * (c.prepare_work + (c.work_per_target + coefficients) * t);
+      if (!refit) {
+        all.folds_flops += times * c.prepare_flops, all.folds_work += times * c.prepare_work;
+        kept += times * c.shared_kept_bytes;
+      }
       all.read_bytes += times * c.read_bytes;
       all.private_bytes = std::max(all.private_bytes, c.private_bytes + delay_bytes(in, l));
       all.thread_bytes = std::max(all.thread_bytes, c.thread_bytes);
@@ -222,7 +230,9 @@ Costs cost_of(Config const& config, Inputs const& in, double budget) {
     }
     all.prior_bytes = std::max(all.prior_bytes, prior_bytes(in, all.layer.size()));
     all.flops += prior_flops(in, all.layer.size());
+    all.work += prior_flops(in, all.layer.size());
     all.layer.push_back(greatest);
+    all.kept.push_back(kept);
   }
   return all;
 }
@@ -251,7 +261,8 @@ Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least,
   m.layer = std::min(widest, std::max(0.0, rest - most.shared_bytes / 0.6));
   m.model = rest - m.layer;
   m.per_rank = rank;
-  m.per_node = std::min(most.shared_bytes, m.model) + kept + m.layer + most.prior_bytes;
+  m.per_node = std::min(std::max(most.shared_bytes, held_folds_bytes(layout, most)), m.model) + kept + m.layer +
+               most.prior_bytes;
   return m;
 }
 

@@ -102,6 +102,9 @@ struct Costs {
   std::vector<ModelCost> layer;      ///< of the most expensive pass
   double flops = 0, read_bytes = 0;  ///< of all passes together; read_bytes of one rank that reads alone
   double prior_bytes = 0;            ///< per node, greatest of any layer: its features times a prior
+  double work = 0;                            ///< of all passes, as time (ModelCost::prepare_work)
+  double folds_flops = 0, folds_work = 0;     ///< of preparing the folds alone, without the refit
+  std::vector<double> kept;                   ///< [layer] bytes of a node while all of its folds stand
   double private_bytes = 0, thread_bytes = 0, shared_bytes = 0, flops_per_target = 0;  ///< greatest of any layer
 };
 /// Pure arithmetic. Throws Error where folds cannot work.

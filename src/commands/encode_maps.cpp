@@ -23,13 +23,24 @@ std::string name_of(Config const& config, std::size_t store) {
   return f.name.empty() ? stem_of(f.store) : f.name;
 }
 
+/// Permutations that are read at once.
+std::size_t block_of(Inputs const& in, Layout const& layout) {
+  return std::clamp<std::size_t>(held_scores / (layout.t * in.layers.size()), 1,
+                                 std::max<std::size_t>(1, layout.permutation.n));
+}
+
 }  // namespace
+
+double kept_maps_bytes(Inputs const& in, Layout const& layout) {
+  auto const scores = static_cast<double>(block_of(in, layout) * layout.t);
+  return 4 * scores * static_cast<double>(in.layers.size() + 1);
+}
 
 void each_permuted_map(Config const& config, Inputs const& in, Layout const& layout, ResultFile const& result,
                        std::function<void(std::vector<std::span<float const>> const&)> const& use) {
   PermutationLayout const& p = layout.permutation;
   std::size_t const t = layout.t, L = in.layers.size();
-  std::size_t const block = std::clamp<std::size_t>(held_scores / (t * L), 1, std::max<std::size_t>(1, p.n));
+  std::size_t const block = block_of(in, layout);
   std::vector<std::vector<float>> maps(L);
   std::vector<float> tile;
   for (std::size_t from = 0; from < p.n; from += block) {
@@ -58,7 +69,7 @@ std::vector<Net> nets_of(Config const& config, Inputs const& in) {
     std::set<std::size_t> stores;
     for (auto const& band : in.bands) stores.insert(band.store);
     std::string name;
-    for (std::size_t s : stores) name += (name.empty() ? "" : "+") + name_of(config, s);
+    for (std::size_t s : stores) name.append(name.empty() ? "" : "+").append(name_of(config, s));
     return {{name, 0, in.layers.size()}};
   }
   for (std::size_t l = 0; l < in.layers.size(); ++l) {

@@ -14,6 +14,9 @@ namespace striate::encode {
 void each_permuted_map(Config const& config, Inputs const& inputs, Layout const& layout, ResultFile const& result,
                        std::function<void(std::vector<std::span<float const>> const& layers)> const& use);
 
+/// Bytes that it holds.
+[[nodiscard]] double kept_maps_bytes(Inputs const& inputs, Layout const& layout);
+
 /// The layers of one net: of one store; all of them where a model joins stores.
 struct Net {
   std::string name;  ///< of the store in the config, else its file name without endings

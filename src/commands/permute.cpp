@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "encode_plan.hpp"
 #include "encode_finish.hpp"
 #include "encode_run.hpp"
 #include "permute_merge.hpp"
@@ -160,10 +161,11 @@ void Permute::plan(Context& context, Plan& plan) {
     encode::check_permutation(config_, inputs_);
     if (first == last) fail(Exit::config, "part: {} of {} permutations holds none; use fewer parts", part_, permutation_.n);
     layout_ = encode::permutations_alone(config_, inputs_, first, last - first);
-    auto const costs = encode::cost_of(config_, inputs_, 1e15);
+    auto costs = encode::cost_of(config_, inputs_, 1e15);
+    costs.private_bytes = std::max(costs.private_bytes, encode::maps_bytes(config_, inputs_, layout_, threads));
     memory_ = encode::divide_memory(inputs_, layout_, encode::cost_of(config_, inputs_, 0), costs, budget, ranks, threads);
-    plan.flops = encode::permutation_flops(config_, inputs_, costs) * static_cast<double>(layout_.t) *
-                 static_cast<double>(last - first);
+    auto const test = encode::test_cost(config_, inputs_, layout_, costs);
+    plan.flops = test.flops, plan.work = test.work;
   });
   plan.lines.emplace_back("encode", fmt::format("{}, {} layers × {} targets", asked_.output.string(),
                                                 inputs_.layers.size(), inputs_.t()));

@@ -16,8 +16,13 @@ constexpr double cheap_gram = 4e9;  // rows² × features: about a second in flo
 
 double cube(double x) { return x * x * x; }
 
+// What takes how long, in flops of a float32 product (bench/scale; EPYC, OpenBLAS as a Haswell): a flop of the Gram and of
+// the factorisations as counted here, a product with a tile, the scores of one prediction, a row of a target's responses.
+constexpr double gram_price = 3.3, factor_price = 5.5, product_price = 1.05, score_price = 120, row_price = 400;
+
 struct Work {
   double gram = 0, factor = 0, tile = 0;                  // flops; gram and factor in float64 unless told
+  double fixed = 0, scored = 0, banded = 0, responses = 0;  // of tile: with the choice made; predictions; flops beside
   double hats = 0, features = 0, grams = 0, scratch = 0;  // bytes
 };
 
@@ -68,7 +73,8 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     w.gram /= f64_price;
   }
   if (shape.pls) {
-    w.gram += n * n * static_cast<double>(shape.targets) * (shape.response_per_set ? sets : 1) / f64_price;
+    w.responses = n * n * static_cast<double>(shape.targets) * (shape.response_per_set ? sets : 1);
+    w.gram += w.responses / f64_price;
   }
   if (form == Form::block_inverse) {
     w.factor += dq * (cube(n) + 2 * n * n * te);
@@ -93,6 +99,11 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     double const basis = form == Form::spectral_primal ? c * nr + 256 * p : shape.pls ? 200 * nr : 0;
     w.scratch = std::max(w.scratch, (m * m * (is_spectral(form) ? (shape.cca ? 6 : shape.pls ? 4 : 3) : 1) + m * ne + basis) * 8);
     double const solved = is_spectral(form) ? a : dq;
+    auto const tried = static_cast<double>(std::max(shape.alphas, shape.components) * shape.candidates);
+    w.scored += outer ? ne : tried * ne;
+    w.fixed += outer ? 2 * ne * c + (is_spectral(form) ? 2 * c * nr : 0) : 0;
+    // Each band's prediction has a hat of its own in the outer fit.
+    w.banded += outer && shape.bands > 0 ? static_cast<double>(shape.bands * shape.candidates) * dq * 2 * m * m * ne : 0;
     w.tile += outer ? 2 * ne * c : 2 * solved * ne * c;
     if (outer && shape.coefficients) {
       w.tile += 2 * m * c * (shape.bands > 0 ? dq : 1);
@@ -116,6 +127,7 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     w.tile += shape.selection == Selection::gcv ? 2 * c * a : 0;
     w.factor += predicts_left_out(rows, shape) ? 3 * n * c * a : 0;
   }
+  w.fixed += form == Form::primal ? 2 * n * p : 0;
   w.features = is_dual(form) ? 0 : used * p * 4;
   return w;
 }
@@ -216,6 +228,17 @@ Form choose_form(RowPlan const& rows, Shape const& shape) {
   return shape.p < smallest && total(Form::primal) < total(dual) ? Form::primal : dual;
 }
 
+double shrinking_work(RowPlan const& rows, Shape const& shape, double alphas) {
+  double work = row_price * static_cast<double>(rows.n_train + rows.n_test);
+  for (auto const& set : rows.sets) {
+    auto const c = static_cast<double>(most_components(shape, set.train.size()));
+    auto const ne = static_cast<double>(set.test.size());
+    work += product_price * 2 * c * static_cast<double>(set.train.size()) +
+            alphas * (product_price * 2 * ne * c + score_price * ne + 300 * c);
+  }
+  return work;
+}
+
 ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q, double budget) {
   Work const w = work_of(rows, shape, form, q);
   auto const used = static_cast<double>(rows.n_train + rows.n_test), p = static_cast<double>(shape.p);
@@ -223,6 +246,14 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
   c.form = shape.cca ? kernel_cca : shape.pls ? kernel_pls : name_of(form);
   c.prepare_flops = w.gram + w.factor;
   c.flops_per_target = w.tile;
+  c.fixed_flops = w.fixed;
+  Shape of_responses = shape;
+  of_responses.p = shape.targets;
+  double const halved = shape.pls && wide_gram(of_responses, rows.n_train) ? w.responses / f64_price : 0;
+  c.prepare_work = gram_price * (w.gram + halved) + factor_price * (w.factor + w.banded);
+  double const row = row_price * static_cast<double>(rows.n_train + rows.n_test);
+  c.work_per_target = product_price * w.tile + score_price * w.scored + row;
+  c.fixed_work = product_price * w.fixed + score_price * static_cast<double>(rows.n_test) + row;
   double const stats = p * static_cast<double>(stats_size(rows.sets.size())) * 8;
   c.shared_kept_bytes = w.hats + stats;
   double grams = w.grams;

@@ -49,6 +49,8 @@ void check_pca(double pca);
 [[nodiscard]] Form choose_form(RowPlan const& rows, Shape const& shape);
 /// Bytes of the Gram matrices that stand together: of a training set, or of all where one serves all.
 [[nodiscard]] double gram_bytes(RowPlan const& rows, Shape const& shape, Form form);
+/// ModelCost::work_per_target where a target's components are shrunk at so many alphas, each then a product with the hats.
+[[nodiscard]] double shrinking_work(RowPlan const& rows, Shape const& shape, double alphas);
 /// Of one outer fold in a given form with q computed alphas.
 [[nodiscard]] ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q, double budget);
 

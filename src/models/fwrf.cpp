@@ -58,6 +58,8 @@ class Fwrf final : public EncodingModel {
     c.form = form();
     c.prepare_flops = of.prepare_flops;
     c.flops_per_target = of.flops_per_target;
+    c.prepare_work = 5 * of.prepare_flops;        // small float64 decompositions
+    c.work_per_target = 2 * of.flops_per_target;  // products of few columns, and scores
     c.shared_kept_bytes = of.kept;
     c.shared_bytes = of.kept + of.pooled * static_cast<double>(at_once);
     c.private_bytes = detail::pool_bytes(shapes_now, n, detail::field_panel_bytes);

@@ -31,7 +31,9 @@ class Sparse final : public EncodingModel {
     if (pca > 0) {
       auto const shape = detail::shape_of(p, t, standardize, pca, options_, detail::Fit::ols, 1);
       ModelCost c = detail::cost_of(rows, shape, detail::choose_form(rows, shape), 1, memory_budget);
-      c.flops_per_target *= static_cast<double>(options_.alphas.size());  // a product with the hats for each
+      auto const alphas = static_cast<double>(options_.alphas.size());
+      c.flops_per_target *= alphas;  // a product with the hats for each
+      c.work_per_target = detail::shrinking_work(rows, shape, alphas);
       return c;
     }
     auto const of = detail::sparse_cost(rows, p, options_);
@@ -39,6 +41,8 @@ class Sparse final : public EncodingModel {
     c.form = "coordinate descent";
     c.prepare_flops = of.prepare_flops;
     c.flops_per_target = of.flops_per_target;
+    c.prepare_work = 5 * of.prepare_flops;
+    c.work_per_target = of.work_per_target;
     c.shared_bytes = of.peak;
     c.shared_kept_bytes = of.kept;
     c.private_bytes = std::min(2.0 * static_cast<double>(p * n) * 4, 512e6);

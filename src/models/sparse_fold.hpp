@@ -40,7 +40,7 @@ struct SparseCost {
   double kept = 0;    ///< per node: Gram matrices of all sets, test rows, packed features, statistics
   double peak = 0;    ///< per node, while preparing
   double thread = 0;  ///< a thread's, while tiles run
-  double prepare_flops = 0, flops_per_target = 0;
+  double prepare_flops = 0, flops_per_target = 0, work_per_target = 0;
 };
 [[nodiscard]] SparseCost sparse_cost(RowPlan const& rows, std::size_t p, ModelOptions const& options);
 

@@ -327,6 +327,9 @@ SparseCost sparse_cost(RowPlan const& rows, std::size_t p, ModelOptions const& o
   // rows in a new order, and some twenty passes. These run at about a quarter of a product's rate.
   double const active = std::max(1.0, 0.1 * std::min(dp, n)), held = static_cast<double>(most_held(rows, p));
   c.flops_per_target = 2 * n * dp + 4 * sets * a * (4 * active * dp + 60 * active * active);
+  // As time, half of the features are taken to be active and a fit to need tens of passes over them: the data decide.
+  double const many = 0.5 * std::min(dp, n);
+  c.work_per_target = 2 * n * dp + sets * a * (16 * many * dp + 800 * many * many);
   c.thread = static_cast<double>(sparse_batch(rows, p)) * (dp * (4 * (blocks + 2) + 8 * 3) + used * 12 + 8 * held * held) + 64e6;
   return c;
 }

@@ -178,6 +178,8 @@ class Univariate final : public EncodingModel {
     c.form = "single units";
     c.prepare_flops = 8 * all;
     c.flops_per_target = flops_per_target(rows, p);
+    c.prepare_work = 1300 * all;  // a value is read, scaled and packed
+    c.work_per_target = 1.15 * c.flops_per_target;
     c.shared_bytes = c.shared_kept_bytes = static_cast<double>(detail::Layout(rows, p).bytes);
     c.private_bytes = std::min(all * 4, detail::panel_bytes);
     std::size_t const tile = padded_cols(std::min(t == 0 ? target_tile : t, target_tile));

@@ -19,6 +19,7 @@ namespace striate {
 struct Plan {
   std::vector<std::pair<std::string, std::string>> lines;  ///< what, how much (free text with units)
   double flops = 0;                                        ///< of all ranks together
+  double work = 0;  ///< the same as time: flops of a float32 matrix product that take as long; 0: flops
   double bytes_read = 0, bytes_written = 0;                ///< of all ranks together
   double memory_per_rank = 0;                              ///< bytes, peak, private
   double memory_per_node = 0;                              ///< bytes, peak, shared by the ranks of a node

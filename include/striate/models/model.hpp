@@ -158,6 +158,9 @@ class FittedFold {
 struct ModelCost {
   std::string form;
   double prepare_flops = 0, flops_per_target = 0;
+  double fixed_flops = 0;        ///< of tile_at(), where the model has it
+  /// The same as time: flops of a float32 matrix product that take as long.
+  double prepare_work = 0, work_per_target = 0, fixed_work = 0;
   double shared_bytes = 0;       ///< per node, peak of prepare
   double shared_kept_bytes = 0;  ///< per node, held while tiles run
   double private_bytes = 0;      ///< per rank, peak of prepare, without threads
