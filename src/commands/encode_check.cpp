@@ -105,6 +105,9 @@ void check_spatial(Config const& c) {
 
 void check_permutation(Config const& c) {
   Permutation const& p = c.permutation;
+  if (p.n == 0 && (p.stop.exceed > 0 || p.fits_tail() || p.corrects("tfce") || p.corrects("cluster")))
+    fail(Exit::config, "permutation.n: is 0, no test, but {} is there; give the number of permutations, or remove it",
+         p.stop.exceed > 0 ? "stop" : p.fits_tail() ? "tail_fit" : "correct");
   if (p.n == 0) return;
   bool const blocks = p.shuffle == "blocks";
   if (p.block > 0 && !blocks)
@@ -133,6 +136,8 @@ void check_permutation(Config const& c) {
 }
 
 void check_bootstrap(Config const& c) {
+  if (c.bootstrap.n == 0 && c.bootstrap.over != "stimuli")
+    fail(Exit::config, "bootstrap.n: is 0, no intervals, but over is there; give the number of draws, or remove it");
   if (c.bootstrap.n == 0) return;
   if (c.bootstrap.n < 100)
     fail(Exit::config, "bootstrap.n: is {}; the ends of an interval need 100 draws or more, better 1000", c.bootstrap.n);

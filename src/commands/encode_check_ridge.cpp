@@ -34,7 +34,8 @@ void check_shared(Config const& c) {
   if (c.permutation.n > 0 && c.permutation.scheme == "refit")
     fail(Exit::config,
          "permutation.scheme: refit would choose an alpha for each permutation of all targets together, which "
-         "model.alpha_per_target: false does not do; use fixed_alpha or fixed_model, or alpha_per_target: true");
+         "model.alpha_per_target: false does not do; use {}alpha_per_target: true",
+         c.outer() ? "fixed_alpha or fixed_model, or " : "");
 }
 
 /// A prior speaks of the features as the store has them.

@@ -114,8 +114,11 @@ class FixedModel final : public Rescorer {
  private:
   void fit(std::size_t l, std::size_t f, TrialTile const& tile) {
     if (s_.config.model.alpha_per_target) return folds_[l][f]->tile(tile.y, result_, work_);
-    auto const& alpha = observed_.alpha[first_layer_ + l];
-    folds_[l][f]->tile_at(tile.y, std::span(alpha).subspan(f * s_.layout.t + tile.first, targets_), result_, work_);
+    auto const all = std::span(observed_.alpha[first_layer_ + l]).subspan(f * s_.layout.t + tile.first);
+    std::vector<double> alpha(all.begin(),
+                              all.begin() + static_cast<std::ptrdiff_t>(tile.columns.empty() ? targets_ : 0));
+    for (auto c : tile.columns) alpha.push_back(all[c]);
+    folds_[l][f]->tile_at(tile.y, alpha, result_, work_);
   }
 
   [[nodiscard]] std::vector<std::uint32_t> const& test(std::size_t f) const { return s_.inputs.passes[f].outer.test; }

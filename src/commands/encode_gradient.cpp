@@ -145,6 +145,9 @@ class Deriver {
           if (passed[j] && best_.layer()[j] >= 0 && !std::isnan(g.position[j])) one.targets.push_back(j);
         one.rho = correlation(g, best_.layer(), one.targets);
         describe(one);
+        if (!c_.keeps_maps())
+          log::info("gradient by {}{}: rho {:.3f} over {} targets; p needs save: permutations", g.kind,
+                    c_.features.size() > 1 ? " of " + net.name : "", one.rho, one.targets.size());
         cases_.push_back(std::move(one));
       }
     if (c_.keeps_maps()) test();

@@ -220,6 +220,7 @@ class Loader {
         l = {s, name, stores_.size() > 1 ? f.name + "/" + name : name,
              stores_[s].layer(name).units * std::max<std::size_t>(1, f.delays.size())};
         l.map = map_of(stores_[s].layer(name));
+        l.map[0] *= std::max<std::size_t>(1, f.delays.size());  // a delayed channel is a channel of its own
       } catch (Error const& error) {
         throw Error(error.code(), key_of(config_, s) + ".layers: " + error.what());
       }

@@ -10,6 +10,7 @@
 #include "encode_spatial.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/log.hpp"
+#include "striate/models/table.hpp"
 #include "striate/par/together.hpp"
 #include "striate/stats/multiple.hpp"
 
@@ -181,11 +182,13 @@ Observed read_observed(Comm const& comm, Config const& config, Inputs const& in,
   Observed o;
   o.score.assign(in.layers.size(), std::vector<std::vector<double>>(config.scores.size()));
   o.alpha.assign(in.layers.size(), {});
-  bool const alphas = config.permutation.scheme == "fixed_alpha" || !config.model.alpha_per_target;
+  bool const alphas =
+      config.permutation.n > 0 && (config.permutation.scheme == "fixed_alpha" || !config.model.alpha_per_target);
+  std::string const chosen = std::string("/") + find_model(config.model.type)->chooses;
   together(comm, [&] {
     for (std::size_t l = 0; comm.root() && l < in.layers.size(); ++l) {
       for (std::size_t s = 0; s < config.scores.size(); ++s) o.score[l][s] = layer_scores(config, in, result, l, s);
-      if (alphas) o.alpha[l] = result.read<double>("/" + in.layers[l].name + "/alpha");
+      if (alphas) o.alpha[l] = result.read<double>("/" + in.layers[l].name + chosen);
     }
   });
   for (std::size_t l = 0; l < in.layers.size(); ++l) {

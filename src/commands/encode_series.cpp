@@ -157,6 +157,9 @@ Lags find_lags(std::vector<std::int64_t> const& delays, Series const& series, Ro
   std::set<std::size_t> reached(seen.begin(), seen.end());
   reached.erase(none);
   lags.volumes.assign(reached.begin(), reached.end());
+  if (lags.volumes.empty())
+    fail(Exit::data, "{}.delays: every volume is nearer to the beginning of its run than the delay; use shorter delays",
+         key);
   std::unordered_map<std::size_t, std::size_t> place;
   for (std::size_t i = 0; i < lags.volumes.size(); ++i) place[lags.volumes[i]] = i;
   for (std::size_t v : seen) lags.place.push_back(v == none ? Lags::none : place[v]);

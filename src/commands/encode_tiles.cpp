@@ -70,7 +70,8 @@ FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold cons
 void FoldTiles::fit(MatrixView<float const> y, TileResult& r, Workspace& work) const {
   if (!alpha_) return fold_.tile(y, r, work);
   fold_.tile_at(y, std::vector<double>(y.cols, *alpha_), r, work);
-  auto const fits = static_cast<std::size_t>(std::ranges::count(r.flag, TargetFlag::ok));
+  bool const choice = fold_.report().alphas.size() > 1;
+  auto const fits = choice ? static_cast<std::size_t>(std::ranges::count(r.flag, TargetFlag::ok)) : 0;
   r.edge_low = *alpha_ == fold_.report().alphas.front() ? fits : 0;
   r.edge_high = *alpha_ == fold_.report().alphas.back() ? fits : 0;
 }

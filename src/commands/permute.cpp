@@ -58,7 +58,7 @@ class Permute final : public Job {
  private:
   void read_encode(Comm const& comm);
   void open_encode(Context const& context);
-  static void keep_exchange(fs::path const& file, ResultSpec& spec);
+  static void keep_others(fs::path const& file, ResultSpec& spec);
   [[nodiscard]] nlohmann::ordered_json identity(Context const& context) const;
 
   fs::path encode_file_, output_;
@@ -92,18 +92,19 @@ void Permute::read_encode(Comm const& comm) {
     encode_identity_ = resolved(schema, true);
     config_ = asked_;
     config_.permutation = permutation_;
-    config_.save.clear();
+    // What is saved matters no more, but a refit for coefficients is one of the passes that the encode's layout counts.
+    std::erase_if(config_.save, [&](auto const& what) { return what != "coefficients" || !config_.outer(); });
     config_.gradient = {};
     encode::check(config_);
   });
 }
 
-/// What the encode exchanged, if anything, is its own affair: scores do not depend on it.
-void Permute::keep_exchange(fs::path const& file, ResultSpec& spec) {
+/// What the encode exchanged, or took gradients along, is its own affair: scores do not depend on it.
+void Permute::keep_others(fs::path const& file, ResultSpec& spec) {
   auto const stored = nlohmann::ordered_json::parse(h5::File::open(file).read_text("/.striate/identity"));
   if (!stored.contains("inputs")) return;
   auto mine = spec.identity["inputs"], theirs = stored["inputs"];
-  mine.erase("exchange_sha256"), theirs.erase("exchange_sha256");
+  for (char const* key : {"exchange_sha256", "gradient_sha256"}) mine.erase(key), theirs.erase(key);
   if (mine == theirs) spec.identity["inputs"] = stored["inputs"];
 }
 
@@ -118,7 +119,7 @@ void Permute::open_encode(Context const& context) {
   });
   encode::Layout const layout = encode::make_layout(asked_, inputs_);
   auto spec = encode::result_spec(asked_, inputs_, layout, encode_identity_);
-  if (asked_.permutation.exchange != permutation_.exchange) together(comm, [&] { keep_exchange(file, spec); });
+  together(comm, [&] { keep_others(file, spec); });
   std::unique_ptr<ResultFile> result;
   try {
     result = ResultFile::open(comm, file, spec);
@@ -129,6 +130,7 @@ void Permute::open_encode(Context const& context) {
   observed_ = encode::read_observed(comm, config_, inputs_, *result);
   auto const settings = [](encode::Permutation p) {
     p.n = 0;
+    p.tail_fit = "none";  // made of the merged null
     Schema s;
     encode::describe(s, p);
     return resolved(s).dump();
