@@ -170,8 +170,8 @@ TEST_F(SeriesRanks, SpacesHaveTheirOwnDelays) {
 TEST_F(SeriesRanks, DelaysAreThoseOfConvolve) {
   Comm const world = Comm::world();
   make_volumes("[4, 1, 2]");
-  std::vector<std::string> const save{"save=[coefficients, predictions]"};
-  auto sets = save;
+  // A name, or tables would give those of the files.
+  std::vector<std::string> sets{"save=[coefficients, predictions]", "features.name=volumes"};
   sets.push_back("output=convolved");
   auto const convolved = run_encode(world, folder_.path, yaml("fir"), {.sets = sets});
   EXPECT_EQ(convolved.code, Exit::ok) << convolved.message;
