@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 
-from race import gen
+from race import gen, run
 
 CASES = dict(perm_test=(300, 50, 95556, 10000, .1), perm_ols=(1000, 1, 300000, 10000, .1),
              perm_refit=(1000, 8192, 15000, 1000, .3))
@@ -74,15 +74,11 @@ print(json.dumps(dict(wall=(time.perf_counter() - w) * P / timed, cpu=(time.proc
 '''.replace('ALPHAS', repr(ALPHAS))
 
 
-def run(command, threads, cwd=None):
-    env = dict(os.environ, OPENBLAS_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads))
-    return subprocess.run(command, env=env, cwd=cwd, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
 def program(a, d, *words):
     """Wall and CPU seconds of a whole striate process."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    run([os.path.abspath(a.binary), *words, '--threads', str(a.threads), '--quiet', '--fresh'], 1, d)
+    env = dict(os.environ, OPENBLAS_NUM_THREADS='1', OMP_NUM_THREADS='1')
+    subprocess.run([os.path.abspath(a.binary), *words, '--threads', str(a.threads), '--quiet', '--fresh'], env=env, cwd=d, check=True)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     return dict(wall=wall, cpu=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
@@ -100,11 +96,8 @@ def write_case(d, x, y, train, model, cv):
     with open(d + '/encode.yaml', 'w') as f:
         f.write('features: {store: x.h5, stimuli: s.stim.csv, transform: {standardize: false}}\n'
                 'responses: {data: Y.npy, stimuli: s.stim.csv, standardize: false}\n'
-                f'model: {model}\ncv: {cv}\nscores: [pearson]\nsave: [predictions]\noutput: out\n'
-                if train else
-                'features: {store: x.h5, stimuli: s.stim.csv, transform: {standardize: false}}\n'
-                'responses: {data: Y.npy, stimuli: s.stim.csv, standardize: false}\n'
-                f'model: {model}\ncv: {cv}\nscores: [r2]\noutput: out\n')
+                f'model: {model}\ncv: {cv}\noutput: out\n'
+                + ('scores: [pearson]\nsave: [predictions]\n' if train else 'scores: [r2]\n'))
 
 
 def main():
@@ -143,7 +136,7 @@ def main():
             ours, theirs = [], []
             for _ in range(a.repeat):
                 ours.append(program(a, d, 'permute', 'permute.yaml'))
-                theirs.append(json.loads(run([sys.executable, '-c', peer, d, str(P)], a.threads).splitlines()[-1]))
+                theirs.append(run([sys.executable, '-c', peer, d, str(P)], a.threads))
             o, h = min(ours, key=lambda v: v['cpu']), min(theirs, key=lambda v: v['cpu'])
             out = dict(case=name, scale=s, n=n, p=p, t=t, permutations=P, threads=a.threads, peer=round(h['cpu'], 2),
                        striate=round(o['cpu'], 2), times_peer=round(h['cpu'] / o['cpu'], 1),

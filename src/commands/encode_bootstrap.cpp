@@ -33,8 +33,10 @@ std::vector<RegionPart> parts_of(Inputs const& in, Layout const& layout, std::si
   for (std::uint32_t t = 0; t < count; ++t) parts[0].targets.push_back(t);
   for (std::size_t r = 0; r < in.regions.size(); ++r) {
     RegionPart part{r + 1, {}};
-    for (std::uint64_t j : in.regions[r])
-      if (j >= first && j < first + count) part.targets.push_back(static_cast<std::uint32_t>(j - first));
+    auto const& region = in.regions[r];  // ascending
+    auto const end = std::ranges::lower_bound(region, first + count);
+    for (auto at = std::ranges::lower_bound(region, first); at != end; ++at)
+      part.targets.push_back(static_cast<std::uint32_t>(*at - first));
     if (!part.targets.empty()) parts.push_back(std::move(part));
   }
   return parts;

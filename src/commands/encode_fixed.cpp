@@ -87,7 +87,7 @@ class FixedModel final : public Rescorer {
     for (std::size_t l = 0; l < folds_.size(); ++l)
       for (std::size_t f = 0; f < s_.inputs.folds; ++f) {
         fit(l, f, tile);
-        load_predictions(l, f, tile.y);
+        load_predictions(l, f);
         if (by_blocks(f)) pair_blocks(l, f);
       }
   }
@@ -114,10 +114,7 @@ class FixedModel final : public Rescorer {
  private:
   void fit(std::size_t l, std::size_t f, TrialTile const& tile) {
     if (s_.config.model.alpha_per_target) return folds_[l][f]->tile(tile.y, result_, work_);
-    auto const all = std::span(observed_.alpha[first_layer_ + l]).subspan(f * s_.layout.t + tile.first);
-    std::vector<double> alpha(all.begin(),
-                              all.begin() + static_cast<std::ptrdiff_t>(tile.columns.empty() ? targets_ : 0));
-    for (auto c : tile.columns) alpha.push_back(all[c]);
+    auto const alpha = alphas_of(observed_, first_layer_ + l, f, s_.layout.t, tile);
     folds_[l][f]->tile_at(tile.y, alpha, result_, work_);
   }
 
@@ -150,7 +147,7 @@ class FixedModel final : public Rescorer {
     std::size_t const k = s_.inputs.folds,
                       fits = std::clamp(batch_values / (folds_.size() * k * width_), std::size_t{1}, most_batch);
     batch_first_ = index;
-    batch_.resize(end_ > index ? std::min<std::uint64_t>(fits, end_ - index) : 1);
+    batch_.resize(std::min<std::uint64_t>(fits, end_ - index));
     for (std::size_t i = 0; i < batch_.size(); ++i) {
       batch_[i].resize(k);
       for (std::size_t f = 0; f < k; ++f) {
@@ -204,8 +201,10 @@ class FixedModel final : public Rescorer {
   /// In the units of the model's predictions: see fold_moments.
   void load_responses(std::size_t f, MatrixView<float const> y) {
     y_[f].make(test(f).size(), width_);
+    predicted_shift_.resize(targets_);
     for (std::size_t t = 0; t < targets_; ++t) {
       Units const units = units_of(s_.config, s_.inputs.passes[f], y, t);
+      predicted_shift_[t] = units.predicted_shift;  // the same in all folds
       for (std::size_t i = 0; i < test(f).size(); ++i) y_[f].set(i, t, (y(test(f)[i], t) - units.shift) / units.sd);
     }
     if (ranks_) rank_side(y_[f], test(f).size(), rank_y_[f]);
@@ -224,16 +223,14 @@ class FixedModel final : public Rescorer {
     }
   }
 
-  void load_predictions(std::size_t l, std::size_t f, MatrixView<float const> y) {
+  void load_predictions(std::size_t l, std::size_t f) {
     std::size_t const e = test(f).size();
     Side& side = predicted_[l][f];
     side.make(e, width_);
-    bool const scaled = s_.config.responses.standardize;
     for (std::size_t t = 0; t < targets_; ++t) {
       flag_[(l * s_.inputs.folds + f) * targets_ + t] = result_.flag[t];
       if (result_.flag[t] != TargetFlag::ok) continue;
-      double const shift = scaled ? 0 : std::isfinite(y(0, t)) ? y(0, t) : 0;
-      for (std::size_t i = 0; i < e; ++i) side.set(i, t, result_.prediction[t * e + i] - shift);
+      for (std::size_t i = 0; i < e; ++i) side.set(i, t, result_.prediction[t * e + i] - predicted_shift_[t]);
     }
     if (ranks_) rank_side(side, e, rank_predicted_[l][f]);
   }
@@ -297,7 +294,8 @@ class FixedModel final : public Rescorer {
   std::vector<Side> y_, rank_y_;                               ///< per fold
   std::vector<std::vector<Side>> predicted_, rank_predicted_;  ///< per layer and fold
   std::vector<std::vector<BlockPairs>> pairs_;                 ///< per layer and fold
-  std::vector<TargetFlag> flag_;                               ///< [layer][fold][target]
+  std::vector<TargetFlag> flag_;         ///< [layer][fold][target]
+  std::vector<double> predicted_shift_;  ///< of each target
   std::uint64_t end_ = 0, batch_first_ = 0;
   std::vector<std::vector<Trial>> batch_;   ///< [trial from batch_first_][fold]
   std::vector<double> cross_, rank_cross_;  ///< [trial][layer][fold][width]

@@ -56,15 +56,13 @@ class Refitting final : public Rescorer {
 
   void layer(std::size_t l, MatrixView<float const> y, std::span<double> out) {
     bool const concat = s_.config.aggregate == "concat", outer = s_.config.outer();
-    std::size_t const T = y.cols, S = scores_.size(), t = s_.layout.t;
+    std::size_t const T = y.cols, S = scores_.size();
     by_fold_.assign(S, {});
     moments_.clear();
     for (std::size_t f = 0; f < folds_[l].size(); ++f) {
       if (fixed_) {
-        auto const alpha = std::span(observed_.alpha[first_layer_ + l]).subspan(f * t + tile_.first);
-        alpha_.assign(alpha.begin(), alpha.begin() + static_cast<std::ptrdiff_t>(tile_.columns.empty() ? T : 0));
-        for (auto c : tile_.columns) alpha_.push_back(alpha[c]);
-        folds_[l][f]->tile_at(y, alpha_, result_, work_);
+        auto const alpha = alphas_of(observed_, first_layer_ + l, f, s_.layout.t, tile_);
+        folds_[l][f]->tile_at(y, alpha, result_, work_);
       } else {
         folds_[l][f]->tile(y, result_, work_);
       }
@@ -102,7 +100,7 @@ class Refitting final : public Rescorer {
   TileResult result_;
   Workspace work_;
   std::vector<std::vector<double>> by_fold_;
-  std::vector<double> moments_, one_, alpha_;
+  std::vector<double> moments_, one_;
 };
 
 }  // namespace

@@ -16,6 +16,16 @@ struct TrialTile {
   std::uint64_t end = 0;                        ///< behind the last trial to come
 };
 
+/// Observed alphas of a layer and fold for the targets of a tile; `t`: targets of all tiles.
+[[nodiscard]] inline std::vector<double> alphas_of(Observed const& observed, std::size_t layer, std::size_t fold,
+                                                   std::size_t t, TrialTile const& tile) {
+  auto const all = observed.alpha[layer].begin() + static_cast<std::ptrdiff_t>(fold * t + tile.first);
+  if (tile.columns.empty()) return {all, all + static_cast<std::ptrdiff_t>(tile.y.cols)};
+  std::vector<double> alpha;
+  for (auto c : tile.columns) alpha.push_back(all[c]);
+  return alpha;
+}
+
 /// One thread's. Scores of a trial: [layer of the group][score][T], before any tail is considered.
 class Rescorer {
  public:

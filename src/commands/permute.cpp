@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "encode_plan.hpp"
 #include "encode_finish.hpp"
+#include "encode_plan.hpp"
 #include "encode_run.hpp"
 #include "permute_merge.hpp"
 #include "striate/base/error.hpp"
@@ -147,8 +147,6 @@ void Permute::plan(Context& context, Plan& plan) {
   Comm const& comm = context.comm;
   together(comm, [&] {
     if (permutation_.n < 1) fail(Exit::config, "permutation.n: is {}; ask for one permutation at least", permutation_.n);
-  });
-  together(comm, [&] {
     if (permutation_.stop.exceed > 0)
       fail(Exit::config, "permutation.stop: is of encode alone, as parts do not know of each other's counts; remove it");
   });

@@ -13,7 +13,6 @@
 namespace striate::detail {
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 /// Duality gaps, of the variance of the responses, at which a fit counts as solved: where it is used, and on the way.
 constexpr double solved = 1e-9, passing = 1e-4;
 constexpr std::size_t most_rounds = 100;
@@ -45,16 +44,8 @@ void SparseFold::tile(MatrixView<float const> Y, TileResult& out, Workspace& wor
   if (Y.rows != s_.rows.n) {
     fail(Exit::internal, "a tile of {} rows met a fold of {} rows", Y.rows, s_.rows.n);
   }
-  std::size_t const t = Y.cols, k = s_.options.scores.size(), folds = s_.rows.inner();
-  out.score.assign(k * t, nan);
-  out.inner_score.assign(s_.rows.n_test > 0 ? 0 : folds * k * t, nan);
-  out.alpha.assign(t, nan);
-  out.extra.assign(t, nan);
-  out.flag.assign(t, TargetFlag::ok);
-  out.prediction.assign(s_.options.predictions ? s_.rows.n_test * t : 0, std::numeric_limits<float>::quiet_NaN());
-  out.weights.assign(s_.options.coefficients ? s_.p * t : 0, std::numeric_limits<float>::quiet_NaN());
-  out.intercept.assign(s_.options.coefficients ? t : 0, nan);
-  out.degenerate = out.edge_low = out.edge_high = 0;
+  std::size_t const t = Y.cols;
+  clear_result(s_.options, s_.rows, s_.rows.inner(), t, 1, s_.p, out);
   Batch b(work);
   for (std::size_t first = 0; first < t; first += s_.batch) {
     batch(Y.columns(first, std::min(s_.batch, t - first)), first, out, b);

@@ -29,13 +29,13 @@ void write_scores(ModelOptions const& options, Moments const& m, double sd, std:
   }
 }
 
-void clear_result(ModelOptions const& options, RowPlan const& rows, std::size_t T, std::size_t extras,
-                  std::size_t weight_rows, TileResult& out) {
+void clear_result(ModelOptions const& options, RowPlan const& rows, std::size_t inner_rows, std::size_t T,
+                  std::size_t extras, std::size_t weight_rows, TileResult& out) {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   constexpr float missing = std::numeric_limits<float>::quiet_NaN();
   std::size_t const k = options.scores.size();
   out.score.assign(k * T, nan);
-  out.inner_score.assign(rows.n_test > 0 ? 0 : rows.inner() * k * T, nan);
+  out.inner_score.assign(rows.n_test > 0 ? 0 : inner_rows * k * T, nan);
   out.alpha.assign(T, nan);
   out.extra.assign(extras * T, nan);
   out.flag.assign(T, TargetFlag::ok);

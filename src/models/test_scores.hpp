@@ -30,7 +30,8 @@ void write_predictions(ModelOptions const& options, T const* p, std::size_t e, d
 }
 
 /// Makes room for T targets: everything NaN, no target flagged, nothing counted.
-void clear_result(ModelOptions const& options, RowPlan const& rows, std::size_t T, std::size_t extras,
+void clear_result(ModelOptions const& options, RowPlan const& rows, std::size_t inner_rows, std::size_t T,
+                  std::size_t extras,
                   std::size_t weight_rows, TileResult& out);
 /// Plans without outer test rows: scores of the inner folds at the chosen candidate and their mean. `all`:
 /// [fold][score][target of T][candidate of a].

@@ -13,11 +13,6 @@
 #include "test_scores.hpp"
 
 namespace striate::detail {
-namespace {
-
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
-}  // namespace
 
 void Fitted::tile(MatrixView<float const> Y, TileResult& out, Workspace& work) const { run(Y, {}, out, work); }
 
@@ -33,17 +28,8 @@ void Fitted::run(MatrixView<float const> Y, std::span<double const> alpha, TileR
   if (Y.rows != s_.rows.n) {
     fail(Exit::internal, "a tile of {} rows met a fold of {} rows", Y.rows, s_.rows.n);
   }
-  std::size_t const t = Y.cols, k = s_.options.scores.size();
-  out.score.assign(k * t, nan);
-  out.inner_score.assign(tests() ? 0 : inner_rows() * k * t, nan);
-  out.alpha.assign(t, nan);
-  out.flag.assign(t, TargetFlag::ok);
-  out.prediction.resize(s_.options.predictions ? s_.rows.n_test * t : 0);
-  std::fill(out.prediction.begin(), out.prediction.end(), std::numeric_limits<float>::quiet_NaN());
-  out.weights.resize(s_.options.coefficients ? weight_rows() * t : 0);
-  out.intercept.assign(s_.options.coefficients ? t : 0, nan);
-  out.extra.assign(s_.fit == Fit::cca ? t : s_.bands.size() * (s_.options.split ? 3 : 1) * t, nan);
-  out.degenerate = out.edge_low = out.edge_high = 0;
+  std::size_t const t = Y.cols, extras = s_.fit == Fit::cca ? 1 : s_.bands.size() * (s_.options.split ? 3 : 1);
+  clear_result(s_.options, s_.rows, inner_rows(), t, extras, weight_rows(), out);
   for (std::size_t first = 0; first < t; first += target_tile) {
     block(Y.columns(first, std::min(target_tile, t - first)), alpha, first, out, work);
   }

@@ -64,7 +64,7 @@ void UnitFold::tile(MatrixView<float const> Y, TileResult& out, Workspace& work)
     fail(Exit::internal, "a tile of {} rows met a fold of {} rows", Y.rows, s_.rows.n);
   }
   std::size_t const t = Y.cols;
-  clear_result(s_.options, s_.rows, t, 1, weight_rows(), out);
+  clear_result(s_.options, s_.rows, s_.rows.inner(), t, 1, weight_rows(), out);
   for (std::size_t first = 0; first < t; first += target_tile) {
     block(Y.columns(first, std::min(target_tile, t - first)), first, out, work);
   }
