@@ -23,6 +23,9 @@ struct Unmap {
   void operator()(std::byte const* p) const { ::munmap(const_cast<std::byte*>(p), bytes); }
 };
 
+/// Bytes of a file that may stay mapped in, and those that the system maps around a byte that is asked for.
+constexpr std::size_t most_resident = std::size_t{16} << 20, mapped_around = std::size_t{64} << 10;
+
 float half_to_float(std::uint16_t h) {
   int exponent = h >> 10 & 31, mantissa = h & 1023;
   float value = exponent == 31  ? (mantissa != 0 ? NAN : INFINITY)
@@ -88,6 +91,7 @@ NpyFile::NpyFile(std::filesystem::path path) : path_(std::move(path)) {
   if (map_bytes_ < 10) fail(Exit::data, "{} is not a .npy file ({} bytes)", name, map_bytes_);
   if (map == MAP_FAILED) fail(Exit::io, "{} cannot be mapped ({})", path_.string(), std::strerror(error));
   map_ = {static_cast<std::byte const*>(map), Unmap{map_bytes_}};
+  touched_ = std::make_shared<std::atomic<std::size_t>>(0);
 
   auto const* head = reinterpret_cast<unsigned char const*>(map_.get());
   if (std::memcmp(head, "\x93NUMPY", 6) != 0)
@@ -141,12 +145,18 @@ void NpyFile::parse(std::string const& header) {
   }
 }
 
-void NpyFile::read(std::uint64_t first, std::span<double> out) const {
-  convert_any(kind_, width_, map_.get() + offset_ + first * static_cast<std::size_t>(width_), swapped_, out);
+template <class T>
+void NpyFile::read_as(std::uint64_t first, std::span<T> out) const {
+  auto const width = static_cast<std::size_t>(width_);
+  convert_any(kind_, width_, map_.get() + offset_ + first * width, swapped_, out);
+  std::size_t const touched = std::max(mapped_around, out.size() * width);
+  if (touched_->fetch_add(touched, std::memory_order_relaxed) + touched < most_resident) return;
+  // Pages of a map count as this process's memory, to which a batch system may hold it; they stay in the system's cache.
+  touched_->store(0, std::memory_order_relaxed);
+  (void)::madvise(const_cast<std::byte*>(map_.get()), map_bytes_, MADV_DONTNEED);
 }
-void NpyFile::read(std::uint64_t first, std::span<float> out) const {
-  convert_any(kind_, width_, map_.get() + offset_ + first * static_cast<std::size_t>(width_), swapped_, out);
-}
+void NpyFile::read(std::uint64_t first, std::span<double> out) const { read_as(first, out); }
+void NpyFile::read(std::uint64_t first, std::span<float> out) const { read_as(first, out); }
 std::span<std::byte const> NpyFile::bytes() const {
   return {map_.get() + offset_, static_cast<std::size_t>(size_) * static_cast<std::size_t>(width_)};
 }

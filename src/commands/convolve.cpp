@@ -180,7 +180,7 @@ void Convolve::plan(Context& context, Plan& plan) {
       for (auto const& row : block) weights += static_cast<double>(row.size());
   }
   int const threads = static_cast<int>(context.comm.max(std::int64_t{context.threads}));
-  double const here = context.budget(config_.memory);
+  double const here = context.memory_budget;
   in_flight_ = static_cast<int>(std::min<double>(threads, (here - reading_bytes) / bytes_in_flight()));
   in_flight_ = static_cast<int>(context.comm.min(std::int64_t{in_flight_}));
   if (in_flight_ < 1)

@@ -95,8 +95,7 @@ std::string Encode::series_text() const {
 void Encode::plan(Context& context, Plan& plan) {
   Comm const& comm = context.comm;
   inputs_ = encode::load_inputs(config_, comm);
-  double const mine = context.budget(config_.memory);
-  double const budget = static_cast<double>(comm.min(static_cast<std::int64_t>(mine)));
+  double const budget = static_cast<double>(comm.min(static_cast<std::int64_t>(context.memory_budget)));
   int const ranks = static_cast<int>(comm.max(std::int64_t{comm.node().size()}));
   int const threads = static_cast<int>(comm.max(std::int64_t{context.threads}));
   together(comm, [&] {

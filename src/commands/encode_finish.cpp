@@ -246,6 +246,9 @@ void warn(Finish const& f) {
     if (most[constant_features] > 0)
       log::warn("{}: {} features are constant in the training rows of a fold; they count as 0", name,
                 most[constant_features]);
+    if (f.config.model.type == "ols")
+      log::info("{}: least squares of rank {} (the greatest of the folds) on {} features", name, most[rank],
+                f.inputs.layers[l].units);
   }
 }
 

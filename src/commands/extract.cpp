@@ -200,7 +200,7 @@ void Extract::plan(Context& context, Plan& plan) {
   finished = context.comm.max(finished);
   if (finished == 0) check_pictures(context);  // a finished store needs them no more
   int const threads = static_cast<int>(context.comm.max(std::int64_t{context.threads}));
-  double const weights = static_cast<double>(fs::file_size(*config_.weights)), here = context.budget(config_.memory);
+  double const weights = static_cast<double>(fs::file_size(*config_.weights)), here = context.memory_budget;
   in_flight_ =
       network_->on_gpu() ? 1 : static_cast<int>(std::min<double>(threads, (here - weights) / bytes_in_flight()));
   in_flight_ = static_cast<int>(-context.comm.max(std::int64_t{-in_flight_}));  // the least

@@ -153,7 +153,7 @@ void Permute::plan(Context& context, Plan& plan) {
   read_encode(comm);
   inputs_ = encode::load_inputs(config_, comm);
   open_encode(context);
-  double const budget = static_cast<double>(comm.min(static_cast<std::int64_t>(context.budget(memory_gib_))));
+  double const budget = static_cast<double>(comm.min(static_cast<std::int64_t>(context.memory_budget)));
   int const ranks = static_cast<int>(comm.max(std::int64_t{comm.node().size()}));
   int const threads = static_cast<int>(comm.max(std::int64_t{context.threads}));
   auto const [first, last] = part_of(part_).range(first_, static_cast<std::size_t>(permutation_.n));

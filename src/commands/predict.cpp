@@ -46,7 +46,7 @@ void Predict::plan(Context& context, Plan& plan) {
   in_ = predict::load_inputs(config_, comm);
   auto const n = static_cast<double>(in_.n()), t = static_cast<double>(in_.t()),
              y = 4.0 * static_cast<double>(in_.scored.size()) * t;
-  double const rank = predict::working_bytes(in_, context.threads), budget = context.budget(config_.memory);
+  double const rank = predict::working_bytes(in_, context.threads), budget = context.memory_budget;
   double const share = y / comm.node().size();
   together(comm, [&] {
     if (rank + share > budget)

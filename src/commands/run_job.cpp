@@ -178,6 +178,8 @@ bool execute(Command const& command, CommandLine& line, Comm const& comm, StopFl
                   line.config,
                   resolved(ready.schema),
                   resolved(ready.schema, true)};
+  if (auto const key = context.resolved.find("memory"); key != context.resolved.end() && key->is_number())
+    context.memory_budget = key->get<double>() * (1 << 30);
   OutputLock lock;
   if (!line.dry_run) {
     lock = lock_output(comm, output, command.name);

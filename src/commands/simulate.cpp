@@ -223,7 +223,7 @@ void Simulate::plan(Context& context, Plan& plan) {
     numbers[2] = 4 * static_cast<double>(rows()) * t;
     numbers[3] = numbers[2] + 8 * n * t + (64 << 20);
     plan.lines.emplace_back("responses", fmt::format("{} volumes × {} targets", rows(), index_.size()));
-    double const budget = context.budget(config_.memory);
+    double const budget = context.memory_budget;
     if (numbers[3] > budget)
       fail(Exit::limit,
            "{} volumes × {} targets take {}, but the first rank may use {}; simulate fewer voxels or give more memory",

@@ -1,6 +1,8 @@
 #pragma once
 /// NumPy's .npy files, versions 1 to 3: read through mmap, write atomically.
 /// Format: numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -30,8 +32,11 @@ class NpyFile {
 
  private:
   void parse(std::string const& header);
+  template <class T>
+  void read_as(std::uint64_t first, std::span<T> out) const;
   std::filesystem::path path_;
   std::shared_ptr<std::byte const> map_;
+  std::shared_ptr<std::atomic<std::size_t>> touched_;  ///< bytes since pages were last given back
   std::size_t map_bytes_ = 0, offset_ = 0;
   std::vector<std::uint64_t> shape_;
   std::uint64_t size_ = 1;

@@ -33,7 +33,7 @@ struct Context {
   Team& team;                ///< threads × ranks
   StopFlag const& stop;      ///< set by SIGTERM / SIGUSR1
   int threads = 1;           ///< of this rank
-  double memory_budget = 0;  ///< bytes of this rank
+  double memory_budget = 0;  ///< bytes of this rank: `memory` of the config, else its share of the job's
   bool fresh = false;
   std::filesystem::path config_file;
   nlohmann::ordered_json resolved;  ///< config with defaults, for provenance
@@ -44,9 +44,6 @@ struct Context {
   /// Collective: writes provenance.json of a directory output. A job calls it when all else is on disk, just before it
   /// marks its output complete.
   std::function<void()> write_provenance = [] {};
-
-  /// Bytes that this rank may use: what the config says in GiB, else its share of what the job was given.
-  [[nodiscard]] double budget(std::optional<double> const& gib) const { return gib ? *gib * (1 << 30) : memory_budget; }
 };
 
 /// How much of an output is there, for `striate status`.
