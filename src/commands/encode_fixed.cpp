@@ -90,6 +90,9 @@ class FixedModel final : public Rescorer {
         load_predictions(l, f);
         if (by_blocks(f)) pair_blocks(l, f);
       }
+    line_start_.assign(folds_.size() * scores_.size() * targets_, 0);
+    line_slope_.resize(line_start_.size() * s_.inputs.folds);
+    for (std::size_t l = 0; on_lines() && l < folds_.size(); ++l) find_lines(l);
   }
 
   std::vector<double> identity() override {
@@ -235,11 +238,58 @@ class FixedModel final : public Rescorer {
     if (ranks_) rank_side(side, e, rank_predicted_[l][f]);
   }
 
+  /// A score of moments is a + b Σ y f: b of each score, fold and target as it goes into the mean over folds, and the
+  /// sum of a over folds (NaN where a fold has no score). Only while nothing but Σ y f changes.
+  void find_lines(std::size_t l) {
+    std::size_t const S = scores_.size(), T = targets_, k = s_.inputs.folds;
+    double const total = std::accumulate(weights_.begin(), weights_.end(), 0.0);
+    for (std::size_t s = 0; s < S; ++s)
+      for (std::size_t f = 0; f < k; ++f)
+        for (std::size_t t = 0; t < T; ++t) {
+          double& start = line_start_[(l * S + s) * T + t];
+          Side const &a = y_[f], &b = predicted_[l][f];
+          Moments const m{static_cast<double>(test(f).size()), a.sum[t], a.square[t], b.sum[t], b.square[t], 0};
+          bool const ok = flag_[(l * k + f) * T + t] == TargetFlag::ok;
+          double const at_none = ok ? score(scores_[s], m) : nan, weight = weights_[f] / total;
+          start += weight * at_none;
+          line_slope_[((l * S + s) * k + f) * T + t] = weight * slope(scores_[s], m);
+        }
+  }
+
+  /// Of a score in Σ y f.
+  static double slope(Score which, Moments const& m) {
+    double const total = m.yy - m.y * m.y / m.n, spread = m.ff - m.f * m.f / m.n;
+    if (which == Score::mse) return -2 / m.n;
+    if (which != Score::pearson) return 2 / total;
+    return constant_prediction(m) ? 0 : 1 / std::sqrt(total * spread);
+  }
+
+  /// Whether find_lines holds for every trial.
+  [[nodiscard]] bool on_lines() const {
+    return !ranks_ && s_.config.aggregate != "concat" && !permuters_[0].flips();
+  }
+
+  void along_lines(std::size_t trial, std::size_t l, std::span<double> out) const {
+    std::size_t const S = scores_.size(), T = targets_, k = s_.inputs.folds;
+    std::copy_n(line_start_.begin() + static_cast<std::ptrdiff_t>(l * S * T), S * T, out.begin());
+    for (std::size_t f = 0; f < k; ++f) {
+      double const* const cross = cross_.data() + ((trial * folds_.size() + l) * k + f) * width_;
+      for (std::size_t s = 0; s < S; ++s) {
+        double const* const slope = line_slope_.data() + ((l * S + s) * k + f) * T;
+        double* const to = out.data() + s * T;
+        for (std::size_t t = 0; t < T; ++t) to[t] += slope[t] * cross[t];
+      }
+    }
+  }
+
   /// Of trial i of the batch.
   void all_scores(std::size_t i, std::vector<double>& out) {
     std::size_t const S = scores_.size(), T = targets_;
     out.resize(folds_.size() * S * T);
-    for (std::size_t l = 0; l < folds_.size(); ++l) layer(i, l, std::span(out).subspan(l * S * T, S * T));
+    for (std::size_t l = 0; l < folds_.size(); ++l) {
+      auto const of_layer = std::span(out).subspan(l * S * T, S * T);
+      on_lines() ? along_lines(i, l, of_layer) : layer(i, l, of_layer);
+    }
   }
 
   void layer(std::size_t trial, std::size_t l, std::span<double> out) {
@@ -299,6 +349,7 @@ class FixedModel final : public Rescorer {
   std::uint64_t end_ = 0, batch_first_ = 0;
   std::vector<std::vector<Trial>> batch_;   ///< [trial from batch_first_][fold]
   std::vector<double> cross_, rank_cross_;  ///< [trial][layer][fold][width]
+  std::vector<double> line_start_, line_slope_;  ///< [layer][score][target], [layer][score][fold][target]
   std::vector<double> moments_;
   std::vector<std::vector<double>> by_fold_;
   TileResult result_;
