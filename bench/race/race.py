@@ -20,7 +20,10 @@ import sys
 import tempfile
 
 LASSO = dict(lasso=(2000, 1000, 5000, 5, .1))
-CASES = dict(bold5000_vtc=(4916, 4096, 4000, 10, .3), nsd_shared=(1000, 8192, 15000, 5, .6), nsd_full=(9841, 6000, 300000, 5, .12))
+WIDE, TUTORIAL, HUTH = (0, 8, 20), (1, 20, 20), (2, 8, 15)  # alphas as logspace; HUTH's are squares of his
+CASES = dict(bold5000_vtc=(4916, 4096, 4000, 10, WIDE, .3), nsd_shared=(1000, 8192, 15000, 5, WIDE, .6),
+             nsd_full=(9841, 6000, 300000, 5, WIDE, .12), hcp_movie=(3655, 4096, 59412, 4, TUTORIAL, .25),
+             huth_llm=(9000, 16384, 95556, 3, HUTH, .1))
 
 PEER = r'''
 import os, sys, time, json, warnings; warnings.simplefilter('ignore')
@@ -136,7 +139,7 @@ def main():
         if name in LASSO:
             lasso(a, name, scale)
             continue
-        n, p, t, k, s = CASES[name]
+        n, p, t, k, alphas, s = CASES[name]
         s = float(scale or s)
         n, p, t = int(n * s), int(p * s), int(t * s)
         with tempfile.TemporaryDirectory() as d:
@@ -144,7 +147,7 @@ def main():
             np.save(d + '/X.npy', x)
             np.save(d + '/Y.npy', y)
             with open(d + '/case.txt', 'w') as f:
-                f.write('\n'.join([str(k)] + [repr(float(v)) for v in np.logspace(0, 8, 20)]))
+                f.write('\n'.join([str(k)] + [repr(float(v)) for v in np.logspace(*alphas)]))
             best = {}
             forms = ['kernel'] + (['primal'] if p <= n else [])
             for _ in range(a.repeat):
