@@ -281,10 +281,17 @@ Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least,
         "{:.3g} for each of them with {} threads) but has {:.3g} GiB; raise memory, or use fewer threads or more nodes",
         (least.shared_bytes + most.prior_bytes + kept + ranks * rank) / gib,
         (least.shared_bytes + most.prior_bytes) / gib, ranks, kept / gib, rank / gib, threads, node / gib);
+  double const held = whole ? held_folds_bytes(layout, least) : 0;
+  if (held > rest)
+    fail(Exit::limit,
+         "memory: permutations that are fitted anew share {:.3g} GiB a node (features of all folds{}), but {:.3g} GiB are left "
+         "for that; raise memory, or use fewer folds or inner folds{}",
+         held / gib, layout.permutation.groups == 1 && layout.layers > 1 ? " of all layers" : "", rest / gib,
+         layout.permutation.groups == 1 && layout.layers > 1 ? ", or permutation.best_layer: false" : "");
   double widest = 0;
   for (LayerInput const& l : in.layers) widest = std::max(widest, in.bytes_of(l));
   // The fits come first (they take six tenths for Gram matrices): what they leave over keeps layers.
-  m.layer = std::min(widest, std::max(0.0, rest - most.shared_bytes / 0.6));
+  m.layer = std::min(widest, std::max(0.0, rest - std::max(most.shared_bytes / 0.6, held)));
   m.model = rest - m.layer;
   m.per_rank = rank;
   m.per_node = std::min(std::max(most.shared_bytes, held_folds_bytes(layout, most)), m.model) + kept + m.layer +
