@@ -191,10 +191,11 @@ void check(Config const& c) {
     fail(Exit::config, "aggregate: cv.folds: 0 gives the mean over inner folds; use aggregate: mean");
   check_spearman(c);
   auto const model = row->make(model_options(c));  // says what is wrong with its settings
-  if (c.permutation.n > 0 && c.permutation.scheme != "fixed_model" && model->prepare_uses_responses())
+  if (c.permutation.n > 0 && c.permutation.stop.exceed > 0 && c.permutation.scheme != "fixed_model" &&
+      model->prepare_uses_responses())
     fail(Exit::config,
-         "permutation.scheme: refit and fixed_alpha are not there for model.type: {}, whose components depend on all responses; use "
-         "fixed_model with one test set (cv.split)",
+         "permutation.stop: leaves targets out, but the components of model.type: {} are those of all targets together; "
+         "remove it",
          c.model.type);
   if (c.permutation.n > 0 && c.permutation.scheme == "fixed_alpha" && !model->fixes_choice())
     fail(Exit::config, "permutation.scheme: fixed_alpha is not there for model.type: {}; use refit or fixed_model",

@@ -12,6 +12,7 @@
 #include "encode_permute.hpp"
 #include "encode_plan.hpp"
 #include "encode_prior.hpp"
+#include "encode_whole.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
 
@@ -23,10 +24,15 @@ constexpr double gib = 1024.0 * 1024 * 1024;
 constexpr double unit_flops = 6e11;
 /// Scores of targets × permutations that a unit holds where maps are kept.
 constexpr double unit_scores = 4e6;
-/// Bytes that a unit of the bootstrap holds.
+/// Bytes that a unit of the bootstrap holds, or of permutations that are fitted anew.
 constexpr double unit_bytes = 64e6;
 
 }  // namespace
+
+bool refits(Config const& config, Inputs const& in) {
+  return config.permutation.n > 0 && config.permutation.scheme != "fixed_model" &&
+         find_model(config.model.type)->make(model_options(config, in))->prepare_uses_responses();
+}
 
 double permutation_flops(Config const& config, Inputs const& in, Costs const& costs) {
   double flops = 0;
@@ -38,6 +44,22 @@ double permutation_flops(Config const& config, Inputs const& in, Costs const& co
 }
 
 namespace {
+
+/// Units of all targets: as many permutations as take `unit_flops`, or as much room.
+PermutationLayout whole_permutations(Config const& config, Inputs const& in, Layout const& l, PermutationLayout p) {
+  Costs const costs = cost_of(config, in, 1e15);
+  auto const layers = static_cast<double>(in.layers.size()), groups = static_cast<double>(p.groups),
+             t = static_cast<double>(l.t);
+  double work = 0;
+  for (ModelCost const& c : costs.layer)
+    work += static_cast<double>(in.folds) * (c.refit_work + t * c.work_per_target) / groups;
+  double block = std::min(unit_flops / work, unit_bytes / (layers / groups * trial_bytes(config, in)));
+  if (config.keeps_maps()) block = std::min(block, unit_scores / (t * layers / groups));
+  p.tile = l.t, p.tiles = 1;
+  p.block = static_cast<std::size_t>(std::clamp(block, 1.0, static_cast<double>(p.n)));
+  p.blocks = (p.n + p.block - 1) / p.block;
+  return p;
+}
 
 /// A unit takes `unit_flops`. Tile × block of that work is cut so that what units leave (4 bytes a target and block, 8
 /// a permutation and tile) is least.
@@ -58,6 +80,8 @@ PermutationLayout permutation_layout(Config const& config, Inputs const& in, Lay
     p.map_block = static_cast<std::size_t>(std::clamp(unit_scores / static_cast<double>(l.t), 1.0, 64.0));
     p.map_blocks = (p.n + p.map_block - 1) / p.map_block;
   }
+  p.refits = refits(config, in);
+  if (p.refits) return whole_permutations(config, in, l, p);
   p.tile = l.tile;
   while (p.tile % 2 == 0 && p.tile > 32 && static_cast<double>(p.tile * p.tile) > 2 * work) p.tile /= 2;
   p.tiles = (l.t + p.tile - 1) / p.tile;
@@ -196,6 +220,7 @@ Costs cost_of(Config const& config, Inputs const& in, double budget) {
   options.coefficients = true;
   if (!config.inner_folds() || !config.model.alpha_per_target) options.scores.clear();  // as the engine has it
   auto const refitting = find_model(config.model.type)->make(options);
+  bool const again = refits(config, in);
   for (LayerInput const& l : in.layers) {
     Transform const transform = transform_of(config, in, l);
     ModelCost greatest;
@@ -219,11 +244,11 @@ Costs cost_of(Config const& config, Inputs const& in, double budget) {
       all.work += times * (c.prepare_work + (c.work_per_target + coefficients) * t);
       if (!refit) {
         all.folds_flops += times * c.prepare_flops, all.folds_work += times * c.prepare_work;
-        kept += times * c.shared_kept_bytes;
+        kept += times * (again ? c.features_bytes : c.shared_kept_bytes);
       }
       all.read_bytes += times * c.read_bytes;
       all.private_bytes = std::max(all.private_bytes, c.private_bytes + delay_bytes(in, l));
-      all.thread_bytes = std::max(all.thread_bytes, c.thread_bytes);
+      all.thread_bytes = std::max({all.thread_bytes, c.thread_bytes, again && !refit ? c.refit_bytes : 0});
       all.shared_bytes = std::max(all.shared_bytes, c.shared_bytes);
       all.flops_per_target = std::max(all.flops_per_target, c.flops_per_target + coefficients);
       if (p == 0 || c.shared_bytes > greatest.shared_bytes) greatest = c;
@@ -246,7 +271,8 @@ Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least,
   auto const block =
       static_cast<std::size_t>(std::max(0.0, std::min(room / 4, spare)) / row) / layout.tile * layout.tile;
   Memory m;
-  m.target_block = y <= std::min(room / 2, spare) ? in.t() : std::max(layout.tile, block);
+  bool const whole = layout.permutation.refits;  // threads read all responses as they like
+  m.target_block = whole || y <= std::min(room / 2, spare) ? in.t() : std::max(layout.tile, block);
   double const kept = std::min(y, row * static_cast<double>(m.target_block)), rest = room - kept;
   if (rest < least.shared_bytes)
     fail(
@@ -255,10 +281,17 @@ Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least,
         "{:.3g} for each of them with {} threads) but has {:.3g} GiB; raise memory, or use fewer threads or more nodes",
         (least.shared_bytes + most.prior_bytes + kept + ranks * rank) / gib,
         (least.shared_bytes + most.prior_bytes) / gib, ranks, kept / gib, rank / gib, threads, node / gib);
+  double const held = whole ? held_folds_bytes(layout, least) : 0;
+  if (held > rest)
+    fail(Exit::limit,
+         "memory: permutations that are fitted anew share {:.3g} GiB a node (features of all folds{}), but {:.3g} GiB are left "
+         "for that; raise memory, or use fewer folds or inner folds{}",
+         held / gib, layout.permutation.groups == 1 && layout.layers > 1 ? " of all layers" : "", rest / gib,
+         layout.permutation.groups == 1 && layout.layers > 1 ? ", or permutation.best_layer: false" : "");
   double widest = 0;
   for (LayerInput const& l : in.layers) widest = std::max(widest, in.bytes_of(l));
   // The fits come first (they take six tenths for Gram matrices): what they leave over keeps layers.
-  m.layer = std::min(widest, std::max(0.0, rest - most.shared_bytes / 0.6));
+  m.layer = std::min(widest, std::max(0.0, rest - std::max(most.shared_bytes / 0.6, held)));
   m.model = rest - m.layer;
   m.per_rank = rank;
   m.per_node = std::min(std::max(most.shared_bytes, held_folds_bytes(layout, most)), m.model) + kept + m.layer +

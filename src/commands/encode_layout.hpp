@@ -14,6 +14,8 @@ namespace striate::encode {
 struct PermutationLayout {
   std::size_t first = 0, n = 0;                                 ///< permutation indices [first, first + n); 0: no test
   std::size_t tile = 0, tiles = 0, block = 0, blocks = 0, groups = 0;  ///< groups: 1 (all layers at once) or layers
+  /// Fits read the responses of all targets, so that every permutation is fitted anew; a unit has all targets.
+  bool refits = false;
   [[nodiscard]] std::size_t units() const { return groups * tiles * blocks; }
   /// Units that take whole maps, after all of those: layer × block of permutations. maps: layers, or 0.
   std::size_t maps = 0, map_block = 0, map_blocks = 0;
@@ -110,6 +112,8 @@ struct Costs {
 /// Pure arithmetic. Throws Error where folds cannot work.
 [[nodiscard]] Costs cost_of(Config const& config, Inputs const& inputs, double budget);
 
+/// Whether a permutation of all targets needs fits of its own (EncodingModel::prepare_uses_responses).
+[[nodiscard]] bool refits(Config const& config, Inputs const& inputs);
 /// Of one permutation of one target, all layers and folds.
 [[nodiscard]] double permutation_flops(Config const& config, Inputs const& inputs, Costs const& costs);
 

@@ -211,12 +211,11 @@ struct PermutationTiles::Impl {
   Shared const& shared;
   TargetBlock const& y;
   Observed const& observed;
-  Folds const& folds;
-  std::size_t group, first_layer;
+  std::size_t layers, group, first_layer;
+  std::function<std::unique_ptr<Rescorer>()> make;
   std::function<void(std::size_t)> said;
   PermutationLayout const& p;
   std::vector<Score> scores;
-  bool fixed;
   Pool<std::unique_ptr<Rescorer>> rescorers;
   Handover<Left> ready;
   std::unique_ptr<Sequential> sequential;  ///< where targets stop
@@ -233,8 +232,8 @@ struct PermutationTiles::Impl {
   /// [layer][score][T], as extreme() sees them; those of the rescorer where its numbers are its own.
   std::vector<double> observed_of(std::size_t tile, std::vector<double> const& own) const {
     std::size_t const T = width(tile), S = scores.size();
-    std::vector<double> out(folds.size() * S * T);
-    for (std::size_t l = 0; l < folds.size(); ++l)
+    std::vector<double> out(layers * S * T);
+    for (std::size_t l = 0; l < layers; ++l)
       for (std::size_t s = 0; s < S; ++s)
         for (std::size_t t = 0; t < T; ++t) {
           double const value =
@@ -244,16 +243,16 @@ struct PermutationTiles::Impl {
     return out;
   }
   [[nodiscard]] std::vector<double> best(std::vector<double> const& all, std::size_t T) const {
-    std::vector<std::vector<double>> layers;
-    for (std::size_t l = 0; l < folds.size(); ++l) {
+    std::vector<std::vector<double>> each;
+    for (std::size_t l = 0; l < layers; ++l) {
       auto const at = all.begin() + static_cast<std::ptrdiff_t>(l * scores.size() * T);
-      layers.emplace_back(at, at + static_cast<std::ptrdiff_t>(T));
+      each.emplace_back(at, at + static_cast<std::ptrdiff_t>(T));
     }
-    return best_of(layers);
+    return best_of(each);
   }
 
   Left unit(std::size_t tile, std::size_t block, Rescorer& rescorer) const {
-    std::size_t const T = width(tile), S = scores.size(), L = folds.size(), P = count(block);
+    std::size_t const T = width(tile), S = scores.size(), L = layers, P = count(block);
     bool const with_best = tests_best(shared.layout);
     Left left{tile, block, std::vector<std::uint32_t>(L * S * T, 0), std::vector<double>(L * S * P, least), {}, {}};
     rescorer.begin({.first = first(tile), .y = y.columns(first(tile), T), .end = p.first + from(block) + P});
@@ -290,14 +289,14 @@ struct PermutationTiles::Impl {
     std::size_t const T = width(left.tile), S = scores.size(), P = count(left.block);
     std::size_t const counts_at = first(left.tile) * p.blocks + left.block * T;
     ResultFile& out = shared.result;
-    for (std::size_t k = 0; k < folds.size() * S; ++k) {
+    for (std::size_t k = 0; k < layers * S; ++k) {
       std::string const& layer = shared.inputs.layers[first_layer + k / S].name;
       std::string const& score = shared.config.scores[k % S];
       out.write_slice(working_name(layer, score, "exceed"), 0, counts_at, std::span(left.exceed).subspan(k * T, T));
       out.write_slice(working_name(layer, score, "max"), 0, left.tile * p.n + from(left.block),
                       std::span(left.max).subspan(k * P, P));
     }
-    for (std::size_t l = 0; !left.maps.empty() && l < folds.size(); ++l)
+    for (std::size_t l = 0; !left.maps.empty() && l < layers; ++l)
       out.write_slice(working_name(shared.inputs.layers[first_layer + l].name, shared.config.scores[0], "map"), 0,
                       first(left.tile) * p.n + from(left.block) * T,
                       std::span<float const>(left.maps).subspan(l * P * T, P * T));
@@ -307,34 +306,32 @@ struct PermutationTiles::Impl {
 };
 
 PermutationTiles::PermutationTiles(Shared const& shared, TargetBlock const& y, Observed const& observed,
-                                   std::size_t group,
-                                   std::vector<std::vector<std::unique_ptr<FittedFold>>> const& folds,
+                                   std::size_t group, std::size_t layers,
+                                   std::function<std::unique_ptr<Rescorer>()> make,
                                    std::function<void(std::size_t)> said)
     : impl_(new Impl{shared,
                      y,
                      observed,
-                     folds,
+                     layers,
                      group,
                      shared.layout.permutation.groups == 1 ? 0 : group,
+                     std::move(make),
                      std::move(said),
                      shared.layout.permutation,
                      scores_of(shared.config),
-                     shared.config.permutation.scheme == "fixed_model",
                      {},
                      {},
                      nullptr,
                      {}}) {
   if (shared.config.permutation.stop.exceed > 0)
-    impl_->sequential = std::make_unique<Sequential>(shared, observed, impl_->first_layer, folds.size());
+    impl_->sequential = std::make_unique<Sequential>(shared, observed, impl_->first_layer, layers);
 }
 PermutationTiles::~PermutationTiles() = default;
 
 void PermutationTiles::compute(std::size_t tile) {
   Impl& m = *impl_;
   auto rescorer = m.rescorers.take();
-  if (*rescorer == nullptr)
-    *rescorer = m.fixed ? make_fixed_model(m.shared, m.observed, m.folds, m.first_layer)
-                        : make_refitting(m.shared, m.observed, m.folds, m.first_layer);
+  if (*rescorer == nullptr) *rescorer = m.make();
   std::size_t const at = tile / m.p.blocks, block = tile % m.p.blocks;
   if (m.sequential != nullptr)
     m.stopped.give(tile, m.sequential->unit(at, block, m.y.columns(m.first(at), m.width(at)), **rescorer));

@@ -54,12 +54,14 @@ struct Observed {
 [[nodiscard]] Observed read_observed(Comm const& comm, Config const& config, Inputs const& inputs,
                                      ResultFile const& result);
 
+class Rescorer;
+
 /// Units of the test that belong to one group of layers.
 class PermutationTiles final : public TileWork {
  public:
-  /// `folds`: [layer of the group][fold]. `base`: unit of tile 0, which is layer `first_layer`'s.
+  /// `layers`: of the group. `make`: the rescorer of a thread, which knows them.
   PermutationTiles(Shared const& shared, TargetBlock const& y, Observed const& observed, std::size_t group,
-                   std::vector<std::vector<std::unique_ptr<FittedFold>>> const& folds,
+                   std::size_t layers, std::function<std::unique_ptr<Rescorer>()> make,
                    std::function<void(std::size_t)> said);
   ~PermutationTiles() override;
   /// Main thread, with permutation.stop: before the units of block `block`, those before it being flushed.

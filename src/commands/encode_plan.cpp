@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "encode_maps.hpp"
+#include "encode_whole.hpp"
 
 namespace striate::encode {
 
@@ -17,6 +18,7 @@ TestCost test_cost(Config const& config, Inputs const& in, Layout const& layout,
   double const passes = model ? static_cast<double>(p.blocks) : n;  // through the folds, of each target
   TestCost cost{costs.folds_flops, costs.folds_work};
   for (ModelCost const& c : costs.layer) {
+    if (p.refits) cost.flops += n * folds * c.refit_flops, cost.work += n * folds * c.refit_work;
     cost.flops += t * (n * moved + passes * folds * (alpha ? c.fixed_flops : c.flops_per_target));
     cost.work += t * (n * moved + passes * folds * (alpha ? c.fixed_work : c.work_per_target));
   }
@@ -46,7 +48,8 @@ double held_folds_bytes(Layout const& layout, Costs const& costs) {
                                                      : *std::ranges::max_element(costs.kept);
   double preparing = 0;
   for (ModelCost const& c : costs.layer) preparing = std::max(preparing, c.shared_bytes - c.shared_kept_bytes);
-  return held + preparing;
+  // Every node holds the fits of a batch of permutations; those before it are gone when the first is full.
+  return held + std::max(preparing, layout.permutation.refits ? most_trials_bytes : 0);
 }
 
 }  // namespace striate::encode

@@ -1,5 +1,5 @@
 #pragma once
-/// Scores of one tile of targets under one rearrangement of its responses.
+/// Scores of targets under rearrangements of their responses.
 #include <memory>
 #include <span>
 #include <vector>
@@ -36,6 +36,39 @@ class Rescorer {
   [[nodiscard]] virtual std::vector<double> identity() = 0;
 };
 
+/// How the rows of responses that folds use are rearranged, one permutation after the other. One thread's.
+class Rearranger {
+ public:
+  Rearranger(Config const& config, Inputs const& inputs);
+  void make(std::uint64_t index);
+  /// A target's responses to all rows, rearranged.
+  void column(float const* from, float* to) const;
+
+ private:
+  std::size_t n_;
+  std::vector<std::uint32_t> rows_, source_;
+  Permuter permuter_;
+  std::vector<float> sign_;
+};
+
+/// What fits of all folds leave until it is averaged to one score a target.
+class FoldValues {
+ public:
+  FoldValues(Config const& config, Inputs const& inputs);
+  [[nodiscard]] std::size_t rows(std::size_t fold) const;
+  /// Appends rows(fold) × T: moments (aggregate: concat), or scores. y: as the fold saw it.
+  void add(std::size_t fold, MatrixView<float const> y, TileResult& result, std::vector<double>& out);
+  /// `all`: of all folds, one after the other. out: [score][T].
+  void average(std::span<double const> all, std::size_t T, std::span<double> out) const;
+
+ private:
+  Config const& config_;
+  Inputs const& in_;
+  bool concat_, outer_;
+  std::vector<double> weights_, one_;
+  std::vector<Score> scores_;
+};
+
 using Folds = std::vector<std::vector<std::unique_ptr<FittedFold>>>;  ///< [layer of the group][fold]
 
 /// scheme: refit and fixed_alpha. `first_layer`: of the group.
@@ -44,5 +77,8 @@ using Folds = std::vector<std::vector<std::unique_ptr<FittedFold>>>;  ///< [laye
 /// scheme: fixed_model.
 [[nodiscard]] std::unique_ptr<Rescorer> make_fixed_model(Shared const& shared, Observed const& observed,
                                                          Folds const& folds, std::size_t first_layer);
+/// The one that permutation.scheme asks for.
+[[nodiscard]] std::unique_ptr<Rescorer> make_rescorer(Shared const& shared, Observed const& observed, Folds const& folds,
+                                                      std::size_t first_layer);
 
 }  // namespace striate::encode

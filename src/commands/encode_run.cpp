@@ -10,6 +10,7 @@
 #include "encode_prior.hpp"
 #include "encode_series.hpp"
 #include "encode_spatial.hpp"
+#include "encode_whole.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/log.hpp"
 #include "striate/models/table.hpp"
@@ -159,34 +160,69 @@ class Engine {
     return true;
   }
 
-  /// All folds of a group of layers at once: a trial needs every fold of a target.
   bool permute(TargetBlock& y, Observed const& observed) {
     PermutationLayout const& p = layout_.permutation;
     for (std::size_t g = 0; g < p.groups; ++g) {
       std::size_t const base = layout_.fits() + g * p.tiles * p.blocks;
       if (!pending(base, base + p.tiles * p.blocks)) continue;
-      std::vector<std::vector<std::unique_ptr<FittedFold>>> folds;
-      double held = 0;
-      std::size_t const first = p.groups == 1 ? 0 : g, last = p.groups == 1 ? layout_.layers : g + 1;
-      for (std::size_t l = first; l < last; ++l) {
-        auto const source = open(l);
-        folds.emplace_back();
-        for (std::size_t f = 0; f < in_.folds; ++f) {
-          if (stopping()) return false;
-          folds.back().push_back(prepare(l, f, *source, y, memory_.model - held));
-          held += folds.back().back()->report().shared_bytes;
-        }
-      }
-      PermutationTiles work(shared_, y, observed, g, folds, saying());
-      std::function<void(std::size_t)> advance;
-      if (config_.permutation.stop.exceed > 0)
-        advance = [&](std::size_t block) {
-          shared_.result.flush();  // counts that other ranks wrote
-          together(context_.comm, [&] { work.advance(block); });
-        };
-      if (!tiles(base, y, work, p.tile, p.blocks, advance)) return false;
+      if (!(p.refits ? fit_permutations(g, base, y, observed) : score_permutations(g, base, y, observed))) return false;
     }
     return true;
+  }
+  [[nodiscard]] std::size_t first_layer(std::size_t group) const { return layout_.permutation.groups == 1 ? 0 : group; }
+
+  /// All folds of a group of layers at once: a trial needs every fold of a target. `one` prepares in so many bytes.
+  template <class Fold, class One>
+  bool all_folds(std::size_t group, std::vector<std::vector<std::unique_ptr<Fold>>>& folds, One const& one) {
+    double held = 0;
+    std::size_t const first = first_layer(group), last = layout_.permutation.groups == 1 ? layout_.layers : group + 1;
+    for (std::size_t l = first; l < last; ++l) {
+      auto const source = open(l);
+      folds.emplace_back();
+      for (std::size_t f = 0; f < in_.folds; ++f) {
+        if (stopping()) return false;
+        folds.back().push_back(one(l, f, *source, memory_.model - held));
+        held += held_bytes(*folds.back().back());
+      }
+    }
+    return true;
+  }
+  static double held_bytes(FittedFold const& fold) { return fold.report().shared_bytes; }
+  static double held_bytes(PreparedFeatures const& features) { return features.shared_bytes(); }
+
+  bool score_permutations(std::size_t group, std::size_t base, TargetBlock& y, Observed const& observed) {
+    Folds folds;
+    if (!all_folds(group, folds, [&](auto l, auto f, auto const& source, double memory) {
+          return prepare(l, f, source, y, memory);
+        }))
+      return false;
+    PermutationTiles work(
+        shared_, y, observed, group, folds.size(),
+        [&] { return make_rescorer(shared_, observed, folds, first_layer(group)); }, saying());
+    std::function<void(std::size_t)> advance;
+    if (config_.permutation.stop.exceed > 0)
+      advance = [&](std::size_t block) {
+        shared_.result.flush();  // counts that other ranks wrote
+        together(context_.comm, [&] { work.advance(block); });
+      };
+    return tiles(base, y, work, layout_.permutation.tile, layout_.permutation.blocks, advance);
+  }
+
+  /// Where fits read all responses: features are prepared once, and fitted to every permutation.
+  bool fit_permutations(std::size_t group, std::size_t base, TargetBlock& y, Observed const& observed) {
+    FoldFeatures features;
+    if (!all_folds(group, features, [&](auto l, auto f, auto const& source, double memory) {
+          return about(l, f, [&] {
+            return scoring_->prepare_features(design_of(l, source, nullptr), in_.passes[f], context_.team, memory);
+          });
+        }))
+      return false;
+    y.load(0);
+    auto const threads = static_cast<std::size_t>(context_.comm.sum(std::int64_t{context_.threads}));
+    WholeTrials trials(shared_, y, features, threads);
+    PermutationTiles work(shared_, y, observed, group, features.size(), [&] { return trials.rescorer(); }, saying());
+    std::size_t const units = layout_.permutation.blocks;
+    return rounds(base, units, 0, units, trials.blocks(), work, [&](auto const& done) { trials.make(done); });
   }
 
   /// Whole maps of permutations, whose tiles are all there by now.
@@ -219,40 +255,61 @@ class Engine {
   bool loaded(std::size_t base, std::size_t units, std::size_t from, std::size_t to, Work& work) {
     Comm const& comm = context_.comm;
     int const threads = static_cast<int>(comm.max(std::int64_t{context_.threads}));
+    std::size_t const room = static_cast<std::size_t>(threads) * static_cast<std::size_t>(comm.size());
+    return rounds(base, units, from, to, room, work, [&](auto const& done) {
+      together(comm, [&] {
+        for (std::size_t unit : tile_order(done, threads, comm.rank(), comm.size())) work.load(unit);
+      });
+    });
+  }
+
+  /// The same, `room` units at a time; `before`, which is told those that are not to be done, makes what they need.
+  template <class Before>
+  bool rounds(std::size_t base, std::size_t units, std::size_t from, std::size_t to, std::size_t room, TileWork& work,
+              Before const& before) {
     while (pending(base + from, base + to)) {
       if (stopping()) return false;
       std::vector<std::uint8_t> others(units, 1);
-      std::size_t room = static_cast<std::size_t>(threads) * static_cast<std::size_t>(comm.size());
-      for (std::size_t u = from; u < to && room > 0; ++u)
-        if (done_[base + u] == 0) others[u] = 0, --room;
-      together(comm, [&] {
-        for (std::size_t unit : tile_order(others, threads, comm.rank(), comm.size())) work.load(unit);
-      });
+      std::size_t left = room;
+      for (std::size_t u = from; u < to && left > 0; ++u)
+        if (done_[base + u] == 0) others[u] = 0, --left;
+      before(others);
       before_ = finished();
       known_ = static_cast<std::size_t>(std::ranges::count(others, std::uint8_t{1}));
-      if (!run_tiles(comm, others, context_.stop, work, {.threads = context_.threads})) return false;
+      if (!run_tiles(context_.comm, others, context_.stop, work, {.threads = context_.threads})) return false;
       for (std::size_t u = 0; u < units; ++u)
         if (others[u] == 0) done_[base + u] = 1;
     }
     return true;
   }
 
+  [[nodiscard]] Design design_of(std::size_t l, FeatureSource const& source, FeatureSource const* responses) const {
+    Transform const transform = transform_of(config_, in_, in_.layers[l]);
+    return {source, transform.standardize, transform.pca, in_.t(), responses, bands_of(config_, in_)};
+  }
+  /// What `make` returns; errors say of which fit.
+  template <class Make>
+  auto about(std::size_t l, std::size_t p, Make const& make) const {
+    try {
+      return make();
+    } catch (Error const& error) {
+      throw Error(error.code(), fmt::format("layer {}, {}: {}", in_.layers[l].name, name_of_pass(p), error.what()));
+    }
+  }
+  [[nodiscard]] std::string name_of_pass(std::size_t p) const {
+    return p < in_.folds ? fmt::format("fold {} of {}", p + 1, in_.folds) : "refit on all rows";
+  }
+
   std::unique_ptr<FittedFold> prepare(std::size_t l, std::size_t p, FeatureSource const& source, TargetBlock& y,
                                       double memory) {
     LayerInput const& input = in_.layers[l];
-    Transform const transform = transform_of(config_, in_, input);
     ResponseSource const responses(y, in_.n(), in_.t());
-    Design const design{source, transform.standardize, transform.pca, in_.t(),
-                        scoring_->prepare_uses_responses() ? &responses : nullptr, bands_of(config_, in_)};
-    std::string const what = p < in_.folds ? fmt::format("fold {} of {}", p + 1, in_.folds) : "refit on all rows";
-    std::unique_ptr<FittedFold> fold;
-    try {
-      fold = (p < in_.folds ? scoring_ : refitting_)->prepare(design, in_.passes[p], context_.team, memory);
-    } catch (Error const& error) {
-      throw Error(error.code(), fmt::format("layer {}, {}: {}", input.name, what, error.what()));
-    }
+    auto fold = about(l, p, [&] {
+      auto const design = design_of(l, source, scoring_->prepare_uses_responses() ? &responses : nullptr);
+      return (p < in_.folds ? scoring_ : refitting_)->prepare(design, in_.passes[p], context_.team, memory);
+    });
     FoldReport const& r = fold->report();
-    log::detail("{}, {}: {} form, {} of {} settings computed", input.name, what, r.form, r.skeleton, r.alphas.size());
+    log::detail("{}, {}: {} form, {} of {} settings computed", input.name, name_of_pass(p), r.form, r.skeleton, r.alphas.size());
     if (layout_.passes == 0) return fold;  // a test alone: the fits have been reported
     together(context_.comm, [&] {
       std::uint64_t const found[founds] = {r.constant_features, r.dropped_alphas.size(), r.skeleton, r.rank};

@@ -90,71 +90,68 @@ void Preparer::response_products(std::size_t set, std::vector<double> const& mea
 /// Principal axes of both sides, and what follows from them at every penalty.
 struct Preparer::CcaSet {
   std::size_t n = 0, e = 0, most = 0,
-              count = 0;             ///< training and test rows; pairs there is room for, and that there are
-  std::vector<double> values, axes;  ///< Λ, Q: n × keep
+              count = 0;  ///< training and test rows; pairs there is room for, and that there are
+  FeatureSide x;
+  std::size_t keep = 0;  ///< axes of the features
   ResponseAxes y;
-  std::vector<double> w, held, a;  ///< QᵀU, Qᵀ K_test, Uᵀ × products of training and test responses
-  double total = 0;                ///< squares of the test responses
-  [[nodiscard]] std::size_t keep() const { return values.size(); }
+  std::vector<double> w, a;  ///< QᵀU, Uᵀ × products of training and test responses
+  double total = 0;          ///< squares of the test responses
   [[nodiscard]] std::size_t r() const { return y.values.size(); }
 };
 
 /// Axes of the features: those of the kernel, or of its leading part with pca.
-void Preparer::feature_axes(std::size_t set, double* k, CcaSet& of) const {
-  std::size_t const n = of.n;
+void Preparer::cca_features(std::size_t set, FeatureSide const& side, Scratch& scratch) {
+  std::size_t const n = s_.rows.sets[set].train.size(), e = s_.rows.sets[set].test.size(), most = most_axes(shape_, n);
+  double* k = scratch.g.grow(n * n);
+  dual_kernel(set, s_.weightings[0], k);
+  tests_of(set, s_.weightings[0], side.test);
   double trace = 0;
   for (std::size_t i = 0; i < n; ++i) {
     trace += k[i * (n + 1)];
   }
-  std::size_t const limit = std::max<std::size_t>(1, std::min(s_.p, n - 1));
-  std::size_t const wanted = design_.pca >= 1 ? std::min(limit, static_cast<std::size_t>(design_.pca)) : limit;
-  of.values.resize(wanted);
-  of.axes.resize(n * wanted);
-  blas::eigen_top(n, k, n, wanted, of.values.data(), of.axes.data());
-  of.values.resize(trace > 0 ? kept(of.values.data(), wanted, trace, n) : 0);
-  of.most = most_[set];
+  blas::eigen_top(n, k, n, most, side.values, side.axes);
+  std::size_t const keep = trace > 0 ? kept(side.values, most, trace, n) : 0;
+  side.found[0] = static_cast<double>(keep);
+  if (keep > 0 && e > 0) {
+    blas::gemm('T', 'N', keep, e, n, 1.0, side.axes, n, side.test, n, 0.0, side.held, keep);
+  }
 }
 
 /// Components of a training set at every penalty, their errors and correlations in its test rows.
-void Preparer::cca_unit(std::size_t set, Scratch& scratch) {
+void Preparer::cca_unit(std::size_t set, FeatureSide const& side, Scratch& scratch) {
   CcaSet of;
   of.n = s_.rows.sets[set].train.size();
   of.e = s_.rows.sets[set].test.size();
+  of.x = side;
+  of.keep = static_cast<std::size_t>(side.found[0]);
+  of.most = most_[set];
   std::size_t const n = of.n, e = of.e;
-  double* k = scratch.g.grow(n * n);
-  double* test = scratch.test.grow(n * e);
-  dual_kernel(set, s_.weightings[0], k);
-  tests_of(set, s_.weightings[0], test);
-  feature_axes(set, k, of);
   double* g = scratch.block.grow(n * n);
   auto const mean = response_matrix(set, g);
   double const unit = std::numeric_limits<double>::epsilon() * (response_products_wide() ? 8 : 1e7);
   of.y = response_axes(g, n, s_.options.response_pca, unit);
-  of.count = std::min({of.most, of.keep(), of.r()});
+  of.count = std::min({of.most, of.keep, of.r()});
   std::vector<double> cross(n * e), self(e);
   response_products(set, mean, cross.data(), self.data());
   for (double v : self) {
     of.total += v;
   }
-  of.w.resize(of.keep() * of.r());
-  of.held.resize(of.keep() * e);
+  of.w.resize(of.keep * of.r());
   of.a.resize(of.r() * e);
   if (of.count > 0) {
-    blas::gemm('T', 'N', of.keep(), of.r(), n, 1.0, of.axes.data(), n, of.y.vectors.data(), n, 0.0, of.w.data(),
-               of.keep());
+    blas::gemm('T', 'N', of.keep, of.r(), n, 1.0, side.axes, n, of.y.vectors.data(), n, 0.0, of.w.data(), of.keep);
   }
   if (of.count > 0 && e > 0) {
-    blas::gemm('T', 'N', of.keep(), e, n, 1.0, of.axes.data(), n, test, n, 0.0, of.held.data(), of.keep());
     blas::gemm('T', 'N', of.r(), e, n, 1.0, of.y.vectors.data(), n, cross.data(), n, 0.0, of.a.data(), of.r());
   }
   for (std::size_t variant = 0; variant < shape_.variants; ++variant) {
-    cca_pairs(set, of, variant, test, scratch);
+    cca_pairs(set, of, variant, side.test, scratch);
   }
 }
 
 /// The pairs at one penalty.
 void Preparer::cca_pairs(std::size_t set, CcaSet const& of, std::size_t variant, double const* test, Scratch& scratch) {
-  std::size_t const n = of.n, keep = of.keep(), r = of.r(), count = of.count;
+  std::size_t const n = of.n, keep = of.keep, r = of.r(), count = of.count;
   double const kappa = penalties_[variant];
   double* out = cca_of(set, variant);
   std::fill_n(out, cca_numbers(of.most), nan);
@@ -166,17 +163,17 @@ void Preparer::cca_pairs(std::size_t set, CcaSet const& of, std::size_t variant,
   }
   std::vector<double> root(of.w), m(r * r), b(r * count), rho(count), c(n * count), rotations(n * count);
   for (std::size_t i = 0; i < keep * r; ++i) {
-    root[i] *= std::sqrt(of.values[i % keep] / (of.values[i % keep] + kappa));
+    root[i] *= std::sqrt(of.x.values[i % keep] / (of.x.values[i % keep] + kappa));
   }
   blas::gemm('T', 'N', r, r, keep, 1.0, root.data(), keep, root.data(), keep, 0.0, m.data(), r);
   blas::eigen_top(r, m.data(), r, count, rho.data(), b.data());
   std::vector<double> small(keep * count);  // what multiplies Qᵀ K_test
   blas::gemm('N', 'N', keep, count, r, 1.0, of.w.data(), keep, b.data(), r, 0.0, small.data(), keep);
   for (std::size_t i = 0; i < keep * count; ++i) {
-    small[i] /= of.values[i % keep] + kappa;
+    small[i] /= of.x.values[i % keep] + kappa;
   }
   blas::gemm('N', 'N', n, count, r, 1.0, of.y.vectors.data(), n, b.data(), r, 0.0, c.data(), n);
-  blas::gemm('N', 'N', n, count, keep, 1.0, of.axes.data(), n, small.data(), keep, 0.0, rotations.data(), n);
+  blas::gemm('N', 'N', n, count, keep, 1.0, of.x.axes, n, small.data(), keep, 0.0, rotations.data(), n);
   write_components(set, std::vector<double>(count, 1.0), c.data(), rotations.data(), test, nullptr, scratch, variant);
   if (of.e > 0) {
     held_out(of, small, b, out + 3, out + 3 + of.most);
@@ -186,13 +183,13 @@ void Preparer::cca_pairs(std::size_t set, CcaSet const& of, std::size_t variant,
 /// In the test rows: squared errors over all targets after each pair, and the correlation of the pair.
 void Preparer::held_out(CcaSet const& of, std::vector<double> const& small, std::vector<double> const& b,
                         double* errors, double* correlations) {
-  std::size_t const e = of.e, keep = of.keep(), r = of.r(), count = of.count;
+  std::size_t const e = of.e, keep = of.keep, r = of.r(), count = of.count;
   std::vector<double> f(e * count), p(e * count), v(e * count), energy(count * count), scaled(b), weighted(b);
   for (std::size_t i = 0; i < r * count; ++i) {
     scaled[i] /= of.y.values[i % r];
     weighted[i] *= of.y.values[i % r];
   }
-  blas::gemm('T', 'N', e, count, keep, 1.0, of.held.data(), keep, small.data(), keep, 0.0, f.data(), e);
+  blas::gemm('T', 'N', e, count, keep, 1.0, of.x.held, keep, small.data(), keep, 0.0, f.data(), e);
   blas::gemm('T', 'N', e, count, r, 1.0, of.a.data(), r, b.data(), r, 0.0, p.data(), e);
   blas::gemm('T', 'N', e, count, r, 1.0, of.a.data(), r, scaled.data(), r, 0.0, v.data(), e);
   blas::gemm('T', 'N', count, count, r, 1.0, b.data(), r, weighted.data(), r, 0.0, energy.data(), count);

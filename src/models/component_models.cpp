@@ -36,8 +36,16 @@ class Components final : public EncodingModel {
   std::unique_ptr<FittedFold> prepare(Design const& design, FoldPlan const& plan, Team& team,
                                       double memory_budget) const override {
     detail::check_pca(design.pca);
-    bool const penalties = is_cca() && options_.alphas.size() > 1;
-    return detail::make_fitted(detail::prepare_fold(design, plan, options_, fit_, team, memory_budget, penalties));
+    return detail::make_fitted(detail::prepare_fold(design, plan, options_, fit_, team, memory_budget, penalties()));
+  }
+
+  std::unique_ptr<PreparedFeatures> prepare_features(Design const& design, FoldPlan const& plan, Team& team,
+                                                     double memory_budget) const override {
+    if (!prepare_uses_responses()) {
+      return EncodingModel::prepare_features(design, plan, team, memory_budget);
+    }
+    detail::check_pca(design.pca);
+    return detail::prepare_features_of(design, plan, options_, fit_, team, memory_budget, penalties());
   }
 
   ModelCost cost(std::size_t n, std::size_t p, std::size_t t, FoldPlan const& plan, bool standardize, double pca,
@@ -60,6 +68,7 @@ class Components final : public EncodingModel {
 
  private:
   [[nodiscard]] bool is_cca() const { return fit_ == detail::Fit::cca; }
+  [[nodiscard]] bool penalties() const { return is_cca() && options_.alphas.size() > 1; }
   ModelOptions options_;
   detail::Fit fit_;
 };

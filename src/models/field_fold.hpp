@@ -13,7 +13,7 @@ namespace striate::detail {
 struct FieldSet {
   std::size_t depth = 0;           ///< axes with variance
   double const* values = nullptr;  ///< (depth), Λ
-  float const* rotate = nullptr;   ///< depth × features, packed: Vᵀ · scale
+  float const* rotate = nullptr;   ///< depth × features, packed: Vᵀ · scale; with by_rows(), depth × training rows: VᵀXᵀ
   float const* test = nullptr;     ///< test rows × depth, packed: X V
 };
 
@@ -21,11 +21,15 @@ struct FieldSet {
 struct FieldCandidate {
   std::vector<double> alphas;   ///< ascending, absolute
   std::size_t skeleton = 0;     ///< in FieldState::skeletons
-  std::vector<float const*> x;  ///< per block of training rows, features × rows, packed: less the outer training mean
+  std::vector<float const*> x;  ///< per block of training rows, features × rows, packed: less the outer training mean;
+                                ///< none with by_rows()
   std::vector<FieldSet> sets;   ///< as rows.sets
   float const* back = nullptr;  ///< features × depth, packed: scale · V of the outer set, where coefficients are wanted
   double const* stats = nullptr;  ///< per feature: stats_size(sets)
 };
+
+/// Whether pooled features outnumber training rows: then what tiles need is held per row, not per feature.
+[[nodiscard]] inline bool by_rows(RowPlan const& rows, std::size_t features) { return features > rows.n_train; }
 
 struct FieldState {
   RowPlan rows;
@@ -72,6 +76,7 @@ class FieldFold final : public FittedFold {
   void block(MatrixView<float const> Y, std::size_t first, TileResult& out, Workspace& work) const;
   void search(std::size_t field, Responses const& r, std::size_t first, std::vector<Best>& best, TileResult& out,
               Workspace& work) const;
+  void begin(FieldCandidate const& c, Responses const& r, Workspace& work) const;
   float const* project(FieldCandidate const& c, std::size_t set, Responses const& r, Workspace& work) const;
   void settle(std::size_t first, std::vector<Best> const& best, TileResult& out) const;
   void outer(Responses const& r, std::size_t first, std::vector<Best> const& best, TileResult& out,

@@ -31,12 +31,13 @@ struct Places {
       bytes += round_up(size, 64);
       return here;
     };
-    for (std::size_t b = 0; b < rows.blocks.blocks(); ++b) {
+    bool const wide = by_rows(rows, features);
+    for (std::size_t b = 0; !wide && b < rows.blocks.blocks(); ++b) {
       x.push_back(place(4 * packed_size(features, rows.blocks.begin[b + 1] - rows.blocks.begin[b])));
     }
     for (auto const& set : rows.sets) {
       std::size_t const depth = most_axes(features, set.train.size());
-      rotate.push_back(place(4 * packed_size(depth, features)));
+      rotate.push_back(place(4 * packed_size(depth, wide ? set.train.size() : features)));
       test.push_back(place(4 * packed_size(set.test.size(), depth)));
       values.push_back(place(8 * (depth + 2)));
     }
@@ -69,6 +70,7 @@ struct Standardised {
 
 struct Axes {
   std::vector<double> values, vectors;  ///< vectors: features × depth
+  std::vector<double> rows;             ///< X V, rows × depth, where features outnumber rows
   double trace = 0;
 };
 
@@ -108,8 +110,10 @@ Axes axes_of(Standardised const& x, std::size_t most) {
     return axes;
   }
   axes.vectors.resize(p * depth);
+  axes.rows.assign(vectors.begin(), vectors.begin() + static_cast<std::ptrdiff_t>(n * depth));
   for (std::size_t k = 0; k < depth; ++k) {
     double const root = 1 / std::sqrt(axes.values[k]);
+    std::for_each_n(axes.rows.begin() + static_cast<std::ptrdiff_t>(k * n), n, [&](double& v) { v /= root; });
     std::for_each_n(vectors.begin() + static_cast<std::ptrdiff_t>(k * n), n, [&](double& v) { v *= root; });
   }
   if (depth > 0) {
@@ -230,7 +234,8 @@ class FieldPreparer {
     for (std::size_t u = 0; u < slots.size(); ++u) {
       std::size_t const from = (first + u / sets) * places_.bytes, s = u % sets;
       std::size_t const depth = most_axes(p, s_.rows.sets[s].train.size());
-      slots[u] = {{from + places_.rotate[s], 4 * packed_size(depth, p)},
+      std::size_t const along = by_rows(s_.rows, p) ? s_.rows.sets[s].train.size() : p;
+      slots[u] = {{from + places_.rotate[s], 4 * packed_size(depth, along)},
                   {from + places_.test[s], 4 * packed_size(s_.rows.sets[s].test.size(), depth)},
                   {from + places_.values[s], 8 * (depth + 2)}};
       if (s + 1 == sets && s_.options.coefficients) {
@@ -260,8 +265,12 @@ class FieldPreparer {
       scale[c] = x.stats[c * width + 2 + 2 * s];
     }
     double const* v = found.vectors.data();
-    pack_rows<double>({.from = v, .row_stride = p, .depth_scale = scale.data()}, depth, p,
-                      at<float>(field, places_.rotate[s]));
+    if (std::size_t const n = s_.rows.sets[s].train.size(); by_rows(s_.rows, p)) {
+      pack_rows<double>({.from = found.rows.data(), .row_stride = n}, depth, n, at<float>(field, places_.rotate[s]));
+    } else {
+      pack_rows<double>({.from = v, .row_stride = p, .depth_scale = scale.data()}, depth, p,
+                        at<float>(field, places_.rotate[s]));
+    }
     if (e > 0) {
       std::vector<double> held(e * p), along(e * depth);
       x.fill(test, held.data());
@@ -340,13 +349,14 @@ FieldCost field_cost(RowPlan const& rows, std::vector<MapShape> const& shapes, s
   c.kept = F * static_cast<double>(Places(rows, p, options.coefficients).bytes);
   c.pooled = 4 * static_cast<double>(PooledPlaces(shapes, rows.n, fields.size() / radii).floats());
   std::size_t const width = padded_cols(std::min(targets == 0 ? target_tile : targets, target_tile));
-  double flops = 2 * n * dp, held = 0, deepest = 0, scratch = 0;
+  bool const wide = by_rows(rows, p);
+  double flops = wide ? 0 : 2 * n * dp, held = 0, deepest = 0, scratch = 0;
   for (std::size_t s = 0; s < sets; ++s) {
     auto const& set = rows.sets[s];
     auto const train = static_cast<double>(set.train.size()), e = static_cast<double>(set.test.size()),
                depth = static_cast<double>(most_axes(p, set.train.size())), m = std::min(train, dp);
     c.prepare_flops += F * (2 * train * dp * m + 9 * m * m * m + 2 * e * dp * depth);
-    flops += s + 1 < sets ? 2 * dp * depth + 2 * a * e * depth : 0;
+    flops += s + 1 < sets ? 2 * (wide ? train : dp) * depth + 2 * a * e * depth : 0;
     held = std::max(held, (s + 1 < sets ? a : 1) * e);
     deepest = std::max(deepest, depth);
     scratch = std::max(
@@ -359,7 +369,8 @@ FieldCost field_cost(RowPlan const& rows, std::vector<MapShape> const& shapes, s
   c.flops_per_target = F * flops;
   double const blocks = static_cast<double>(rows.blocks.blocks());
   double const tile = 4 * static_cast<double>(width) *
-                      (2 * static_cast<double>(rows.row.size()) + dp * (blocks + 2) + 2 * deepest + held);
+                      (2 * static_cast<double>(rows.row.size()) + (wide ? n : dp * (blocks + 2)) + 2 * deepest + held +
+                       (options.coefficients ? dp : 0));
   c.thread = std::max(tile, scratch) + 16e6;
   return c;
 }

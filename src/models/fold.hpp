@@ -67,7 +67,11 @@ struct FoldState {
 [[nodiscard]] std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan,
                                                       ModelOptions const& options, Fit fit, Team& team,
                                                       double memory_budget, bool select = false);
-/// The same for banded ridge: `bands` cover the features, each candidate weighs them.
+/// Its part that needs no responses (pls, cca). Collective.
+[[nodiscard]] std::unique_ptr<PreparedFeatures> prepare_features_of(Design const& design, FoldPlan const& plan,
+                                                                    ModelOptions const& options, Fit fit, Team& team,
+                                                                    double memory_budget, bool select);
+/// prepare_fold for banded ridge: `bands` cover the features, each candidate weighs them.
 [[nodiscard]] std::unique_ptr<FoldState> prepare_banded(Design const& design, FoldPlan const& plan,
                                                         ModelOptions const& options, std::vector<Band> bands,
                                                         std::vector<std::vector<double>> candidates, Team& team,

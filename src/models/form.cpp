@@ -23,6 +23,7 @@ constexpr double gram_price = 3.3, factor_price = 5.5, product_price = 1.05, sco
 struct Work {
   double gram = 0, factor = 0, tile = 0;                  // flops; gram and factor in float64 unless told
   double fixed = 0, scored = 0, banded = 0, responses = 0;  // of tile: with the choice made; predictions; flops beside
+  double refit = 0, sides = 0, refit_scratch = 0;  // pls, cca: of factor, what follows responses; bytes kept, of a thread
   double hats = 0, features = 0, grams = 0, scratch = 0;  // bytes
 };
 
@@ -86,8 +87,13 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     double const m = is_dual(form) ? nr : p;
     double const c = is_spectral(form) ? static_cast<double>(most_components(shape, rows.sets[s].train.size())) : m;
     if (is_spectral(form)) {
-      w.factor += shape.pls && !shape.cca ? c * pls_products * 4 * m * m + cube(m) / 3 : 0;
-      w.factor += shape.cca ? 12 * cube(m) + static_cast<double>(shape.variants) * 6 * m * m * c : 0;
+      double const solved = shape.cca   ? 6 * cube(m) + static_cast<double>(shape.variants) * 6 * m * m * c
+                            : shape.pls ? c * pls_products * 4 * m * m
+                                        : 0;
+      w.refit += solved;
+      w.factor += solved + (shape.cca ? 6 * cube(m) : shape.pls ? cube(m) / 3 : 0);
+      w.sides += shape.pls ? 8 * static_cast<double>(side_doubles(shape, rows.sets[s])) : 0;
+      w.refit_scratch = std::max(w.refit_scratch, 8 * m * (shape.cca ? 4 * m + ne : m + 500 + 4 * c));
       w.factor += shape.pls && !shape.cca && shape.pca == 0 ? 0 : (c * 2 < m ? 4 : 12) * cube(m);  // to tridiagonal form, bound by memory
       w.tile += 2 * c * nr;
       w.factor += is_dual(form) ? 0 : 2 * c * p * nr;
@@ -191,6 +197,18 @@ std::size_t most_components(Shape const& shape, std::size_t train) {
   return shape.pca >= 1 ? std::min(limit, static_cast<std::size_t>(shape.pca)) : limit;
 }
 
+std::size_t most_axes(Shape const& shape, std::size_t train) {
+  std::size_t const all = std::max<std::size_t>(1, std::min(shape.p, train - 1));
+  std::size_t const leading = shape.pca >= 1 ? std::min(all, static_cast<std::size_t>(shape.pca)) : all;
+  return shape.cca || shape.pca > 0 ? leading : 0;
+}
+
+std::size_t side_doubles(Shape const& shape, SetRows const& rows) {
+  std::size_t const n = rows.train.size(), e = rows.test.size(), axes = most_axes(shape, n);
+  return (shape.cca ? 0 : round_up(n * n, 8)) + round_up(n * axes, 8) + round_up(axes, 8) + round_up(n * e, 8) +
+         (shape.cca ? round_up(axes * e, 8) : 0) + 8;
+}
+
 double gram_bytes(RowPlan const& rows, Shape const& shape, Form form) {
   auto const bytes = [](std::size_t order) { return static_cast<double>(PackedShape(order).doubles()) * 8; };
   double const sets = shape.response_per_set && !shape.standardize ? static_cast<double>(rows.sets.size()) : 1;
@@ -281,6 +299,13 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
   double const left_out = shape.selection == Selection::folds ? 0 : static_cast<double>(target_tile) * 4 * 4 * used;
   c.thread_bytes = std::max(w.scratch, tile + left_out) + 32e6;
   c.read_bytes = passes * p * static_cast<double>(rows.n) * 4;
+  if (shape.pls) {
+    double const gram = static_cast<double>(PackedShape(shape.cca ? rows.row.size() : rows.n_train).doubles()) * 8;
+    c.features_bytes = w.sides + stats;
+    c.refit_flops = w.responses + w.refit;
+    c.refit_work = gram_price * (w.responses / f64_price + halved) + factor_price * w.refit;
+    c.refit_bytes = w.hats + gram + w.refit_scratch + 2 * std::max(refit_panel_bytes, 4.0 * gram_panel * static_cast<double>(rows.n));
+  }
   return c;
 }
 

@@ -304,16 +304,17 @@ void mirror(double* g, std::size_t n) {
   }
 }
 
-PlsComponents pls_components(std::size_t n, double* k, double const* g, std::size_t most, double noise) {
+double pls_factor(std::size_t n, double* k) {
   double trace = 0;
   for (std::size_t i = 0; i < n; ++i) {
     trace += k[i * (n + 1)];
   }
-  if (!(trace > 0)) {  // no feature varies
-    return {};
-  }
-  double const lift = factorise(n, k, trace);
-  return Solver(n, k, g, most, std::max(noise, 4 * lift)).run();
+  return trace > 0 ? factorise(n, k, trace) : -1;
+}
+
+PlsComponents pls_components(std::size_t n, double const* factor, double lift, double const* g, std::size_t most,
+                             double noise) {
+  return lift < 0 ? PlsComponents{} : Solver(n, factor, g, most, std::max(noise, 4 * lift)).run();
 }
 
 }  // namespace striate::detail

@@ -12,7 +12,6 @@ namespace striate::detail {
 namespace {
 
 constexpr std::size_t columns_per_unit = 64;
-constexpr double panel_bytes = 256e6;
 
 }  // namespace
 
@@ -39,7 +38,7 @@ void Preparer::response_grams(std::size_t first_set, std::size_t last_set) {
     slot.offset += u / packed_y_.blocks() * packed_y_.doubles() * 8;
     slots.push_back(slot);
   }
-  double const fits = std::min(budget_ / 8, panel_bytes) / static_cast<double>(n * 4);
+  double const fits = std::min(budget_ / 8, response_panel_bytes_) / static_cast<double>(n * 4);
   std::size_t const panels = std::max<std::size_t>(1, static_cast<std::size_t>(fits) / gram_panel);
   std::size_t const width = std::min(panels * gram_panel, t);
   Buffer<float> raw(n * width), y(m * width);
@@ -133,70 +132,66 @@ std::vector<double> Preparer::response_matrix(std::size_t set, double* g) const 
   return mean;
 }
 
-void Preparer::pls_unit(std::size_t set, Scratch& scratch) {
-  auto const& rows = s_.rows.sets[set];
-  std::size_t const n = rows.train.size(), e = rows.test.size();
-  double* k = scratch.g.grow(n * n);
-  double* test = scratch.test.grow(n * e);
-  double* g = scratch.block.grow(n * n);
-  dual_kernel(set, s_.weightings[0], k);
-  tests_of(set, s_.weightings[0], test);
-  (void)response_matrix(set, g);
+void Preparer::pls_features(std::size_t set, FeatureSide const& side) {
+  std::size_t const n = s_.rows.sets[set].train.size();
+  dual_kernel(set, s_.weightings[0], side.factor);
+  tests_of(set, s_.weightings[0], side.test);
   double trace = 0;
-  std::vector<double> values;
   for (std::size_t i = 0; i < n; ++i) {
-    trace += k[i * (n + 1)];
+    trace += side.factor[i * (n + 1)];
   }
-  if (design_.pca > 0) {
-    values = keep_leading(set, k, test, trace, scratch);
-  }
+  side.found[0] = design_.pca > 0 ? static_cast<double>(keep_leading(set, side, trace)) : 0;
+  side.found[1] = trace;
+  side.found[2] = pls_factor(n, side.factor);
+}
+
+void Preparer::pls_unit(std::size_t set, FeatureSide const& side, Scratch& scratch) {
+  std::size_t const n = s_.rows.sets[set].train.size(), keep = static_cast<std::size_t>(side.found[0]);
+  double* g = scratch.block.grow(n * n);
+  (void)response_matrix(set, g);
   mirror(g, n);
   // Variance that rounding alone gives to a direction: a component of it would be noise.
   double const unit = wide_gram(shape_, s_.rows.row.size()) ? 64 * std::numeric_limits<double>::epsilon()
                                                             : 0x1p-22 / std::sqrt(static_cast<double>(n));
-  PlsComponents found = pls_components(n, k, g, most_[set], unit * trace);
-  if (!values.empty() && found.count > 0) {  // rotations may differ in what the reduced kernel does not see
-    std::size_t const keep = values.size();
+  PlsComponents found = pls_components(n, side.factor, side.found[2], g, most_[set], unit * side.found[1]);
+  if (keep > 0 && found.count > 0) {  // rotations may differ in what the reduced kernel does not see
     std::vector<double> part(keep * found.count);
-    double const* roots = scratch.cross.data();
-    blas::gemm('T', 'N', keep, found.count, n, 1.0, roots, n, found.rotations.data(), n, 0.0, part.data(), keep);
+    blas::gemm('T', 'N', keep, found.count, n, 1.0, side.axes, n, found.rotations.data(), n, 0.0, part.data(), keep);
     for (std::size_t i = 0; i < part.size(); ++i) {
-      part[i] /= values[i % keep];
+      part[i] /= side.values[i % keep];
     }
-    blas::gemm('N', 'N', n, found.count, keep, 1.0, roots, n, part.data(), keep, 0.0, found.rotations.data(), n);
+    blas::gemm('N', 'N', n, found.count, keep, 1.0, side.axes, n, part.data(), keep, 0.0, found.rotations.data(), n);
   }
-  write_components(set, std::vector<double>(found.count, 1.0), found.scores.data(), found.rotations.data(), test, nullptr,
-                   scratch);
+  write_components(set, std::vector<double>(found.count, 1.0), found.scores.data(), found.rotations.data(), side.test,
+                   nullptr, scratch);
 }
 
 /// Features reduced to their principal components: the kernel and its test columns keep the leading eigenvectors. Returns
-/// the eigenvalues; scratch.cross has the vectors times their roots.
-std::vector<double> Preparer::keep_leading(std::size_t set, double* k, double* test, double trace, Scratch& scratch) {
+/// their number; side.axes has them times their roots.
+std::size_t Preparer::keep_leading(std::size_t set, FeatureSide const& side, double trace) {
   std::size_t const n = s_.rows.sets[set].train.size(), e = s_.rows.sets[set].test.size();
-  std::size_t const limit = std::max<std::size_t>(1, std::min(s_.p, n - 1));
-  std::size_t const most = design_.pca < 1 ? limit : std::min(limit, static_cast<std::size_t>(design_.pca));
-  std::vector<double> values(most), part(most * e);
-  double* vectors = scratch.cross.grow(n * most);
-  blas::eigen_top(n, k, n, most, values.data(), vectors);
-  std::size_t const keep = kept(values.data(), most, trace, n);
-  values.resize(keep);
+  std::size_t const most = most_axes(shape_, n);
+  double *k = side.factor, *test = side.test, *vectors = side.axes;
+  std::vector<double> part(most * e);
+  blas::eigen_top(n, k, n, most, side.values, vectors);
+  std::size_t const keep = kept(side.values, most, trace, n);
   std::fill_n(k, n * n, 0.0);
   if (keep == 0) {
     std::fill_n(test, n * e, 0.0);
-    return {};
+    return 0;
   }
   if (e > 0) {
     blas::gemm('T', 'N', keep, e, n, 1.0, vectors, n, test, n, 0.0, part.data(), keep);
     blas::gemm('N', 'N', n, e, keep, 1.0, vectors, n, part.data(), keep, 0.0, test, n);
   }
   for (std::size_t j = 0; j < keep; ++j) {
-    double const root = std::sqrt(values[j]);
+    double const root = std::sqrt(side.values[j]);
     for (std::size_t i = 0; i < n; ++i) {
       vectors[i + j * n] *= root;
     }
   }
   blas::gemm('N', 'T', n, n, keep, 1.0, vectors, n, vectors, n, 0.0, k, n);
-  return values;
+  return keep;
 }
 
 /// Keeps the numbers of components that every training set has; where none is left, as many as there are.

@@ -80,16 +80,21 @@ bool Preparer::all_groups() {
   gram_.reset();
   gram_y_.reset();
   centre_.reset();
+  if (!is_spectral(s_.form)) {
+    interpolate();
+  } else if (!keeps_sides_) {
+    end_spectral();
+  }
+  return true;
+}
+
+/// Components of all sets are there.
+void Preparer::end_spectral() {
   if (shape_.cca) {
     choose_penalty();
   }
-  if (is_spectral(s_.form)) {
-    spectral_hats();
-    left_out_factors();
-  } else {
-    interpolate();
-  }
-  return true;
+  spectral_hats();
+  left_out_factors();
 }
 
 /// Absolute alphas, ascending, and their skeleton.
@@ -169,6 +174,9 @@ void Preparer::layout() {
     left_out_at_ = place(2 * a * s_.rows.n_train);
   }
   flags_at_ = place(2 * std::max(sets * q * candidates, sets));
+  if (keeps_sides_) {
+    return place_sides();
+  }
   if (static_cast<double>(at) > budget_) {
     fail(
         Exit::limit,
@@ -241,11 +249,18 @@ void Preparer::finish() {
     choose_counts();
   }
   r.rank = is_spectral(s_.form) ? s_.sets.back().depth : 0;
-  std::size_t const width = stats_size(sets);
-  for (std::size_t j = 0; j < s_.p; ++j) {
-    r.constant_features += s_.stats[j * width + 2 * sets] == 0 ? 1 : 0;
+  if (sides_ == nullptr) {
+    count_constant();
   }
   r.flops_per_target = cost_of(s_.rows, shape_, s_.form, s_.q(), budget_).flops_per_target;
+}
+
+void Preparer::count_constant() {
+  std::size_t const sets = s_.rows.sets.size(), width = stats_size(sets);
+  auto const* stats = reinterpret_cast<double const*>(stats_.get());
+  for (std::size_t j = 0; j < s_.p; ++j) {
+    s_.report.constant_features += stats[j * width + 2 * sets] == 0 ? 1 : 0;
+  }
 }
 
 std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& plan, ModelOptions const& options,

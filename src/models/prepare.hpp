@@ -10,7 +10,31 @@ namespace striate::detail {
 
 /// Matrices of one unit of work at a time, kept from unit to unit.
 struct Scratch {
-  Buffer<double> g, test, block, cross, wanted;
+  Buffer<double> g, test, block, cross, wanted, side;
+};
+
+/// What does not depend on responses in a training set of n rows, with e test rows: of pls and cca.
+struct FeatureSide {
+  double* factor = nullptr;  ///< pls: n × n, of pls_factor
+  double* axes = nullptr;    ///< n × most_axes: eigenvectors of the kernel; of pls times the roots of the eigenvalues
+  double* values = nullptr;  ///< most_axes eigenvalues
+  double* test = nullptr;    ///< n × e: products with test rows; of pls with pca, those of the axes alone
+  double* held = nullptr;    ///< cca: most_axes × e, products of axes and `test`
+  double* found = nullptr;   ///< how many axes there are; pls: the trace of the kernel, pls_factor
+};
+/// In memory of side_doubles.
+[[nodiscard]] FeatureSide side_in(double* at, Shape const& shape, SetRows const& rows);
+
+/// All of a fold that does not depend on responses.
+struct FeaturePart {
+  FoldState state;
+  Shape shape;
+  double budget = 0, pca = 0;
+  bool standardize = true;
+  std::size_t targets = 0;
+  std::shared_ptr<std::byte> stats, sides;
+  std::vector<std::size_t> side_at;  ///< bytes into `sides`, of each set
+  std::vector<double> penalties;
 };
 
 class ScratchPool {
@@ -38,7 +62,11 @@ class Preparer {
  public:
   Preparer(Design const& design, FoldPlan const& plan, ModelOptions const& options, Fit fit, Team& team, double budget,
            std::vector<Band> bands = {}, std::vector<std::vector<double>> weightings = {{1}}, bool select = false);
+  /// For other responses to features that are prepared.
+  Preparer(FeaturePart const& part, Design const& design, Team& team);
   std::unique_ptr<FoldState> run();
+  FeaturePart features();
+  std::unique_ptr<FoldState> refit();
 
  private:
   using Weights = std::vector<double>;  ///< of the bands
@@ -48,6 +76,8 @@ class Preparer {
   void choose_alphas();
   void layout();
   bool all_groups();
+  void count_constant();
+  void end_spectral();
   void finish();
   void pack_features();
   // stream.cpp
@@ -85,6 +115,7 @@ class Preparer {
   std::size_t tests_of(std::size_t set, Weights const& weights, double* test) const;
   // spectral.cpp
   void decompose(std::size_t first_set, std::size_t last_set);
+  void solve(std::size_t first_set, std::size_t last_set);
   void spectral_unit(std::size_t set, Scratch& scratch);
   void primal_basis(std::size_t set, double const* vectors, std::vector<double> const& values, Scratch& scratch);
   [[nodiscard]] std::size_t kept(double const* values, std::size_t count, double total, std::size_t m) const;
@@ -103,19 +134,25 @@ class Preparer {
   [[nodiscard]] std::size_t response_rows() const { return shape_.cca ? s_.rows.row.size() : s_.rows.n_train; }
   [[nodiscard]] double const* response_gram(std::size_t set) const;
   [[nodiscard]] bool response_products_wide() const;
-  void pls_unit(std::size_t set, Scratch& scratch);
-  std::vector<double> keep_leading(std::size_t set, double* k, double* test, double trace, Scratch& scratch);
+  void pls_features(std::size_t set, FeatureSide const& side);
+  void pls_unit(std::size_t set, FeatureSide const& side, Scratch& scratch);
+  std::size_t keep_leading(std::size_t set, FeatureSide const& side, double trace);
   void choose_counts();
   // cca_prepare.cpp
   struct CcaSet;
-  void cca_unit(std::size_t set, Scratch& scratch);
-  void feature_axes(std::size_t set, double* k, CcaSet& of) const;
+  void cca_features(std::size_t set, FeatureSide const& side, Scratch& scratch);
+  void cca_unit(std::size_t set, FeatureSide const& side, Scratch& scratch);
   void cca_pairs(std::size_t set, CcaSet const& of, std::size_t variant, double const* test, Scratch& scratch);
   static void held_out(CcaSet const& of, std::vector<double> const& small, std::vector<double> const& b, double* errors,
                        double* correlations);
   void response_products(std::size_t set, std::vector<double> const& mean, double* cross, double* self) const;
   void choose_penalty();
   [[nodiscard]] double* cca_of(std::size_t set, std::size_t variant) const;
+  // refits.cpp
+  [[nodiscard]] std::size_t sides_bytes() const;
+  void place_sides();
+  void keep_sides(std::size_t first_set, std::size_t last_set);
+  [[nodiscard]] FeatureSide side_of(std::size_t set, Scratch& scratch);
   // Where components stand that were found with a penalty (cca; others have one variant).
   [[nodiscard]] std::size_t basis_of(std::size_t set, std::size_t v) const {
     return basis_at_[set] + v * packed_size(most_[set], s_.sets[set].basis_rows) * 4;
@@ -145,7 +182,10 @@ class Preparer {
   FoldState& s_;
   Shape shape_;
   PackedShape packed_, packed_y_;
-  std::shared_ptr<std::byte> stats_, x_, gram_, gram_y_, centre_, hats_;
+  std::shared_ptr<std::byte> stats_, x_, gram_, gram_y_, centre_, hats_, sides_;
+  bool keeps_sides_ = false;           ///< nothing else is wanted
+  std::vector<std::size_t> side_at_;   ///< bytes into sides_
+  double response_panel_bytes_ = 256e6;
   std::size_t response_first_ = 0;  ///< first set of gram_y_, where sets have their own
   std::size_t grams_ = 1, group_ = 1, group_first_ = 0;  ///< Gram matrices in all, in memory at once, first of those
   bool have_stats_ = false;

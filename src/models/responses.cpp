@@ -97,4 +97,22 @@ double training_mean(RowPlan const& rows, Responses const& r, std::size_t t, std
   return sum / static_cast<double>(rows.sets[set].train.size());
 }
 
+float const* training_responses(RowPlan const& rows, Responses const& r, std::size_t set, std::size_t& ld,
+                                Buffer<float>& memory) {
+  if (set == rows.inner()) {  // its rows come first
+    ld = r.used;
+    return r.y;
+  }
+  ld = rows.sets[set].train.size();
+  float* const out = memory.grow(ld * r.width);
+  for (std::size_t t = 0; t < r.width; ++t) {
+    float* to = out + t * ld;
+    for (auto b : rows.blocks.sets[set]) {
+      auto const from = rows.blocks.begin[b], end = rows.blocks.begin[b + 1];
+      to = std::copy(r.y + t * r.used + from, r.y + t * r.used + end, to);
+    }
+  }
+  return out;
+}
+
 }  // namespace striate::detail

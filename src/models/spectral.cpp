@@ -127,9 +127,6 @@ void Preparer::decompose(std::size_t first_set, std::size_t last_set) {
   if (is_dual(s_.form)) {
     centre(first_set, last_set);
   }
-  if (shape_.pls) {
-    response_grams(first_set, last_set);
-  }
   if (shape_.cca) {
     penalties_ = s_.options.alphas;
     double const unit = s_.options.relative_alphas ? trace_per_row(0) : 1;
@@ -137,6 +134,16 @@ void Preparer::decompose(std::size_t first_set, std::size_t last_set) {
       x *= unit > 0 ? unit : 1;
     }
   }
+  if (keeps_sides_) {
+    return keep_sides(first_set, last_set);
+  }
+  if (shape_.pls) {
+    response_grams(first_set, last_set);
+  }
+  solve(first_set, last_set);
+}
+
+void Preparer::solve(std::size_t first_set, std::size_t last_set) {
   Slots slots;
   std::size_t const variants = shape_.variants;
   for (std::size_t s = first_set; s < last_set; ++s) {
@@ -157,9 +164,10 @@ void Preparer::decompose(std::size_t first_set, std::size_t last_set) {
   }
   team_.run(hats_.get(), slots, [&](std::size_t u) {
     auto scratch = pool_.take();
-    s_.fit == Fit::cca   ? cca_unit(first_set + u, *scratch)
-    : s_.fit == Fit::pls ? pls_unit(first_set + u, *scratch)
-                         : spectral_unit(first_set + u, *scratch);
+    std::size_t const set = first_set + u;
+    s_.fit == Fit::cca   ? cca_unit(set, side_of(set, *scratch), *scratch)
+    : s_.fit == Fit::pls ? pls_unit(set, side_of(set, *scratch), *scratch)
+                         : spectral_unit(set, *scratch);
     pool_.give(std::move(scratch));
   });
 }

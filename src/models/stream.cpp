@@ -20,13 +20,20 @@ void Preparer::allocate() {
   std::size_t const sets = s_.rows.sets.size(), used = s_.rows.row.size();
   packed_ = PackedShape(is_dual(s_.form) ? used : s_.p);
   grams_ = is_dual(s_.form) ? (shape_.standardize ? sets : 1) : s_.rows.blocks.blocks();
-  auto const cost = cost_of(s_.rows, shape_, s_.form, s_.alphas.size(), budget_);
+  double const sides = static_cast<double>(keeps_sides_ ? sides_bytes() : 0);
+  auto const cost = cost_of(s_.rows, shape_, s_.form, s_.alphas.size(), budget_ - sides);
   double const one = gram_bytes(s_.rows, shape_, s_.form);
   auto const room = (cost.shared_bytes - cost.shared_kept_bytes) / one;
   group_ = is_dual(s_.form) ? std::clamp<std::size_t>(static_cast<std::size_t>(room + 0.5), 1, grams_) : grams_;
   double const stats = static_cast<double>(s_.p * stats_size(sets)) * 8;
   double const x = is_dual(s_.form) ? 0 : static_cast<double>(used * s_.p) * 4;
-  double const need = one * static_cast<double>(group_) + stats + x;
+  double const need = one * static_cast<double>(group_) + stats + x + sides;
+  if (need > budget_ && sides > 0) {
+    fail(Exit::limit,
+         "permutations of a fold of {} stimuli need {:.3g} GiB for what they share, beside {:.3g} GiB while it is prepared, "
+         "but the budget is {:.3g} GiB; raise memory, or use fewer inner folds (a fixed model.components needs none)",
+         used, sides / gib, (need - sides) / gib, budget_ / gib);
+  }
   if (need > budget_) {
     fail(Exit::limit,
          "a fold of {} stimuli × {} features needs {:.1f} GiB for its Gram matrices but the budget is {:.1f} GiB; "

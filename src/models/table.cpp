@@ -34,6 +34,10 @@ std::vector<ModelRow> const& models() {
   return rows;
 }
 
+std::unique_ptr<PreparedFeatures> EncodingModel::prepare_features(Design const&, FoldPlan const&, Team&, double) const {
+  fail(Exit::internal, "the fits of this model do not depend on the responses of all targets");
+}
+
 void FittedFold::tile_at(MatrixView<float const>, std::span<double const>, TileResult&, Workspace&) const {
   fail(Exit::config, "this model cannot be fitted with a choice made before; use permutation.scheme: refit");
 }

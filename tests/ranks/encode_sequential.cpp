@@ -20,17 +20,15 @@ struct Place : SharedWorld {
   }
 
   /// The units of an encode whose permutations are cut into blocks of `block`; a stop at each of `stops` ticks.
-  [[nodiscard]] encode::Null blocks(std::size_t block, std::string const& scheme, std::size_t memory_targets,
+  [[nodiscard]] encode::Null blocks(std::size_t block, std::vector<std::string> sets, std::size_t memory_targets,
                                     std::vector<std::size_t> const& stops, std::string const& name) const {
+    sets.insert(sets.end(),
+                {"features.layers=[a, b]", "scores=[pearson, mse]", "permutation.n=" + std::to_string(P)});
     Comm const world = Comm::world();
     encode::Config config;
     Schema schema;
     encode::declare(schema, config);
-    read_config(schema,
-                {(folder / "encode.yaml").string(),
-                 World::yaml(),
-                 {"features.layers=[a, b]", "scores=[pearson, mse]", "permutation.correct=[fdr]",
-                  "permutation.n=" + std::to_string(P), "permutation.stop.exceed=3", "permutation.scheme=" + scheme}});
+    read_config(schema, {(folder / "encode.yaml").string(), World::yaml(), sets});
     auto const in = encode::load_inputs(config, world);
     encode::Layout layout = encode::make_layout(config, in);
     layout.permutation.block = block;
@@ -109,18 +107,37 @@ TEST(Sequential, StopsWhereTheCountIsReached) {
 TEST(Sequential, SameInAnyBlocksAndThroughStops) {
   Place const place("sequential_blocks");
   for (std::string const scheme : {"refit", "fixed_alpha", "fixed_model"}) {
-    auto const whole = place.blocks(P, scheme, 75, {}, "whole.h5");
+    std::vector<std::string> const sets{"permutation.correct=[fdr]", "permutation.stop.exceed=3",
+                                        "permutation.scheme=" + scheme};
+    auto const whole = place.blocks(P, sets, 75, {}, "whole.h5");
     for (auto const& [block, targets, stops] :
          {std::tuple{std::size_t{5}, std::size_t{75}, std::vector<std::size_t>{}},
           std::tuple{std::size_t{1}, std::size_t{16}, std::vector<std::size_t>{}},
           std::tuple{std::size_t{7}, std::size_t{32}, std::vector<std::size_t>{3, 20, 21}}}) {
-      auto const parts = place.blocks(block, scheme, targets, stops, "parts.h5");
+      auto const parts = place.blocks(block, sets, targets, stops, "parts.h5");
       if (!Comm::world().root()) continue;
       EXPECT_EQ(whole.exceed, parts.exceed) << scheme << block;
       EXPECT_EQ(whole.stop, parts.stop) << scheme << block;
       EXPECT_EQ(whole.best_exceed, parts.best_exceed) << scheme << block;
       EXPECT_EQ(whole.best_stop, parts.best_stop) << scheme << block;
     }
+  }
+}
+
+/// Permutations that are fitted anew, all targets at once.
+TEST(WholePermutations, SameInAnyBlocksAndThroughStops) {
+  Place const place("whole_blocks");
+  std::vector<std::string> const sets{"model={type: pls, components: [1, 3]}"};
+  auto const whole = place.blocks(P, sets, 75, {}, "whole.h5");
+  for (auto const& [block, stops] :
+       {std::tuple{std::size_t{1}, std::vector<std::size_t>{}},
+        // In the fits, while features are prepared, after two and after three blocks.
+        std::tuple{std::size_t{5}, std::vector<std::size_t>{3, 60, 26, 25}}}) {
+    auto const parts = place.blocks(block, sets, 75, stops, "parts.h5");
+    if (!Comm::world().root()) continue;
+    EXPECT_EQ(whole.exceed, parts.exceed) << block;
+    EXPECT_EQ(whole.max, parts.max) << block;
+    EXPECT_EQ(whole.best_exceed, parts.best_exceed) << block;
   }
 }
 

@@ -14,9 +14,12 @@ namespace {
 struct Place : SharedWorld {
   using SharedWorld::SharedWorld;
   /// Writes the config and runs it on all ranks.
-  [[nodiscard]] Outcome encode(std::string const& name, std::vector<std::string> const& lines) const {
+  [[nodiscard]] Outcome encode(std::string const& name, std::vector<std::string> const& lines,
+                               std::string const& model = "{alphas: {logspace: [0, 3, 4]}}") const {
     std::string text = World::yaml();
     text.replace(text.find("output: out\n"), 12, "output: " + name + "\n");
+    std::string const line = "model: {alphas: {logspace: [0, 3, 4]}}";
+    text.replace(text.find(line), line.size(), "model: " + model);
     for (auto const& line : lines) text += line + "\n";
     if (Comm::world().root()) write_atomically(folder / (name + ".yaml"), text);
     Comm::world().barrier();
@@ -71,6 +74,33 @@ TEST(PermuteRanks, PartsAddUpToTheWhole) {
     EXPECT_EQ(place.results("whole"), place.results("alone"));
   }
   world.barrier();
+}
+
+/// Models that are fitted to all targets together.
+TEST(PermuteRanks, PartsOfWholePermutationsAddUp) {
+  Place const place("permute_whole");
+  for (std::string const model :
+       {"{type: pls, components: [1, 2, 5]}", "{type: cca, components: [1, 2], response_pca: 5, alphas: [1, 100]}"}) {
+    auto const block = [](int n) { return fmt::format("permutation: {{n: {}, tail: two, correct: [max, tfce]}}", n); };
+    auto const whole = place.encode("whole", {block(9)}, model);
+    EXPECT_EQ(whole.code, Exit::ok) << whole.message;
+    EXPECT_EQ(place.encode("some", {block(2), "save: [coefficients]"}, model).code, Exit::ok);
+    for (char const* part : {"2/2", "1/2"}) {
+      auto const done = place.permute("encode: some.yaml\n" + block(7) + "\noutput: more\n", {std::string("part=") + part});
+      EXPECT_EQ(done.code, Exit::ok) << done.message;
+    }
+    EXPECT_EQ(place.results("whole"), place.results("more"));
+    EXPECT_GT(place.results("whole").size(), 20U);
+    Comm::world().barrier();
+    if (Comm::world().root()) {  // alone, on more threads
+      auto const done = run_job(make_permute(), Comm(), place.folder / "permute.yaml",
+                                "encode: some.yaml\n" + block(9) + "\nfrom: 0\noutput: alone\n", {.threads = 3});
+      EXPECT_EQ(done.code, Exit::ok) << done.message;
+      EXPECT_EQ(place.results("whole"), place.results("alone"));
+      for (char const* name : {"whole", "some", "more", "alone"}) fs::remove_all(place.folder / name);
+    }
+    Comm::world().barrier();
+  }
 }
 
 TEST(PermuteRanks, OtherSchemesOfAFinishedEncode) {

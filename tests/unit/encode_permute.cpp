@@ -158,6 +158,32 @@ TEST_F(EncodePermute, EveryShuffleCountsWhatRunningAgainCounts) {
   expect_plain_counts({"permutation.shuffle=sign", "cv.folds=0"}, Permuter(spec(Shuffle::sign, false), n));
 }
 
+/// Components of all targets together: each permutation is fitted anew.
+TEST_F(EncodePermute, FitsThatReadResponsesCountWhatRunningAgainCounts) {
+  std::string const pls = "model={type: pls, components: [1, 2, 4]}",
+                    cca = "model={type: cca, components: [1, 3], response_pca: 6, alphas: {relative: [0.01, 1]}}";
+  expect_plain_counts({pls}, Permuter(spec(Shuffle::rows, false), n));
+  expect_plain_counts({cca, "permutation.exchange=run", "cv.group=run"}, Permuter(spec(Shuffle::rows, true), n));
+  expect_plain_counts({pls, "permutation.shuffle=circular", "permutation.exchange=run", "aggregate=concat",
+                       "features.transform={standardize: false, pca: 6}", "responses.standardize=false"},
+                      Permuter(spec(Shuffle::circular, true), n));
+  expect_plain_counts({"model={type: pls, components: 3}", "permutation.shuffle=sign", "cv.folds=0"},
+                      Permuter(spec(Shuffle::sign, false), n));
+}
+
+/// Blocks of permutations are cut by constants; so many and wide targets make several of them.
+TEST_F(EncodePermute, FitsThatReadResponsesOfLayersOneByOne) {
+  std::vector<std::string> const sets{"model={type: pls, components: [1, 2]}", "permutation.n=20", "scores=pearson"};
+  auto single = sets;
+  single.emplace_back("permutation.best_layer=false");
+  ASSERT_EQ(run(sets, "joint").code, Exit::ok);
+  ASSERT_EQ(run(single, "single").code, Exit::ok);
+  for (char const* name : {"a/permutation/pearson/exceed", "b/permutation/pearson/null_max", "best/permutation/pearson/p_max"}) {
+    auto const x = of("joint", name), y = of("single", name);
+    EXPECT_EQ(0, std::memcmp(x.data(), y.data(), x.size() * 8)) << name;
+  }
+}
+
 TEST_F(EncodePermute, FixedAlphaOfOneAlphaIsRefit) {
   std::vector<std::string> const sets{"model.alphas=30", fmt::format("permutation.n={}", P)};
   auto fixed = sets;
@@ -328,6 +354,9 @@ TEST_F(EncodePermute, RefusesWhatCannotBePermuted) {
   refused({"permutation.tail_fit=gpd"}, Exit::config, "needs 200 permutations");
   refused({"permutation.block=4"}, Exit::config, "permutation.block");
   refused({"permutation.exchange=session"}, Exit::data, "permutation.exchange");
+  std::string const pls = "model={type: pls, components: [1, 2]}";
+  refused({pls, "permutation.stop={exceed: 5}", "permutation.correct=fdr"}, Exit::config, "permutation.stop");
+  refused({pls, "permutation.scheme=fixed_alpha"}, Exit::config, "permutation.scheme");
   refused({"permutation.exchange=stimID"}, Exit::data, "nothing to permute");
   refused({"permutation.scheme=fixed_model", "cv.folds=leave_one_out", "aggregate=concat", "scores=pearson"}, Exit::data, "fold 0");
 }

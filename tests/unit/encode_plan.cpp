@@ -29,6 +29,25 @@ TEST_F(EncodePlan, TimeCountsWhatIsRepeated) {
   EXPECT_GT(plan({"permutation={n: 1, scheme: fixed_model}"}).flops, 1.5 * fits.flops);  // folds are prepared again
 }
 
+TEST_F(EncodePlan, PermutationsThatAreFittedAnew) {
+  std::string const pls = "model={type: pls, components: [1, 2]}", few = "permutation.n=100", many = "permutation.n=200";
+  auto const fits = plan({pls}), test = plan({pls, few}), more = plan({pls, many});
+  EXPECT_GT(test.work, 50 * fits.work);
+  EXPECT_NEAR(more.work - test.work, test.work - fits.work, 0.05 * test.work);
+  EXPECT_GT(test.work, 3 * plan({pls, few, "permutation.scheme=fixed_model"}).work);
+  EXPECT_GT(test.memory_per_node, fits.memory_per_node);
+  EXPECT_GT(test.memory_per_rank, fits.memory_per_rank);
+  EXPECT_LT(plan({pls, few, "permutation.best_layer=false"}).memory_per_node, test.memory_per_node + 1);
+  // What is kept of the features of 500 folds of 3 layers.
+  Options o;
+  o.sets = {pls, few, "cv={repeats: 100, folds: 5, shuffle: true}"};
+  o.only_plan = true;
+  o.memory = 3e8;
+  auto const refused = run_encode(Comm(), dir_.path, World::yaml(), o);
+  EXPECT_EQ(refused.code, Exit::limit) << refused.message;
+  EXPECT_NE(refused.message.find("fitted anew share"), std::string::npos) << refused.message;
+}
+
 TEST_F(EncodePlan, MemoryCountsMapsAndAllFolds) {
   std::string const test = "permutation={n: 500, best_layer: true}";
   auto const fits = plan({}), plain = plan({test}), maps = plan({test, "save=permutations"});

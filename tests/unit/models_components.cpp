@@ -207,6 +207,80 @@ TEST(Components, FeaturesThatNeverVaryPredictTheMean) {
   }
 }
 
+/// Features that were prepared once, other responses: what preparing everything gives, on any threads.
+TEST(PreparedFeatures, FitWhatPrepareFits) {
+  Problem const data(60, 90, 30), narrow(60, 9, 30, 3);
+  std::vector<float> turned(data.y.size());
+  for (std::size_t c = 0; c < data.t; ++c) {
+    std::rotate_copy(data.y.begin() + static_cast<std::ptrdiff_t>(c * data.n),
+                     data.y.begin() + static_cast<std::ptrdiff_t>(c * data.n + 7),
+                     data.y.begin() + static_cast<std::ptrdiff_t>((c + 1) * data.n),
+                     turned.begin() + static_cast<std::ptrdiff_t>(c * data.n));
+  }
+  turned[5] = std::numeric_limits<float>::quiet_NaN();
+  auto const alone = serial_team();
+  struct Set {
+    char const* model;
+    bool standardize, scale, wide;
+    double pca;
+    std::size_t folds;
+  };
+  for (Set const& s : {Set{"pls", true, true, true, 0, 4}, Set{"pls", false, false, true, 0.9, 4},
+                       Set{"pls", true, false, false, 5, 0}, Set{"cca", true, true, true, 0, 4},
+                       Set{"cca", false, true, false, 0, 0}, Set{"cca", true, false, true, 8, 4}}) {
+    ModelOptions o;
+    o.components = {1, 2, 6};
+    o.alphas = {1, 100};
+    o.response_pca = 7;
+    o.standardize_responses = s.scale;
+    o.predictions = o.coefficients = true;
+    Problem const& of = s.wide ? data : narrow;
+    auto const source = of.source();
+    auto const plan = plan_of(of.n, s.folds, 3, 0);
+    auto const model = find_model(s.model)->make(o);
+    std::vector<std::unique_ptr<FittedFold>> fits(4);
+    {
+      OddTeam odd(3);
+      auto const features = model->prepare_features({source, s.standardize, s.pca, of.t}, plan, odd, plenty);
+      EXPECT_GT(features->shared_bytes(), 0);
+      odd.local(fits.size(), [&](std::size_t i) {
+        fits[i] = features->fit(MemorySource({i % 2 == 0 ? of.y.data() : turned.data(), of.n, of.t}));
+      });
+    }
+    for (std::size_t i = 0; i < fits.size(); ++i) {
+      MatrixView<float const> const y(i % 2 == 0 ? of.y.data() : turned.data(), of.n, of.t);
+      MemorySource const responses(y);
+      auto const whole = model->prepare({source, s.standardize, s.pca, of.t, &responses}, plan, *alone, plenty);
+      TileResult a, b;
+      Workspace work;
+      whole->tile(y, a, work);
+      fits[i]->tile(y, b, work);
+      EXPECT_TRUE(same_bits(a.score, b.score)) << s.model << i;
+      EXPECT_TRUE(same_bits(a.alpha, b.alpha)) << s.model << i;
+      EXPECT_TRUE(same_bits(a.prediction, b.prediction)) << s.model << i;
+      EXPECT_TRUE(same_bits(a.weights, b.weights)) << s.model << i;
+      EXPECT_TRUE(same_bits(a.intercept, b.intercept)) << s.model << i;
+      EXPECT_TRUE(same_bits(whole->report().variates, fits[i]->report().variates)) << s.model << i;
+      EXPECT_EQ(whole->report().alphas, fits[i]->report().alphas);
+      EXPECT_EQ(whole->report().dropped_alphas, fits[i]->report().dropped_alphas);
+      EXPECT_EQ(whole->report().constant_features, fits[i]->report().constant_features);
+    }
+  }
+}
+
+TEST(PreparedFeatures, RefuseWhatCannotWork) {
+  Problem const data(60, 90, 30);
+  auto const source = data.source();
+  auto const team = serial_team();
+  auto const plan = plan_of(data.n, 4, 3, 0);
+  ModelOptions o;
+  o.components = {1, 2};
+  EXPECT_THROW((void)make_pls(o)->prepare_features({source, true, 0, data.t}, plan, *team, 2e5), Error);
+  EXPECT_THROW((void)make_pcr(o)->prepare_features({source, true, 0, data.t}, plan, *team, plenty), Error);
+  auto const features = make_pls(o)->prepare_features({source, true, 0, data.t}, plan, *team, plenty);
+  EXPECT_THROW((void)features->fit(MemorySource({data.y.data(), data.n - 1, data.t})), Error);
+}
+
 /// The same fit with Gram matrices of float32 panels and in float64 throughout: constant columns change which.
 TEST(Pls, WideGramsInFloatPanels) {
   std::size_t const n = 1000, p = 4050, t = 7200, less = 200;

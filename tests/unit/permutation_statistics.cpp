@@ -18,9 +18,12 @@ std::size_t repetitions() {
   return given != nullptr ? std::strtoul(given, nullptr, 10) : 1000;
 }
 
+/// Fits to every permutation take longer.
+std::size_t repetitions(bool again) { return again ? repetitions() / 20 : repetitions(); }
+
 constexpr std::size_t n = 24, p = 5, t = 6, P = 79;
 
-enum class Scheme { refit, fixed_alpha, fixed_model };
+enum class Scheme { refit, fixed_alpha, fixed_model, fit_again };  // the last with pls, the others with ridge
 void PrintTo(Scheme s, std::ostream* os) { *os << static_cast<int>(s); }
 
 class Matrix final : public FeatureSource {
@@ -53,7 +56,8 @@ class Experiment {
     options.alphas = {0.1, 10, 100};
     options.scores = {Score::pearson};
     options.predictions = scheme == Scheme::fixed_model;
-    auto const model = find_model("ridge")->make(options);
+    options.components = {1, 2, 3};
+    auto const model = find_model(scheme == Scheme::fit_again ? "pls" : "ridge")->make(options);
     auto const team = serial_team();
     CvSpec outer, inner;
     outer.folds = 3, inner.folds = 2;
@@ -66,7 +70,15 @@ class Experiment {
     for (auto const& values : {x, other}) {
       Matrix const source(values);
       fitted_.emplace_back();
-      for (auto const& plan : plans_) fitted_.back().push_back(model->prepare({source}, plan, *team, 1e9));
+      features_.emplace_back();
+      for (auto const& plan : plans_) {
+        if (scheme == Scheme::fit_again) {
+          features_.back().push_back(model->prepare_features({source, true, 0, t}, plan, *team, 1e9));
+          fitted_.back().push_back(features_.back().back()->fit(MemorySource(y())));
+        } else {
+          fitted_.back().push_back(model->prepare({source}, plan, *team, 1e9));
+        }
+      }
     }
   }
 
@@ -126,6 +138,8 @@ class Experiment {
       for (std::size_t l = 0; l < 2; ++l) {
         std::size_t const at = l * plans_.size() + f;
         if (scheme_ == Scheme::refit) fitted_[l][f]->tile({moved.data(), n, t}, result_, work_);
+        if (scheme_ == Scheme::fit_again)
+          features_[l][f]->fit(MemorySource({moved.data(), n, t}))->tile({moved.data(), n, t}, result_, work_);
         if (scheme_ == Scheme::fixed_alpha) fitted_[l][f]->tile_at({moved.data(), n, t}, alpha_[at], result_, work_);
         for (std::size_t v = 0; v < t; ++v) {
           Moments m;
@@ -144,6 +158,7 @@ class Experiment {
   std::vector<float> y_;
   std::vector<FoldPlan> plans_;
   std::vector<std::vector<std::unique_ptr<FittedFold>>> fitted_;
+  std::vector<std::vector<std::unique_ptr<PreparedFeatures>>> features_;
   std::vector<std::vector<double>> alpha_;     ///< [set × fold]
   std::vector<std::vector<float>> predicted_;  ///< [set × fold]
   TileResult result_;
@@ -168,7 +183,8 @@ class PermutationStatistics : public ::testing::TestWithParam<Scheme> {};
 TEST_P(PermutationStatistics, UnderTheNullPIsUniformAndTheFamilyExact) {
   std::vector<double> p, p_best;
   double family = 0, family_all = 0;
-  std::size_t const runs = repetitions();
+  bool const again = GetParam() == Scheme::fit_again;
+  std::size_t const runs = repetitions(again);
   for (std::size_t r = 0; r < runs; ++r) {
     Experiment e(1000 + r, GetParam(), 0);
     e.run();
@@ -177,20 +193,22 @@ TEST_P(PermutationStatistics, UnderTheNullPIsUniformAndTheFamilyExact) {
     family += std::ranges::min(e.p_max_) <= 0.05 ? 1 : 0;
     family_all += std::ranges::min(e.p_max_all_) <= 0.05 ? 1 : 0;
   }
-  EXPECT_GE(p.size(), 2000U);
+  EXPECT_GE(p.size(), again ? 300U : 2000U);
   EXPECT_LT(kolmogorov_smirnov(p), 1.63);
   EXPECT_LT(kolmogorov_smirnov(p_best), 1.63);
-  EXPECT_NEAR(family / static_cast<double>(runs), 0.05, 0.015);
-  EXPECT_NEAR(family_all / static_cast<double>(runs), 0.05, 0.015);
+  double const near = std::max(0.015, 2 * std::sqrt(0.05 * 0.95 / static_cast<double>(runs)));
+  EXPECT_NEAR(family / static_cast<double>(runs), 0.05, near);
+  EXPECT_NEAR(family_all / static_cast<double>(runs), 0.05, near);
   RecordProperty("ks", std::to_string(kolmogorov_smirnov(p)));
   std::printf("ks %.2f, of the better set %.2f; family-wise error %.4f, with selection %.4f\n", kolmogorov_smirnov(p),
               kolmogorov_smirnov(p_best), family / static_cast<double>(runs), family_all / static_cast<double>(runs));
 }
 
 /// At a signal that the test of everything (refit) finds in most experiments, fixed_alpha finds no less; a single test
-/// set has less to find it with.
+/// set has less to find it with, as have components that five targets of noise turn about.
 TEST_P(PermutationStatistics, ASignalIsFound) {
-  std::size_t const runs = repetitions() / 5;
+  bool const again = GetParam() == Scheme::fit_again;
+  std::size_t const runs = repetitions(again) / 5;
   double found = 0, found_exact = 0;
   for (std::size_t r = 0; r < runs; ++r) {
     Experiment e(50000 + r, GetParam(), 0.6), exact(50000 + r, Scheme::refit, 0.6);
@@ -199,15 +217,15 @@ TEST_P(PermutationStatistics, ASignalIsFound) {
     found += e.p_[0] <= 0.05 ? 1 : 0;
     found_exact += exact.p_[0] <= 0.05 ? 1 : 0;
   }
-  EXPECT_GT(found_exact / static_cast<double>(runs), 0.6);
-  double const less = GetParam() == Scheme::fixed_model ? 0.35 : 0.08;
+  EXPECT_GT(found_exact / static_cast<double>(runs), again ? 0.3 : 0.6);  // of 10 experiments
+  double const less = GetParam() == Scheme::fixed_model ? 0.35 : again ? 0.2 : 0.08;
   EXPECT_GT(found, found_exact - less * static_cast<double>(runs));
   std::printf("power %.3f, of the exact test %.3f\n", found / static_cast<double>(runs),
               found_exact / static_cast<double>(runs));
 }
 
 INSTANTIATE_TEST_SUITE_P(Schemes, PermutationStatistics,
-                         ::testing::Values(Scheme::refit, Scheme::fixed_alpha, Scheme::fixed_model));
+                         ::testing::Values(Scheme::refit, Scheme::fixed_alpha, Scheme::fixed_model, Scheme::fit_again));
 
 }  // namespace
 }  // namespace striate

@@ -5,6 +5,9 @@
 ///   auto model = find_model("ridge")->make(options);            // models/table.hpp
 ///   auto fold  = model->prepare(design, plan, team, budget);    // collective; shared factor work
 ///   fold->tile(Y.columns(first, count), result, workspace);     // any thread, any tile, one BLAS thread
+/// or, where prepare_uses_responses() and there are many responses for the same features:
+///   auto features = model->prepare_features(design, plan, team, budget);   // collective
+///   auto fold     = features->fit(Y);                                      // any thread, one BLAS thread
 ///
 /// Everything is bit-identical whatever the number of threads, ranks or the panel sizes; a target's result does not
 /// depend on its neighbours in the tile.
@@ -154,6 +157,16 @@ class FittedFold {
                             float* out) const = 0;
 };
 
+/// The features of a fold, prepared for any responses, for models whose prepare() reads these.
+class PreparedFeatures {
+ public:
+  virtual ~PreparedFeatures() = default;
+  /// What EncodingModel::prepare() makes of these responses (n × Design::targets, raw), bit for bit. Not collective; any
+  /// thread, several at once. The calling thread reads Y; one BLAS thread.
+  [[nodiscard]] virtual std::unique_ptr<FittedFold> fit(FeatureSource const& Y) const = 0;
+  [[nodiscard]] virtual double shared_bytes() const = 0;  ///< held per node
+};
+
 /// What prepare and tile will cost, for --dry-run. Flops of all ranks together.
 struct ModelCost {
   std::string form;
@@ -166,6 +179,8 @@ struct ModelCost {
   double private_bytes = 0;      ///< per rank, peak of prepare, without threads
   double thread_bytes = 0;       ///< per thread (prepare or tile, whichever is more)
   double read_bytes = 0;         ///< per rank, from the feature source
+  /// Of prepare_features: held per node; of fit(): flops, the same as time, and bytes of the thread, what it returns counted.
+  double features_bytes = 0, refit_flops = 0, refit_work = 0, refit_bytes = 0;
 };
 
 class EncodingModel {
@@ -181,6 +196,10 @@ class EncodingModel {
                                        bool standardize, double pca, double memory_budget) const = 0;
   /// Whether prepare() reads Design::Y, so that responses with permuted rows need a prepare() of their own.
   [[nodiscard]] virtual bool prepare_uses_responses() const { return false; }
+  /// What prepare() does before it reads Design::Y, which may be null. Collective, and throws, as prepare() does;
+  /// Error(Exit::internal) where prepare() reads no responses.
+  [[nodiscard]] virtual std::unique_ptr<PreparedFeatures> prepare_features(Design const& design, FoldPlan const& plan,
+                                                                           Team& team, double memory_budget) const;
   /// Settings among which inner folds choose (alphas, component counts); with 1 no inner folds are needed.
   [[nodiscard]] virtual std::size_t candidates() const = 0;
   /// Whether fitted folds know tile_at.
