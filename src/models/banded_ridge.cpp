@@ -41,7 +41,8 @@ class BandedRidge final : public EncodingModel {
   }
 
   [[nodiscard]] std::size_t candidates() const override {
-    return options_.alphas.size() * (options_.bands.size() == 1 ? 1 : options_.n_iter);
+    std::size_t const tried = options_.alphas.size() * (options_.bands.size() == 1 ? 1 : options_.n_iter);
+    return tried == 1 && options_.refine && options_.bands.size() > 1 ? 2 : tried;  // inner folds are climbed by
   }
 
   [[nodiscard]] std::vector<std::string> extras() const override {

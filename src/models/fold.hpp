@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "form.hpp"
+#include "refine.hpp"
 #include "striate/math/gram.hpp"
 #include "striate/math/skeleton.hpp"
 
@@ -36,6 +37,7 @@ struct FoldState {
   std::vector<SetHats> sets;                         ///< as rows.sets
   std::vector<Band> bands;                           ///< banded ridge; none for other models
   std::vector<std::vector<double>> weightings{{1}};  ///< weights of the bands that are tried
+  RefineState refine;               ///< banded ridge with options.refine
   std::vector<float const*> outer;  ///< per alpha: n_test × depth; banded: per candidate, (q·bands·n_test) × depth
   std::vector<float const*> inverse;  ///< per alpha: m × m, weights = inverse · z; banded: per candidate and skeleton
   float const* basis_back = nullptr;  ///< spectral: m × depth, weights = basis_back · z / (λ + α)

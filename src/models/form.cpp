@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "refine.hpp"
 #include "striate/base/error.hpp"
 #include "striate/math/gram.hpp"
 #include "striate/math/panel_product.hpp"
@@ -41,6 +42,9 @@ double hat_bytes(RowPlan const& rows, Shape const& shape, Form form, std::size_t
     if (shape.bands > 0) {
       floats += shape.candidates * packed_size((outer ? shape.bands : 1) * q * panel_round(e), depth);
       floats += outer && shape.coefficients ? shape.candidates * q * packed_size(m, m) : 0;
+      floats += shape.refines(rows) ? refine_floats(m, e, is_dual(form) ? shape.bands : 1,
+                                                    is_dual(form) || outer ? shape.bands : 1, shape.candidates)
+                                    : 0;
       continue;
     }
     floats += outer ? a * packed_size(e, depth) : packed_size(solved * panel_round(e), depth);
@@ -55,6 +59,21 @@ double hat_bytes(RowPlan const& rows, Shape const& shape, Form form, std::size_t
     floats += packed_size(rows.n_train, most_components(shape, rows.n_train)) + 2 * (a + 1) * rows.n_train;
   }
   return 4 * static_cast<double>(floats);
+}
+
+/// Rounds that targets take in the mean, and what an eigendecomposition costs in m³.
+constexpr double refine_rounds = climbing_rounds + 4, axes_price = 10;
+
+void refinement_work(RowPlan const& rows, Shape const& shape, Form form, Work& w) {
+  for (std::size_t s = 0; shape.refines(rows) && s < rows.sets.size(); ++s) {
+    bool const dual = is_dual(form), outer = s + 1 == rows.sets.size();
+    auto const m = static_cast<double>(dual ? rows.sets[s].train.size() : shape.p);
+    auto const e = static_cast<double>(rows.sets[s].test.size()), bands = static_cast<double>(shape.bands);
+    w.factor += axes_price * static_cast<double>(shape.candidates) * cube(m);
+    w.tile += refine_rounds * 2 * m * (m * (2 + (dual ? bands : 1)) + e * (dual || outer ? bands : 1));
+    w.scored += refine_rounds * 10 * bands * e;  // predictions and derivatives in the small space
+    w.scratch = std::max(w.scratch, 8 * (2 * m * m + 40 * m));
+  }
 }
 
 Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) {
@@ -118,6 +137,7 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
                 (is_dual(form) ? static_cast<double>(set.train.size()) : p);
     }
     w.tile += 2 * (static_cast<double>(shape.bands) * dq - 1) * te * (is_dual(form) ? n : p);
+    refinement_work(rows, shape, form, w);
   }
   w.tile += form == Form::primal ? 2 * n * p : 0;
   if (shape.selection != Selection::folds) {
@@ -161,6 +181,7 @@ Shape shape_of(std::size_t p, std::size_t targets, bool standardize, double pca,
   s.scored = !options.scores.empty();
   s.spectral = fit != Fit::ridge || pca > 0 || s.selection != Selection::folds;
   s.coefficients = options.coefficients;
+  s.refine = options.refine;
   s.pca = pca;
   if (fit == Fit::pcr || fit == Fit::pls || fit == Fit::cca) {
     s.components = *std::max_element(options.components.begin(), options.components.end());
@@ -279,7 +300,15 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
                       (4 * (3 * used + (form == Form::primal ? p * static_cast<double>(rows.blocks.blocks() + 2) : 0)) +
                        4 * static_cast<double>(widest * shape.alphas) + 8 * 8 * static_cast<double>(shape.alphas));
   double const left_out = shape.selection == Selection::folds ? 0 : static_cast<double>(target_tile) * 4 * 4 * used;
-  c.thread_bytes = std::max(w.scratch, tile + left_out) + 32e6;
+  double refined = 0;
+  if (shape.refines(rows)) {
+    double const one = refine_bytes(rows, shape.bands, is_dual(form), shape.p);
+    std::size_t const deepest = is_dual(form) ? rows.n_train : shape.p;
+    auto const width = static_cast<double>(refine_width(one));
+    refined = width * (one + 4 * static_cast<double>(deepest * (shape.bands + 5) + shape.bands * widest)) +
+              4 * static_cast<double>(is_dual(form) ? 0 : target_tile * shape.p * rows.sets.size());
+  }
+  c.thread_bytes = std::max(w.scratch, tile + left_out + refined) + 32e6;
   c.read_bytes = passes * p * static_cast<double>(rows.n) * 4;
   return c;
 }

@@ -38,6 +38,7 @@ struct Band {
   std::string name;
   std::size_t first = 0, count = 0;
   bool standardize = true;
+  double pca = 0;  ///< banded_ridge: components, fitted on the training rows of every fit; as Design::pca
 };
 
 /// Channels of rows × columns pixels each, in the order of a space's features; 1 × 1: no maps.
@@ -86,6 +87,7 @@ struct ModelOptions {
   FieldGrid rf;                       ///< fwrf
   std::size_t n_iter = 100;           ///< banded_ridge: band weights that are tried
   std::uint64_t seed = 0;             ///< banded_ridge: of the random band weights
+  bool refine = false;                ///< banded_ridge: each target improves on the best of those
   bool split = true;                  ///< banded_ridge: shares of the bands in the scores of outer test rows wanted
 };
 
