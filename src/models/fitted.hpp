@@ -81,9 +81,11 @@ class Fitted final : public FittedFold {
   [[nodiscard]] std::vector<std::vector<float>> right_sides(Responses const& r, Workspace& work) const;
   [[nodiscard]] Climber climber(Responses const& r, std::size_t t, Choice const& chosen,
                                 std::vector<std::vector<float>> const& rights) const;
-  void grow(std::size_t set, std::vector<Climber>& group, RefineBuffers& work) const;
+  void grow(std::size_t set, std::size_t round, std::vector<Climber>& group, RefineBuffers& work) const;
   [[nodiscard]] bool evaluate(Climber& c, std::vector<double> const& delta, double& score_there) const;
   [[nodiscard]] std::vector<double> reachable(Climber const& c, std::vector<double> const& step) const;
+  void weigh(std::vector<double> const& delta, float* x) const;
+  void aim(Climber& c) const;
   void climb(Climber& c) const;
   void settle_round(Climber& c, bool same, double sd) const;
   void take_refined(Responses const& r, std::size_t first, Climber& c, Choice& chosen, TileResult& out) const;

@@ -62,7 +62,7 @@ double hat_bytes(RowPlan const& rows, Shape const& shape, Form form, std::size_t
 }
 
 /// Rounds that targets take in the mean, and what an eigendecomposition costs in m³.
-constexpr double refine_rounds = climbing_rounds + 4, axes_price = 10;
+constexpr double refine_rounds = 20, axes_price = 10;
 
 void refinement_work(RowPlan const& rows, Shape const& shape, Form form, Work& w) {
   for (std::size_t s = 0; shape.refines(rows) && s < rows.sets.size(); ++s) {

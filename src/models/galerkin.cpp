@@ -38,9 +38,19 @@ STRIATE_CLONES void add_scaled(double* to, double factor, float const* from, std
 
 Galerkin::Galerkin(std::size_t bands, bool dual, std::size_t blocks, std::size_t kernels, std::size_t most,
                    std::vector<double> y, std::vector<float> right, std::vector<std::size_t> const* edges)
-    : bands_(bands), blocks_(blocks), kernels_(kernels), most_(most), dual_(dual), y_(std::move(y)),
-      right_(std::move(right)), edges_(edges), fixed_(most * most, 0.0), of_band_(bands * most * most, 0.0),
-      right_small_(most, 0.0), scale_(bands, 1.0), f_(y_.size(), 0.0) {
+    : bands_(bands),
+      blocks_(blocks),
+      kernels_(kernels),
+      most_(most),
+      dual_(dual),
+      y_(std::move(y)),
+      right_(std::move(right)),
+      edges_(edges),
+      fixed_(most * most, 0.0),
+      of_band_(bands * most * most, 0.0),
+      right_small_(most, 0.0),
+      scale_(bands, 1.0),
+      f_(y_.size(), 0.0) {
   space_.reserve(most * depth());
   products_.reserve(most * kernels * panel_round(depth()));
   test_.reserve(most * blocks * panel_round(y_.size()));
@@ -195,6 +205,16 @@ void Galerkin::residual(float* out) const {
   std::copy(r.begin(), r.end(), out);
 }
 
+void Galerkin::turn(std::size_t band, float* out) const {
+  std::size_t const m = depth();
+  if (dual_) {
+    std::copy_n(products_.data() + band * panel_round(m), m, out);
+  } else {
+    std::fill_n(out, m, 0.0F);
+    std::copy(space_.data() + (*edges_)[band], space_.data() + (*edges_)[band + 1], out + (*edges_)[band]);
+  }
+}
+
 void Galerkin::solution(double* out) const {
   std::fill_n(out, depth(), 0.0);
   for (std::size_t j = 0; j < size_; ++j) add_scaled(out, c_[j], space_.data() + j * depth(), depth());
@@ -210,9 +230,14 @@ void Galerkin::parts(double* out) const {
   }
 }
 
-double Galerkin::energy() const {
+/// Dual fits leave w of the responses, so that those change as w does; primal ones change by X times the difference.
+double Galerkin::fitted_change(std::vector<double> const& others) const {
+  std::vector<double> off(c_);
+  for (std::size_t j = 0; j < others.size(); ++j) off[j] -= others[j];
   double sum = 0;
-  for (std::size_t j = 0; j < size_; ++j) sum += c_[j] * right_small_[j];
+  for (std::size_t i = 0; i < size_; ++i) {
+    for (std::size_t j = 0; j < size_; ++j) sum += off[i] * fixed_[i * most_ + j] * off[j];
+  }
   return sum;
 }
 

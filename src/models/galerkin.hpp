@@ -25,9 +25,14 @@ class Galerkin {
   void climb(Score which, std::vector<double>& matrix, std::vector<double>& gradient);
   /// right − matrix · solution.
   void residual(float* out) const;
-  void solution(double* out) const;           ///< depth
-  void parts(double* out) const;              ///< predictions of each block, blocks × test rows
-  [[nodiscard]] double energy() const;        ///< rightᵀ solution: grows with the space
+  /// What a band's kernel makes of the first direction (dual), or the band's part of it: by it the solution turns with
+  /// δ.
+  void turn(std::size_t band, float* out) const;
+  void solution(double* out) const;  ///< depth
+  void parts(double* out) const;     ///< predictions of each block, blocks × test rows
+  /// Coefficients of the solution, and the sum of squares by which fitted responses differ from those of others.
+  [[nodiscard]] std::vector<double> const& coefficients() const { return c_; }
+  [[nodiscard]] double fitted_change(std::vector<double> const& others) const;
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] std::size_t depth() const { return right_.size(); }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "epilogue.hpp"
@@ -14,9 +15,12 @@
 namespace striate::detail {
 namespace {
 
-constexpr double reach = 3.5;          ///< of δ from its start: a factor of 33 either way
-constexpr double least_share = 0.05;   ///< of the trace that bands without weight get together, about
-constexpr double still = 5e-6;         ///< change of predictions, in deviations of the target, that is none
+constexpr double reach = 5;           ///< of δ from its start: a factor of 150 either way
+constexpr double least_share = 0.05;  ///< of the trace that bands without weight get together, about
+constexpr double still = 2e-5;        ///< change of predictions, in deviations of the target, that is none
+constexpr double fitted_share = 0.3;  ///< of it, of fitted responses: what is predicted may change by more
+constexpr double trusted = 0.02;      ///< change of predictions by which derivatives still are right enough
+constexpr double rest = 3e-6;         ///< gain of a round that is none
 constexpr double group_bytes = 48e6;
 
 /// x = M⁻¹ x, M small, symmetric and positive definite (destroyed). False where it is not.
@@ -74,24 +78,33 @@ std::vector<double> without_zeros(std::vector<double> weights, std::vector<doubl
 
 /// A target on its way.
 struct Fitted::Climber {
-  std::size_t target = 0, candidate = 0;
-  double alpha = 1;  ///< of the start
+  std::size_t target = 0, candidate = 0;  ///< whose matrix, with alpha, is nearest to that of δ
+  double alpha = 1;
   std::vector<double> start, delta;
   std::vector<Galerkin> sets;
-  std::vector<std::vector<double>> last;  ///< predictions, then energy, before the round
-  double score = 0, damping = 1e-2;
-  bool failed = false, settled = false;
+  std::vector<std::vector<double>> last;  ///< predictions (of the outer set: coefficients) of the round before
+  double score = 0, damping = 1e-2, change = 0;
+  bool failed = false, settled = false, rests = false;
   [[nodiscard]] bool active() const { return !failed && !settled; }
 };
 
+/// Primal: times the roots of e^δ, which the axes of weighted features are behind.
+void Fitted::weigh(std::vector<double> const& delta, float* x) const {
+  for (std::size_t b = 0; !is_dual(s_.form) && b < delta.size(); ++b) {
+    auto const root = static_cast<float>(std::exp(delta[b] / 2));
+    for (std::size_t j = s_.refine.edges[b]; j < s_.refine.edges[b + 1]; ++j) x[j] *= root;
+  }
+}
+
 /// A vector more in a set's space of every active target.
-void Fitted::grow(std::size_t set, std::vector<Climber>& group, RefineBuffers& work) const {
+void Fitted::grow(std::size_t set, std::size_t round, std::vector<Climber>& group, RefineBuffers& work) const {
   RefineSet const& of = s_.refine.sets[set];
   std::size_t const m = of.depth, ld = padded_rows(m);
   std::vector<Climber*> who;
   for (auto& c : group) {
     if (c.active()) who.push_back(&c);
   }
+  std::ranges::stable_sort(who, {}, [](Climber const* c) { return c->candidate; });
   std::size_t const width = padded_cols(who.size());
   float* all = work.directions.grow(m * width);
   std::fill_n(all, m * width, 0.0F);
@@ -104,18 +117,23 @@ void Fitted::grow(std::size_t set, std::vector<Climber>& group, RefineBuffers& w
     float* r = work.residuals.grow(m * cols);
     float* x = work.turned.grow(ld * cols);
     std::fill_n(r + (end - at) * m, (cols - (end - at)) * m, 0.0F);
-    for (std::size_t g = at; g < end; ++g) who[g]->sets[set].residual(r + (g - at) * m);
+    for (std::size_t g = at; g < end; ++g) {
+      Galerkin const& mine = who[g]->sets[set];
+      bool const turns = round > 0 && round <= turning_rounds(s_.bands.size()) && mine.size() > 0;
+      turns ? mine.turn(round - 1, r + (g - at) * m) : mine.residual(r + (g - at) * m);
+      weigh(who[g]->delta, r + (g - at) * m);
+    }
     panel_product(of.to[candidate], m, m, r, m, cols, x, work.slivers);
     for (std::size_t g = at; g < end; ++g) {
       for (std::size_t i = 0; i < m; ++i) {
-        r[(g - at) * m + i] =
-            static_cast<float>(x[(g - at) * ld + i] / (of.values[candidate][i] + who[g]->alpha));
+        r[(g - at) * m + i] = static_cast<float>(x[(g - at) * ld + i] / (of.values[candidate][i] + who[g]->alpha));
       }
     }
     panel_product(of.back[candidate], m, m, r, m, cols, x, work.slivers);
     for (std::size_t g = at; g < end; ++g) {
       float* mine = all + g * m;
       std::copy_n(x + (g - at) * ld, m, mine);
+      weigh(who[g]->delta, mine);
       grows[g] = who[g]->sets[set].begin(mine);
       if (!grows[g]) std::fill_n(mine, m, 0.0F);
     }
@@ -127,6 +145,24 @@ void Fitted::grow(std::size_t set, std::vector<Climber>& group, RefineBuffers& w
   if (test > 0) panel_product(of.test, test, m, all, m, width, t, work.slivers);
   for (std::size_t g = 0; g < who.size(); ++g) {
     if (grows[g]) who[g]->sets[set].add(all + g * m, k + g * padded_rows(rows), t + g * padded_rows(test));
+  }
+}
+
+/// The candidate and alpha whose penalties differ least from δ, by a factor, in those bands that matter.
+void Fitted::aim(Climber& c) const {
+  double nearest = std::numeric_limits<double>::infinity();
+  for (std::size_t k = 0; k < s_.refine.starts.size(); ++k) {
+    double low = std::numeric_limits<double>::infinity(), high = -low;
+    for (std::size_t b = 0; b < c.delta.size(); ++b) {
+      double const off = std::max(c.delta[b], s_.refine.least[b]) - std::log(s_.refine.starts[k][b]);
+      low = std::min(low, off);
+      high = std::max(high, off);
+    }
+    if (high - low < nearest) {
+      nearest = high - low;
+      c.candidate = k;
+      c.alpha = std::exp(-(high + low) / 2);
+    }
   }
 }
 
@@ -155,13 +191,14 @@ std::vector<double> Fitted::reachable(Climber const& c, std::vector<double> cons
 
 /// Gauss-Newton steps (Levenberg-Marquardt) in the present spaces.
 void Fitted::climb(Climber& c) const {
-  constexpr int steps = 3, tries = 4;
+  constexpr int steps = 3, tries = 8;
   std::size_t const n = c.delta.size();
   double now = 0;
   if (!evaluate(c, c.delta, now)) {
     c.failed = true;
     return;
   }
+  double const before = now;
   for (int i = 0; i < steps; ++i) {
     std::vector<double> matrix(n * n, 0.0), gradient(n, 0.0);
     for (std::size_t f = 0; f < s_.rows.inner(); ++f) c.sets[f].climb(s_.options.inner_score, matrix, gradient);
@@ -185,29 +222,37 @@ void Fitted::climb(Climber& c) const {
     }
     if (!better) break;
   }
+  c.rests = now - before < rest;
+  for (std::size_t set = 0; set < c.sets.size(); ++set) {
+    if (!c.sets[set].solve(c.delta)) {
+      c.failed = true;
+      return;
+    }
+    c.last[set] = set == s_.rows.inner() ? c.sets[set].coefficients() : c.sets[set].predictions();
+  }
 }
 
 /// Solves all sets at δ, and compares the predictions with those of the round before, of the same δ.
 void Fitted::settle_round(Climber& c, bool same, double sd) const {
-  bool moved = false;
+  c.change = 0;
   for (std::size_t set = 0; set < c.sets.size(); ++set) {
     Galerkin& g = c.sets[set];
     if (!g.solve(c.delta)) {
       c.failed = true;
       return;
     }
-    auto now = g.predictions();
-    now.push_back(g.energy());
+    bool const outer = set == s_.rows.inner();  // whose test rows have no say
+    auto const& now = outer ? g.coefficients() : g.predictions();
     if (same) {
-      auto const& last = c.last[set];
-      double change = 0;
-      for (std::size_t i = 0; i + 1 < now.size(); ++i) change += (now[i] - last[i]) * (now[i] - last[i]);
-      moved = moved || std::sqrt(change / std::max(1.0, static_cast<double>(now.size()) - 1)) > still * sd ||
-              !(now.back() - last.back() <= 1e-9 * std::abs(now.back()));
+      double change = outer ? g.fitted_change(c.last[set]) : 0;
+      for (std::size_t i = 0; !outer && i < now.size(); ++i)
+        change += (now[i] - c.last[set][i]) * (now[i] - c.last[set][i]);
+      auto const rows = static_cast<double>(outer ? s_.rows.n_train : now.size());
+      c.change = std::max(c.change, std::sqrt(change / rows) / sd / (outer ? fitted_share : 1));
     }
-    c.last[set] = std::move(now);
+    c.last[set] = now;
   }
-  c.settled = same && !moved;
+  c.settled = same && c.change < still && c.rests;
 }
 
 Fitted::Climber Fitted::climber(Responses const& r, std::size_t t, Choice const& chosen,
@@ -269,16 +314,20 @@ void Fitted::refine(Responses const& r, std::size_t first, Choice& chosen, TileR
     for (std::size_t k = at; k < std::min(order.size(), at + together); ++k) {
       group.push_back(climber(r, order[k], chosen, rights));
     }
+    std::size_t const turning = turning_rounds(s_.bands.size());
     for (std::size_t round = 0; round < refine_depth; ++round) {
       if (std::ranges::none_of(group, &Climber::active)) break;
-      for (std::size_t set = 0; set < s_.rows.sets.size(); ++set) grow(set, group, buffers);
+      for (std::size_t set = 0; set < s_.rows.sets.size(); ++set) grow(set, round, group, buffers);
       for (auto& c : group) {
-        if (c.active() && round < climbing_rounds) climb(c);
-        if (c.active()) settle_round(c, round >= climbing_rounds, r.sd[c.target]);
+        if (round >= turning + climbing_rounds) c.rests = true;
+        if (c.active()) settle_round(c, round > 0, r.sd[c.target]);
+        if (round < turning) continue;
+        if (c.active() && round < turning + climbing_rounds && c.change < trusted) climb(c);
+        if (c.active()) aim(c);
       }
     }
     for (auto& c : group) {
-      if (c.settled && evaluate(c, c.delta, c.score) && c.score > chosen.score[c.target]) {
+      if (!c.failed && c.change < 5 * still && evaluate(c, c.delta, c.score) && c.score > chosen.score[c.target]) {
         take_refined(r, first, c, chosen, out);
       }
     }
@@ -287,7 +336,8 @@ void Fitted::refine(Responses const& r, std::size_t first, Choice& chosen, TileR
 
 /// What the search leaves of a target, of its refined weights.
 void Fitted::take_refined(Responses const& r, std::size_t first, Climber& c, Choice& chosen, TileResult& out) const {
-  std::size_t const t = c.target, at = first + t, total = out.alpha.size(), a = s_.alphas.size(), k = s_.options.scores.size();
+  std::size_t const t = c.target, at = first + t, total = out.alpha.size(), a = s_.alphas.size(),
+                    k = s_.options.scores.size();
   double sum = 0;
   for (double d : c.delta) sum += std::exp(d);
   double const alpha = 1 / sum;

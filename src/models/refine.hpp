@@ -5,8 +5,10 @@
 /// target's solutions near its start lie in a small space: it begins with the start's own solution and grows, a round
 /// at a time, by the residual at the present δ, divided by the start's matrix (whose eigenvectors all targets of a
 /// candidate share). In this space (Galerkin) scores and their derivatives by δ cost next to nothing, so that δ is
-/// improved by Gauss-Newton steps between the rounds; the products with kernels are of many targets at once. Then δ
-/// stands still until predictions do. What did not settle, or is no better than the search, is not taken.
+/// improved by Gauss-Newton steps between the rounds; the products with kernels are of many targets at once. First
+/// come the directions in which the solution turns with each δ_b (Dupré la Tour et al. 2022 descend by gradients; these
+/// make them exact at the start). δ moves only where predictions are steady, and is taken where they stand still and
+/// the score is above that of the search.
 #include <cstddef>
 #include <vector>
 
@@ -22,13 +24,15 @@ struct RefineSet {
   std::size_t blocks = 1;         ///< bands whose test predictions stand apart; 1 where they are not needed (primal)
   float const* kernel = nullptr;  ///< kernels · panel_round(depth) × depth: K_b centred, or G of standardised features
   float const* test = nullptr;    ///< blocks · panel_round(test rows) × depth
-  std::vector<float const*> to, back;  ///< per candidate: eigenvectors of its matrix, depth × depth, and their transpose
-  std::vector<double const*> values;   ///< per candidate: eigenvalues, without alpha
+  std::vector<float const*> to,
+      back;  ///< per candidate: eigenvectors of its matrix, depth × depth, and their transpose
+  std::vector<double const*> values;  ///< per candidate: eigenvalues, without alpha
 };
 
 struct RefineState {
   std::vector<RefineSet> sets;              ///< as RowPlan::sets; none: no refinement
   std::vector<std::vector<double>> starts;  ///< per candidate: its weights, none of them 0
+  std::vector<double> least;                ///< per band: δ below which its kernel is next to nothing
   std::vector<std::size_t> edges;           ///< features where bands begin, and the end
 };
 
@@ -37,8 +41,9 @@ struct RefineBuffers {
   Buffer<float> directions, residuals, turned, products, tests, slivers;
 };
 
-/// Rounds in which δ is improved, and in which predictions settle: vectors of a target's space at most.
-inline constexpr std::size_t climbing_rounds = 8, settling_rounds = 12, refine_depth = climbing_rounds + settling_rounds;
+/// Rounds at most, and vectors of a target's space; those that turn, of the first bands; those in which δ may move.
+inline constexpr std::size_t refine_depth = 32, climbing_rounds = 18;
+[[nodiscard]] inline std::size_t turning_rounds(std::size_t bands) { return bands < 6 ? bands : 6; }
 
 /// Floats that the axes of a candidate take: both packed forms, and the eigenvalues as doubles; whole cache lines.
 [[nodiscard]] inline std::size_t axes_floats(std::size_t depth) {

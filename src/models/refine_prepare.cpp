@@ -36,6 +36,10 @@ void Preparer::place_operators(std::function<std::size_t(std::size_t)> const& pl
     s_.refine.sets.push_back(of);
   }
   for (auto const& weights : s_.weightings) s_.refine.starts.push_back(without_zeros(weights, traces_));
+  for (double trace : traces_) {
+    double const largest = trace * static_cast<double>(s_.rows.n_train);  // no eigenvalue is larger
+    s_.refine.least.push_back(largest > 0 ? std::log(0.1 / largest) : 0);
+  }
   for (auto const& band : s_.bands) s_.refine.edges.push_back(band.first);
   s_.refine.edges.push_back(s_.p);
 }
@@ -67,27 +71,20 @@ void Preparer::operator_unit(std::size_t set, std::size_t part, Scratch& scratch
   }
 }
 
-/// Eigenvectors of a candidate's matrix; of the weighted one in primal forms, times the roots of the weights.
+/// Eigenvectors of a candidate's matrix; in primal forms of that of weighted features.
 void Preparer::axes_unit(std::size_t set, std::size_t candidate, Scratch& scratch) {
   std::size_t const m = s_.refine.sets[set].depth;
   Weights const& weights = s_.refine.starts[candidate];
   double* g = scratch.g.grow(m * m);
   double* vectors = scratch.cross.grow(m * m);
-  std::vector<double> root;
-  if (is_dual(s_.form)) {
-    dual_kernel(set, weights, g);
-  } else {
-    primal_gram(set, weights, g);
-    for (std::size_t j = 0; j < m; ++j) root.push_back(std::sqrt(weights[s_.part_of(j)]));
-  }
+  is_dual(s_.form) ? dual_kernel(set, weights, g) : primal_gram(set, weights, g);
   float* to = at(operators_at_[set].axes) + candidate * axes_floats(m);
   float* back = to + packed_size(m, m);
   auto* values = reinterpret_cast<double*>(back + packed_size(m, m));
   blas::eigen_top(m, g, m, m, values, vectors);
   for (std::size_t i = 0; i < m; ++i) values[i] = std::max(values[i], 0.0);
-  double const* r = root.empty() ? nullptr : root.data();
-  pack_rows<double>({.from = vectors, .row_stride = m, .depth_scale = r}, m, m, to);
-  pack_rows<double>({.from = vectors, .depth_stride = m, .row_scale = r}, m, m, back);
+  pack_rows<double>({.from = vectors, .row_stride = m}, m, m, to);
+  pack_rows<double>({.from = vectors, .depth_stride = m}, m, m, back);
 }
 
 void Preparer::operators(std::size_t first_set, std::size_t last_set) {

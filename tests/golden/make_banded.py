@@ -7,6 +7,7 @@ make_ridge.py does; values of bands (gamma, split) are (folds * bands) x t.
 """
 import math
 import numpy as np
+from scipy.optimize import minimize
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 
@@ -178,6 +179,59 @@ def case(name, n, bands, t, seed, alphas, n_iter, outer, inner, standardize, inn
                      **extra))
 
 
+def climbed(score, delta, low, high):
+    """The greatest score(delta) about a start, alpha = 1 / sum exp(delta) between low and high: a simplex search."""
+    def inside(d):
+        d = np.clip(d, delta - 5, delta + 5)
+        alpha = 1 / np.exp(d).sum()
+        return d + np.log(alpha / np.clip(alpha, low, high))
+    best = delta
+    for _ in range(6):
+        best = inside(minimize(lambda d: -score(inside(d)), best, method='Nelder-Mead',
+                               options=dict(xatol=1e-4, fatol=1e-8, maxiter=4000)).x)
+    return best
+
+
+def refined(name, n, bands, t, seed, alphas, n_iter, inner, standardize, inner_score='r2'):
+    """Mean inner scores of the search and of the maximum that is climbed to from its best, without an outer loop."""
+    bands, m, grid = np.array(bands), len(bands), np.sort(alphas)
+    x, _ = data(n, bands.sum(), 9, seed)
+    r = np.random.default_rng(2000 + seed)
+    parts = [x[:, a:b] for a, b in zip(np.cumsum(bands) - bands, np.cumsum(bands))]
+    y = np.zeros((n, t))
+    for j in range(t):  # of bands that tell very unequal amounts
+        for z in parts:
+            s = (z - z.mean(0)) / z.std(0).clip(1e-9) @ r.standard_normal(z.shape[1])
+            y[:, j] += s / s.std() * 10 ** r.uniform(-1.5, 0)
+        y[:, j] += y[:, j].std() * r.uniform(.3, 1) * r.standard_normal(n)
+    y = y.astype('f4').astype('f8')
+    inners = list(inner.split(x))
+
+    def mean_score(j, alpha, gamma):
+        return np.mean([SCORE[inner_score](y[b][:, j:j + 1],
+                        Joint(alpha, gamma, bands, standardize).fit(x[a], y[a][:, j:j + 1]).predict(x[b]).reshape(-1, 1))[0]
+                        for a, b in inners])
+
+    whole = Joint(1, np.ones(m), bands, standardize).fit(x, y[:, :1])
+    trace = np.array([((x - whole.mean) * whole.factor)[:, a:a + w].var(0).sum()
+                      for a, w in zip(np.cumsum(bands) - bands, bands)])
+    searched, best = np.full(t, -np.inf), np.zeros(t)
+    for j in range(t):
+        for gamma in weights(m, n_iter, seed):
+            for alpha in grid[::-1]:
+                s = mean_score(j, alpha, gamma)
+                if s > searched[j]:
+                    searched[j], start = s, (gamma, alpha)
+        gamma = np.maximum(start[0], .05 * (start[0] @ trace) / m / trace)
+        delta = climbed(lambda d: mean_score(j, 1 / np.exp(d).sum(), np.exp(d) / np.exp(d).sum()),
+                        np.log(gamma / start[1]), grid[0], grid[-1])
+        best[j] = mean_score(j, 1 / np.exp(delta).sum(), np.exp(delta) / np.exp(delta).sum())
+    print(name, searched, best)
+    write(name, dict(x=x, y=y, bands=bands[None].astype(float), standardize=np.array(standardize, float)[None],
+                     alphas=grid[None], settings=np.array([[float(seed), float(n_iter)]]), searched=searched[None],
+                     refined=best[None]))
+
+
 if __name__ == '__main__':
     k3 = KFold(3)
     grid = np.logspace(-1, 4, 7)
@@ -187,3 +241,6 @@ if __name__ == '__main__':
     case('banded_mixed', 45, (20, 40), 9, 24, np.logspace(-4, 1, 6), 8, k3, k3, (0, 1), relative=True)
     case('banded_refit', 60, (5, 4), 9, 25, grid, 8, None, k3, (1, 1))
     case('banded_many', 42, (9, 12, 15, 20, 11), 9, 26, grid, 14, None, k3, (1, 1, 1, 1, 1))
+    refined('banded_refine_dual', 48, (30, 24, 40), 8, 31, np.logspace(0, 4, 5), 8, k3, (1, 1, 1))
+    refined('banded_refine_plain', 45, (25, 30), 6, 32, np.logspace(-1, 4, 6), 5, k3, (0, 0))
+    refined('banded_refine_primal', 84, (4, 5, 3), 8, 33, np.logspace(-1, 4, 6), 8, k3, (1, 0, 1), inner_score='pearson')

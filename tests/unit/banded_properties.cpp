@@ -13,10 +13,12 @@ using namespace testing;
 struct Setting {
   std::size_t n;
   std::vector<std::size_t> bands;
-  bool standardize;
+  bool standardize, refine = false;
 };
 
-void PrintTo(Setting const& s, std::ostream* os) { *os << s.n << "x" << s.bands.size() << " " << s.standardize; }
+void PrintTo(Setting const& s, std::ostream* os) {
+  *os << s.n << "x" << s.bands.size() << " " << s.standardize << s.refine;
+}
 
 class BandedProperty : public ::testing::TestWithParam<Setting> {
  protected:
@@ -27,6 +29,7 @@ class BandedProperty : public ::testing::TestWithParam<Setting> {
   ModelOptions options = options_of(bands, {0.1, 1, 10, 100, 1e3, 1e4}, 9);
 
   std::unique_ptr<FittedFold> fit(Problem const& data, Team& team, double budget = plenty) {
+    options.refine = s.refine;
     auto const source = data.source();
     return make_banded_ridge(options)->prepare({source, s.standardize, 0, 0, nullptr, bands}, plan, team, budget);
   }
@@ -143,7 +146,9 @@ TEST_P(BandedProperty, MemoryIsAsEstimated) {
 
 INSTANTIATE_TEST_SUITE_P(Forms, BandedProperty,
                          ::testing::Values(Setting{60, {6, 8}, true}, Setting{60, {900, 700, 40}, true},
-                                           Setting{60, {90, 60}, false}, Setting{300, {1500, 30}, true}));
+                                           Setting{60, {90, 60}, false}, Setting{300, {1500, 30}, true},
+                                           Setting{60, {6, 8}, true, true}, Setting{60, {200, 300, 40}, true, true},
+                                           Setting{60, {90, 60}, false, true}));
 
 TEST(Banded, ShortMemoryReadsTheFeaturesSeveralTimes) {
   Problem const data(80, 3000, 30);
