@@ -157,12 +157,15 @@ void Fitted::write_banded_weights(Responses const& r, std::size_t first, std::si
   float* to = out.weights.data() + (first + t) * weight_rows();
   double offset = 0;
   for (std::size_t i = 0; i < depth; ++i) {
-    double mean = dual ? 0 : s_.stats[i * width];
-    for (std::size_t b = 0; dual && b < s_.bands.size(); ++b) {
-      mean += gamma[b] * s_.mean_product[b * depth + i];
-    }
-    offset += w[i] * mean;
+    offset += dual ? 0 : w[i] * s_.stats[i * width];
     to[i] = static_cast<float>(w[i] * unit);
+  }
+  for (std::size_t b = 0; dual && b < s_.bands.size(); ++b) {
+    std::vector<double> mine(w, w + depth);
+    s_.along_components(b, mine.data());
+    for (std::size_t i = 0; i < depth; ++i) {
+      offset += gamma[b] * mine[i] * s_.mean_product[b * depth + i];
+    }
   }
   for (std::size_t b = 0; dual && b < s_.bands.size(); ++b) {
     to[depth + b] = static_cast<float>(gamma[b]);

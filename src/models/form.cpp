@@ -42,6 +42,7 @@ double hat_bytes(RowPlan const& rows, Shape const& shape, Form form, std::size_t
     if (shape.bands > 0) {
       floats += shape.candidates * packed_size((outer ? shape.bands : 1) * q * panel_round(e), depth);
       floats += outer && shape.coefficients ? shape.candidates * q * packed_size(m, m) : 0;
+      floats += outer && shape.coefficients && shape.reduced ? shape.bands * (2 + train * std::min(train, shape.p)) : 0;
       floats += shape.refines(rows) ? refine_floats(m, e, is_dual(form) ? shape.bands : 1,
                                                     is_dual(form) || outer ? shape.bands : 1, shape.candidates)
                                     : 0;
@@ -82,12 +83,12 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
              p = static_cast<double>(shape.p);
   auto const a = static_cast<double>(shape.alphas), dq = static_cast<double>(q);
   double const used = n + te;
-  bool const per_set = shape.standardize || is_spectral(form);
+  bool const per_set = shape.per_set() || is_spectral(form);
   auto const sets = static_cast<double>(rows.sets.size());
-  double const grams = is_dual(form) ? (shape.standardize ? sets : 1) : static_cast<double>(rows.blocks.blocks());
+  double const grams = is_dual(form) ? (shape.per_set() ? sets : 1) : static_cast<double>(rows.blocks.blocks());
   w.grams = grams * gram_bytes(rows, shape, form);
   w.hats = hat_bytes(rows, shape, form, q);
-  w.gram = is_dual(form) ? used * used * p * (per_set && shape.standardize ? sets : 1) : used * p * p;
+  w.gram = is_dual(form) ? used * used * p * (per_set && shape.per_set() ? sets : 1) : used * p * p;
   if (is_dual(form) && !wide_gram(shape, rows.n_train + rows.n_test)) {
     w.gram /= f64_price;
   }
@@ -138,6 +139,11 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
     }
     w.tile += 2 * (static_cast<double>(shape.bands) * dq - 1) * te * (is_dual(form) ? n : p);
     refinement_work(rows, shape, form, w);
+    for (std::size_t s = 0; shape.reduced && s < rows.sets.size(); ++s) {  // eigenvectors of each band
+      auto const m = static_cast<double>(rows.sets[s].train.size()), e = static_cast<double>(rows.sets[s].test.size());
+      w.factor += static_cast<double>(shape.bands) * 12 * cube(m);
+      w.scratch = std::max(w.scratch, 8 * (4 * m * m + 2 * m * e));
+    }
   }
   w.tile += form == Form::primal ? 2 * n * p : 0;
   if (shape.selection != Selection::folds) {
@@ -182,6 +188,7 @@ Shape shape_of(std::size_t p, std::size_t targets, bool standardize, double pca,
   s.spectral = fit != Fit::ridge || pca > 0 || s.selection != Selection::folds;
   s.coefficients = options.coefficients;
   s.refine = options.refine;
+  s.reduced = std::ranges::any_of(options.band_pca, [](double k) { return k > 0; });
   s.pca = pca;
   if (fit == Fit::pcr || fit == Fit::pls || fit == Fit::cca) {
     s.components = *std::max_element(options.components.begin(), options.components.end());
@@ -245,8 +252,8 @@ Form choose_form(RowPlan const& rows, Shape const& shape) {
     return f64_price * (w.gram + w.factor) + t * w.tile;
   };
   Form const dual =
-      shape.standardize || total(Form::dual) < total(Form::block_inverse) ? Form::dual : Form::block_inverse;
-  return shape.p < smallest && total(Form::primal) < total(dual) ? Form::primal : dual;
+      shape.per_set() || total(Form::dual) < total(Form::block_inverse) ? Form::dual : Form::block_inverse;
+  return !shape.reduced && shape.p < smallest && total(Form::primal) < total(dual) ? Form::primal : dual;
 }
 
 double shrinking_work(RowPlan const& rows, Shape const& shape, double alphas) {
@@ -280,7 +287,7 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
   double grams = w.grams;
   double passes = 1;
   if (form == Form::dual || form == Form::spectral_dual) {  // sets are taken in groups where memory is short
-    double const one = w.grams / (shape.standardize ? static_cast<double>(rows.sets.size()) : 1);
+    double const one = w.grams / (shape.per_set() ? static_cast<double>(rows.sets.size()) : 1);
     double const room = std::max(one, budget * 0.6 - c.shared_kept_bytes);
     grams = std::min(w.grams, std::floor(room / one) * one);
     passes = std::ceil(w.grams / grams);

@@ -60,6 +60,9 @@ bool Preparer::all_groups() {
     bool const one_gram = is_dual(s_.form) && grams_ == 1;
     bool const streamed = have_stats_ && group_ >= grams_;
     if (!streamed) {
+      if (shape_.reduced && reduced_trace_.empty() && last < grams_) {  // traces of the outer kernels come first
+        stream(grams_ - 1, grams_);
+      }
       stream(first, last);
     }
     if (first == 0) {
@@ -74,6 +77,7 @@ bool Preparer::all_groups() {
       return false;
     }
     operators(first_set, last_set);
+    keep_components(last_set);
     if (!is_dual(s_.form)) {
       break;
     }
@@ -172,6 +176,7 @@ void Preparer::layout() {
     left_out_at_ = place(2 * a * s_.rows.n_train);
   }
   place_operators(place);
+  place_components(place);
   flags_at_ = place(2 * std::max(sets * q * candidates, sets));
   if (static_cast<double>(at) > budget_) {
     fail(
@@ -235,6 +240,9 @@ void Preparer::finish() {
     s_.left_out = reinterpret_cast<double const*>(hats_.get() + left_out_at_);
   }
   keep_operators();
+  for (std::size_t part = 0; part < s_.parts(); ++part) {
+    s_.components.push_back(components_at_[part] == 0 ? nullptr : at(components_at_[part]));
+  }
   s_.stats = reinterpret_cast<double const*>(stats_.get());
   s_.owned = {stats_, hats_};
   s_.combine = combination_of(s_.skeleton, s_.alphas.size());

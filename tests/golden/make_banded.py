@@ -8,6 +8,7 @@ make_ridge.py does; values of bands (gamma, split) are (folds * bands) x t.
 import math
 import numpy as np
 from scipy.optimize import minimize
+from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 
@@ -69,29 +70,45 @@ def weights(m, n_iter, seed):
 
 
 class Joint:
-    """Ridge on standardised bands times the roots of their weights."""
+    """Ridge on standardised bands, by scikit-learn's PCA where asked for, times the roots of their weights."""
 
-    def __init__(self, alpha, gamma, bands, standardize):
-        self.alpha, self.root = alpha, np.sqrt(np.repeat(gamma, bands))
+    def __init__(self, alpha, gamma, bands, standardize, pca=None):
+        self.alpha, self.roots = alpha, np.sqrt(gamma)
         self.scale = np.repeat(standardize, bands).astype(bool)
-        self.edges = np.cumsum([0] + list(bands))
+        self.edges, self.pca = np.cumsum([0] + list(bands)), pca or [0] * len(bands)
+
+    def bands(self, x):
+        z = (x - self.mean) * self.factor
+        return [z[:, a:b] for a, b in zip(self.edges, self.edges[1:])]
 
     def fit(self, x, y):
         self.mean, sd = x.mean(0), x.std(0)
         varies = np.ptp(x, axis=0) > 0
-        self.factor = np.where(varies, np.where(self.scale, 1 / np.where(varies, sd, 1), 1), 0) * self.root
-        self.model = Ridge(alpha=self.alpha, solver='svd').fit((x - self.mean) * self.factor, y)
+        self.factor = np.where(varies, np.where(self.scale, 1 / np.where(varies, sd, 1), 1), 0)
+        self.axes = [PCA(k if k < 1 else int(k), svd_solver='full').fit(z).components_.T if k else np.eye(z.shape[1])
+                     for k, z in zip(self.pca, self.bands(x))]
+        self.model = Ridge(alpha=self.alpha, solver='svd').fit(np.hstack(self.inputs(x)), y)
         return self
 
+    def inputs(self, x):
+        return [r * (z @ a) for r, z, a in zip(self.roots, self.bands(x), self.axes)]
+
+    def weights(self):
+        ends = np.cumsum([a.shape[1] for a in self.axes])[:-1]
+        return np.split(np.atleast_2d(self.model.coef_), ends, axis=1)
+
     def parts(self, x):
-        z, w = (x - self.mean) * self.factor, self.model.coef_
-        return np.array([z[:, a:b] @ w[:, a:b].T for a, b in zip(self.edges, self.edges[1:])])
+        return np.array([z @ w.T for z, w in zip(self.inputs(x), self.weights())])
 
     def predict(self, x):
-        return self.model.predict((x - self.mean) * self.factor)
+        return self.model.predict(np.hstack(self.inputs(x)))
+
+    def trace(self, x):
+        """Of the kernel at these weights, per row."""
+        return sum((z ** 2).sum() for z in self.inputs(x)) / len(x)
 
     def raw(self):
-        coef = self.model.coef_ * self.factor
+        coef = np.hstack([r * w @ a.T for r, w, a in zip(self.roots, self.weights(), self.axes)]) * self.factor
         return coef.T, self.model.intercept_ - coef @ self.mean
 
 
@@ -107,7 +124,8 @@ def shares(y, train_mean, parts):
     return split_r2, split_r
 
 
-def case(name, n, bands, t, seed, alphas, n_iter, outer, inner, standardize, inner_score='r2', relative=False):
+def case(name, n, bands, t, seed, alphas, n_iter, outer, inner, standardize, inner_score='r2', relative=False,
+         pca=None):
     bands = np.array(bands)
     m = len(bands)
     x, y = data(n, bands.sum(), t, seed)
@@ -128,14 +146,14 @@ def case(name, n, bands, t, seed, alphas, n_iter, outer, inner, standardize, inn
         ok = usable(y, [tr] + ([te] if len(te) else []) + [s for i in inners for s in i])
         grid = np.sort(np.array(alphas, float))
         if relative:
-            one = Joint(1, np.full(m, 1 / m), bands, standardize).fit(x[tr], np.zeros((len(tr), 1)))
-            grid = grid * (((x[tr] - one.mean) * one.factor) ** 2).sum() / len(tr)
+            one = Joint(1, np.full(m, 1 / m), bands, standardize, pca).fit(x[tr], np.zeros((len(tr), 1)))
+            grid = grid * one.trace(x[tr])
         yz = np.where(ok, y, np.arange(n)[:, None] % 2)
         score = {s: np.zeros((len(inners), n_iter, len(grid), t)) for s in ('r2', 'pearson', 'mse')}
         for f, (a, b) in enumerate(inners):
             for g, gamma in enumerate(gammas):
                 for i, alpha in enumerate(grid):
-                    pred = Joint(alpha, gamma, bands, standardize).fit(x[a], yz[a]).predict(x[b])
+                    pred = Joint(alpha, gamma, bands, standardize, pca).fit(x[a], yz[a]).predict(x[b])
                     for s in SCORE:
                         score[s][f, g, i] = SCORE[s](yz[b], pred)
                     score['mse'][f, g, i] = ((yz[b] - pred) ** 2).mean(0)
@@ -150,7 +168,7 @@ def case(name, n, bands, t, seed, alphas, n_iter, outer, inner, standardize, inn
             rivals = mean[:, :, j].copy()
             rivals[np.abs(gammas - gammas[g]).max(1) < 1e-6, i] = -9  # the same but for rounding
             row['clear'][j] = rivals.max() < mean[g, i, j] - 1e-6
-            model = Joint(grid[i], gammas[g], bands, standardize).fit(x[tr], y[tr][:, j:j + 1])
+            model = Joint(grid[i], gammas[g], bands, standardize, pca).fit(x[tr], y[tr][:, j:j + 1])
             row['alpha'][j], mine['gamma'][:, j] = grid[i], gammas[g]
             c, b0 = model.raw()
             coef[:, j], icpt[j] = c[:, 0], b0[0]
@@ -174,7 +192,7 @@ def case(name, n, bands, t, seed, alphas, n_iter, outer, inner, standardize, inn
         if fold == 0:
             extra = dict(prediction=pred_out, coef=coef, intercept=icpt[None], fold_r2=inner_r2)
     write(name, dict(x=x, y=y, bands=bands[None].astype(float), standardize=np.array(standardize, float)[None],
-                     alphas=np.array(alphas, float)[None], gammas=gammas, seed=np.array([[float(seed)]]),
+                     **(dict(pca=np.array(pca, float)[None]) if pca else {}), alphas=np.array(alphas, float)[None], gammas=gammas, seed=np.array([[float(seed)]]),
                      **{k: np.array(v) for k, v in out.items()}, **{k: np.concatenate(v) for k, v in per_band.items()},
                      **extra))
 
@@ -244,3 +262,5 @@ if __name__ == '__main__':
     refined('banded_refine_dual', 48, (30, 24, 40), 8, 31, np.logspace(0, 4, 5), 8, k3, (1, 1, 1))
     refined('banded_refine_plain', 45, (25, 30), 6, 32, np.logspace(-1, 4, 6), 5, k3, (0, 0))
     refined('banded_refine_primal', 84, (4, 5, 3), 8, 33, np.logspace(-1, 4, 6), 8, k3, (1, 0, 1), inner_score='pearson')
+    case('banded_pca', 48, (30, 60, 12), 9, 27, np.logspace(.5, 4, 6), 9, k3, k3, (1, 0, 1), pca=[5, .8, 0])
+    case('banded_pca_relative', 60, (25, 8), 9, 28, np.logspace(-2, 1, 5), 7, None, k3, (0, 0), relative=True, pca=[0, 3])

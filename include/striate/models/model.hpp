@@ -38,7 +38,6 @@ struct Band {
   std::string name;
   std::size_t first = 0, count = 0;
   bool standardize = true;
-  double pca = 0;  ///< banded_ridge: components, fitted on the training rows of every fit; as Design::pca
 };
 
 /// Channels of rows × columns pixels each, in the order of a space's features; 1 × 1: no maps.
@@ -83,6 +82,7 @@ struct ModelOptions {
   bool predictions = false;           ///< TileResult::prediction wanted
   bool coefficients = false;          ///< TileResult::weights and intercept wanted (the refit)
   std::vector<std::string> bands;     ///< banded_ridge: names of Design::bands
+  std::vector<double> band_pca;       ///< banded_ridge: of each band as Design::pca, fitted in every fit; none: no pca
   std::vector<MapShape> maps;         ///< fwrf: of Design::bands; none: X is one space without maps
   FieldGrid rf;                       ///< fwrf
   std::size_t n_iter = 100;           ///< banded_ridge: band weights that are tried
