@@ -3,7 +3,7 @@ striate_test(test_models_components FILES unit/models_components.cpp ROOMS model
 striate_test(test_models_properties FILES unit/models_properties.cpp ROOMS models)
 striate_test(test_models_lasso FILES unit/models_lasso.cpp ROOMS models)
 striate_test(test_models_univariate FILES unit/models_univariate.cpp unit/univariate_null.cpp ROOMS models)
-striate_test(test_models_banded FILES unit/banded_golden.cpp unit/banded_properties.cpp ROOMS models)
+striate_test(test_models_banded FILES unit/banded_golden.cpp unit/banded_properties.cpp unit/banded_refine.cpp ROOMS models)
 striate_test(test_models_team FILES ranks/models_team.cpp ROOMS models RANKS 1 2 3)
 striate_test(test_permutation_statistics FILES unit/permutation_statistics.cpp ROOMS models TIMEOUT 300)
 striate_test(test_models_cca FILES unit/models_cca.cpp ROOMS models)

@@ -87,6 +87,9 @@ void describe(Schema& s, Model& m) {
      .identity = false,
      .example = "sigma.npy"});
   s("n_iter", m.n_iter, {.doc = "banded_ridge: weightings of the bands that are tried", .min = 1, .max = 100000});
+  s("refine", m.refine,
+    {.doc = "banded_ridge: each target improves weights and alpha further, from the best that were tried; 20 n_iter and this "
+            "outdo many n_iter"});
   s("l1_ratio", m.l1_ratio,
     {.doc = "elastic_net: share of the L1 penalty, above 0; default 0.5", .min = 0, .max = 1});
   s("sign", m.sign,
@@ -273,6 +276,7 @@ ModelOptions model_options(Config const& config) {
                                       (config.permutation.n > 0 && config.permutation.scheme == "fixed_model"));
   o.coefficients = !config.outer() && config.saves("coefficients");
   o.n_iter = static_cast<std::size_t>(config.model.n_iter);
+  o.refine = config.model.refine;
   o.absolute = config.model.sign == "absolute";
   o.seed = static_cast<std::uint64_t>(config.seed);
   o.response_pca = config.model.response_pca;

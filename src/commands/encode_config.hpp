@@ -78,6 +78,7 @@ struct Model {
   Components components;
   std::optional<Prior> prior;
   std::int64_t n_iter = 100;
+  bool refine = false;
   std::optional<double> l1_ratio;
   std::string sign = "absolute";  ///< univariate
   ReceptiveFields rf;

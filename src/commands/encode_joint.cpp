@@ -28,7 +28,7 @@ void check_joint(Config const& config) {
     if (config.features[i].transform.standardize != config.features[0].transform.standardize)
       fail(Exit::config, "features[{}].transform.standardize: differs from that of features[0]; {} needs one for all", i,
            config.model.type);
-  if (!joins(config) && !config.partition) return;
+  if (!pools(config) && !config.partition) return;
   for (std::size_t i = 0; i < config.features.size(); ++i)
     if (config.features[i].transform.pca != 0)
       fail(Exit::config, "{}.transform.pca: {} takes the features of a band as they are; remove it",
@@ -72,6 +72,7 @@ ModelOptions model_options(Config const& config, Inputs const& inputs) {
   ModelOptions o = model_options(config);
   for (std::size_t b = 0; joins(config) && b < inputs.bands.size(); ++b) {
     o.bands.push_back(inputs.bands[b].name);
+    o.band_pca.push_back(config.features[inputs.bands[b].store].transform.pca);
     auto const& map = inputs.bands[b].map;
     o.maps.push_back({map[0], map[1], map[2]});
   }

@@ -34,6 +34,9 @@ void Fitted::banded_outer(Responses const& r, std::size_t first, Choice const& c
   std::vector<std::size_t> order;
   for (std::size_t t = 0; t < r.targets; ++t) {
     bool const ok = out.flag[first + t] == TargetFlag::ok;
+    if (chosen.refined[t] != 0) {
+      continue;
+    }
     if (ok) {
       order.push_back(t);
     } else if (s_.options.coefficients) {
@@ -131,8 +134,7 @@ void Fitted::banded_scores(Responses const& r, std::size_t first, std::size_t t,
 void Fitted::banded_weights(Responses const& r, std::size_t first, std::size_t candidate,
                             std::span<std::size_t const> group, Choice const& chosen, float const* z, TileResult& out,
                             Workspace& work) const {
-  bool const dual = is_dual(s_.form);
-  std::size_t const q = s_.q(), depth = s_.sets.back().depth, width = stats_size(s_.rows.sets.size());
+  std::size_t const q = s_.q(), depth = s_.sets.back().depth;
   std::size_t const rows = padded_rows(depth), cols = padded_cols(group.size());
   float* w = work.predictions.grow(rows * cols * q);
   for (std::size_t j = 0; j < q; ++j) {
@@ -141,24 +143,34 @@ void Fitted::banded_weights(Responses const& r, std::size_t first, std::size_t c
   std::vector<double> mine(depth);
   for (std::size_t g = 0; g < group.size(); ++g) {
     std::size_t const t = group[g];
-    auto const& gamma = s_.weightings[candidate];
     combine(s_.skeleton.weight.data() + chosen.alpha[t] * q, q, w + g * rows, rows * cols, depth, mine.data());
-    double const unit = s_.options.standardize_responses ? 1 / r.sd[t] : 1;
-    float* to = out.weights.data() + (first + t) * weight_rows();
-    double offset = 0;
-    for (std::size_t i = 0; i < depth; ++i) {
-      double mean = dual ? 0 : s_.stats[i * width];
-      for (std::size_t b = 0; dual && b < s_.bands.size(); ++b) {
-        mean += gamma[b] * s_.mean_product[b * depth + i];
-      }
-      offset += mine[i] * mean;
-      to[i] = static_cast<float>(mine[i] * unit);
-    }
-    for (std::size_t b = 0; dual && b < s_.bands.size(); ++b) {
-      to[depth + b] = static_cast<float>(gamma[b]);
-    }
-    out.intercept[first + t] = s_.options.standardize_responses ? -offset * unit : r.mean[t] - offset;
+    write_banded_weights(r, first, t, s_.weightings[candidate], mine.data(), out);
   }
+}
+
+/// w: (K_γ + α)⁻¹ y in dual forms, weights on raw features in primal ones.
+void Fitted::write_banded_weights(Responses const& r, std::size_t first, std::size_t t,
+                                  std::vector<double> const& gamma, double const* w, TileResult& out) const {
+  bool const dual = is_dual(s_.form);
+  std::size_t const depth = s_.sets.back().depth, width = stats_size(s_.rows.sets.size());
+  double const unit = s_.options.standardize_responses ? 1 / r.sd[t] : 1;
+  float* to = out.weights.data() + (first + t) * weight_rows();
+  double offset = 0;
+  for (std::size_t i = 0; i < depth; ++i) {
+    offset += dual ? 0 : w[i] * s_.stats[i * width];
+    to[i] = static_cast<float>(w[i] * unit);
+  }
+  for (std::size_t b = 0; dual && b < s_.bands.size(); ++b) {
+    std::vector<double> mine(w, w + depth);
+    s_.along_components(b, mine.data());
+    for (std::size_t i = 0; i < depth; ++i) {
+      offset += gamma[b] * mine[i] * s_.mean_product[b * depth + i];
+    }
+  }
+  for (std::size_t b = 0; dual && b < s_.bands.size(); ++b) {
+    to[depth + b] = static_cast<float>(gamma[b]);
+  }
+  out.intercept[first + t] = s_.options.standardize_responses ? -offset * unit : r.mean[t] - offset;
 }
 
 }  // namespace striate::detail

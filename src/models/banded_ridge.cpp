@@ -41,7 +41,8 @@ class BandedRidge final : public EncodingModel {
   }
 
   [[nodiscard]] std::size_t candidates() const override {
-    return options_.alphas.size() * (options_.bands.size() == 1 ? 1 : options_.n_iter);
+    std::size_t const tried = options_.alphas.size() * (options_.bands.size() == 1 ? 1 : options_.n_iter);
+    return tried == 1 && options_.refine && options_.bands.size() > 1 ? 2 : tried;  // inner folds are climbed by
   }
 
   [[nodiscard]] std::vector<std::string> extras() const override {
@@ -61,7 +62,7 @@ class BandedRidge final : public EncodingModel {
   static void check_pca(double pca) {
     if (pca != 0) {
       fail(Exit::config,
-           "features.transform.pca is {} (banded_ridge keeps all features of a band); remove it, or reduce the store",
+           "features.transform.pca is {} of all bands together; banded_ridge reduces each band by itself, give it there",
            pca);
     }
   }
@@ -87,6 +88,12 @@ class BandedRidge final : public EncodingModel {
 
 std::unique_ptr<EncodingModel> make_banded_ridge(ModelOptions const& options) {
   (void)make_ridge(options);  // says what is wrong with the alphas
+  for (double pca : options.band_pca) {
+    detail::check_pca(pca);
+  }
+  if (!options.band_pca.empty() && options.band_pca.size() != options.bands.size()) {
+    fail(Exit::internal, "{} settings of pca for {} bands", options.band_pca.size(), options.bands.size());
+  }
   if (options.n_iter == 0) {
     fail(Exit::config, "model.n_iter is 0 (band weights that are tried); give 1 or more");
   }

@@ -13,6 +13,7 @@ namespace striate::detail {
 struct Choice {
   std::vector<double> score;  ///< mean over inner folds
   std::vector<std::size_t> candidate, alpha;
+  std::vector<std::uint8_t> refined;  ///< 1: everything of the target is written
 };
 
 class Fitted final : public FittedFold {
@@ -72,6 +73,22 @@ class Fitted final : public FittedFold {
   void banded_scores(Responses const& r, std::size_t first, std::size_t t, double const* parts, TileResult& out) const;
   void banded_weights(Responses const& r, std::size_t first, std::size_t candidate, std::span<std::size_t const> group,
                       Choice const& chosen, float const* z, TileResult& out, Workspace& work) const;
+  void write_banded_weights(Responses const& r, std::size_t first, std::size_t t, std::vector<double> const& gamma,
+                            double const* w, TileResult& out) const;
+  // refine.cpp
+  struct Climber;
+  void refine(Responses const& r, std::size_t first, Choice& chosen, TileResult& out, Workspace& work) const;
+  [[nodiscard]] std::vector<std::vector<float>> right_sides(Responses const& r, Workspace& work) const;
+  [[nodiscard]] Climber climber(Responses const& r, std::size_t t, Choice const& chosen,
+                                std::vector<std::vector<float>> const& rights) const;
+  void grow(std::size_t set, std::size_t round, std::vector<Climber>& group, RefineBuffers& work) const;
+  [[nodiscard]] bool evaluate(Climber& c, std::vector<double> const& delta, double& score_there) const;
+  [[nodiscard]] std::vector<double> reachable(Climber const& c, std::vector<double> const& step) const;
+  void weigh(std::vector<double> const& delta, float* x) const;
+  void aim(Climber& c) const;
+  void climb(Climber& c) const;
+  void settle_round(Climber& c, bool same, double sd) const;
+  void take_refined(Responses const& r, std::size_t first, Climber& c, Choice& chosen, TileResult& out) const;
   [[nodiscard]] bool selects() const {
     return s_.closed_form() ? s_.alphas.size() > 1 || !tests() : s_.rows.inner() > 0;
   }

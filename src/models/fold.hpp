@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "form.hpp"
+#include "refine.hpp"
 #include "striate/math/gram.hpp"
 #include "striate/math/skeleton.hpp"
 
@@ -36,6 +37,7 @@ struct FoldState {
   std::vector<SetHats> sets;                         ///< as rows.sets
   std::vector<Band> bands;                           ///< banded ridge; none for other models
   std::vector<std::vector<double>> weightings{{1}};  ///< weights of the bands that are tried
+  RefineState refine;               ///< banded ridge with options.refine
   std::vector<float const*> outer;  ///< per alpha: n_test × depth; banded: per candidate, (q·bands·n_test) × depth
   std::vector<float const*> inverse;  ///< per alpha: m × m, weights = inverse · z; banded: per candidate and skeleton
   float const* basis_back = nullptr;  ///< spectral: m × depth, weights = basis_back · z / (λ + α)
@@ -44,6 +46,7 @@ struct FoldState {
   double const* left_out = nullptr;   ///< loo: per alpha and training row what makes a residual that of a left-out row
   double const* stats = nullptr;      ///< per feature: stats_size(sets)
   std::vector<float const*> x;        ///< primal: per block of training rows, p × rows, less the outer training mean
+  std::vector<float const*> components;  ///< dual, of bands with pca: number kept, 0, axes n_train × kept; else null
   std::vector<double> mean_product;   ///< dual: per band and training position Σ_j (x_ij − μ_j) μ_j scale_j²
   std::vector<std::shared_ptr<std::byte>> owned;
   FoldReport report;
@@ -59,6 +62,7 @@ struct FoldState {
   [[nodiscard]] bool banded() const { return !bands.empty(); }
   /// Kernels of which a training set's is made.
   [[nodiscard]] std::size_t parts() const { return std::max<std::size_t>(1, bands.size()); }
+  void along_components(std::size_t part, double* w) const;
   [[nodiscard]] std::size_t part_of(std::size_t feature) const;
 };
 

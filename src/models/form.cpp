@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "refine.hpp"
 #include "striate/base/error.hpp"
 #include "striate/math/gram.hpp"
 #include "striate/math/panel_product.hpp"
@@ -42,6 +43,10 @@ double hat_bytes(RowPlan const& rows, Shape const& shape, Form form, std::size_t
     if (shape.bands > 0) {
       floats += shape.candidates * packed_size((outer ? shape.bands : 1) * q * panel_round(e), depth);
       floats += outer && shape.coefficients ? shape.candidates * q * packed_size(m, m) : 0;
+      floats += outer && shape.coefficients && shape.reduced ? shape.bands * (2 + train * std::min(train, shape.p)) : 0;
+      floats += shape.refines(rows) ? refine_floats(m, e, is_dual(form) ? shape.bands : 1,
+                                                    is_dual(form) || outer ? shape.bands : 1, shape.candidates)
+                                    : 0;
       continue;
     }
     floats += outer ? a * packed_size(e, depth) : packed_size(solved * panel_round(e), depth);
@@ -58,18 +63,33 @@ double hat_bytes(RowPlan const& rows, Shape const& shape, Form form, std::size_t
   return 4 * static_cast<double>(floats);
 }
 
+/// Rounds that targets take in the mean, and what an eigendecomposition costs in m³.
+constexpr double refine_rounds = 20, axes_price = 10;
+
+void refinement_work(RowPlan const& rows, Shape const& shape, Form form, Work& w) {
+  for (std::size_t s = 0; shape.refines(rows) && s < rows.sets.size(); ++s) {
+    bool const dual = is_dual(form), outer = s + 1 == rows.sets.size();
+    auto const m = static_cast<double>(dual ? rows.sets[s].train.size() : shape.p);
+    auto const e = static_cast<double>(rows.sets[s].test.size()), bands = static_cast<double>(shape.bands);
+    w.factor += axes_price * static_cast<double>(shape.candidates) * cube(m);
+    w.tile += refine_rounds * 2 * m * (m * (2 + (dual ? bands : 1)) + e * (dual || outer ? bands : 1));
+    w.scored += refine_rounds * 10 * bands * e;  // predictions and derivatives in the small space
+    w.scratch = std::max(w.scratch, 8 * (2 * m * m + 40 * m));
+  }
+}
+
 Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) {
   Work w;
   auto const n = static_cast<double>(rows.n_train), te = static_cast<double>(rows.n_test),
              p = static_cast<double>(shape.p);
   auto const a = static_cast<double>(shape.alphas), dq = static_cast<double>(q);
   double const used = n + te;
-  bool const per_set = shape.standardize || is_spectral(form);
+  bool const per_set = shape.per_set() || is_spectral(form);
   auto const sets = static_cast<double>(rows.sets.size());
-  double const grams = is_dual(form) ? (shape.standardize ? sets : 1) : static_cast<double>(rows.blocks.blocks());
+  double const grams = is_dual(form) ? (shape.per_set() ? sets : 1) : static_cast<double>(rows.blocks.blocks());
   w.grams = grams * gram_bytes(rows, shape, form);
   w.hats = hat_bytes(rows, shape, form, q);
-  w.gram = is_dual(form) ? used * used * p * (per_set && shape.standardize ? sets : 1) : used * p * p;
+  w.gram = is_dual(form) ? used * used * p * (per_set && shape.per_set() ? sets : 1) : used * p * p;
   if (is_dual(form) && !wide_gram(shape, rows.n_train + rows.n_test)) {
     w.gram /= f64_price;
   }
@@ -124,6 +144,12 @@ Work work_of(RowPlan const& rows, Shape const& shape, Form form, std::size_t q) 
                 (is_dual(form) ? static_cast<double>(set.train.size()) : p);
     }
     w.tile += 2 * (static_cast<double>(shape.bands) * dq - 1) * te * (is_dual(form) ? n : p);
+    refinement_work(rows, shape, form, w);
+    for (std::size_t s = 0; shape.reduced && s < rows.sets.size(); ++s) {  // eigenvectors of each band
+      auto const m = static_cast<double>(rows.sets[s].train.size()), e = static_cast<double>(rows.sets[s].test.size());
+      w.factor += static_cast<double>(shape.bands) * 12 * cube(m);
+      w.scratch = std::max(w.scratch, 8 * (4 * m * m + 2 * m * e));
+    }
   }
   w.tile += form == Form::primal ? 2 * n * p : 0;
   if (shape.selection != Selection::folds) {
@@ -167,6 +193,8 @@ Shape shape_of(std::size_t p, std::size_t targets, bool standardize, double pca,
   s.scored = !options.scores.empty();
   s.spectral = fit != Fit::ridge || pca > 0 || s.selection != Selection::folds;
   s.coefficients = options.coefficients;
+  s.refine = options.refine;
+  s.reduced = std::ranges::any_of(options.band_pca, [](double k) { return k > 0; });
   s.pca = pca;
   if (fit == Fit::pcr || fit == Fit::pls || fit == Fit::cca) {
     s.components = *std::max_element(options.components.begin(), options.components.end());
@@ -242,8 +270,8 @@ Form choose_form(RowPlan const& rows, Shape const& shape) {
     return f64_price * (w.gram + w.factor) + t * w.tile;
   };
   Form const dual =
-      shape.standardize || total(Form::dual) < total(Form::block_inverse) ? Form::dual : Form::block_inverse;
-  return shape.p < smallest && total(Form::primal) < total(dual) ? Form::primal : dual;
+      shape.per_set() || total(Form::dual) < total(Form::block_inverse) ? Form::dual : Form::block_inverse;
+  return !shape.reduced && shape.p < smallest && total(Form::primal) < total(dual) ? Form::primal : dual;
 }
 
 double shrinking_work(RowPlan const& rows, Shape const& shape, double alphas) {
@@ -277,7 +305,7 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
   double grams = w.grams;
   double passes = 1;
   if (form == Form::dual || form == Form::spectral_dual) {  // sets are taken in groups where memory is short
-    double const one = w.grams / (shape.standardize ? static_cast<double>(rows.sets.size()) : 1);
+    double const one = w.grams / (shape.per_set() ? static_cast<double>(rows.sets.size()) : 1);
     double const room = std::max(one, budget * 0.6 - c.shared_kept_bytes);
     grams = std::min(w.grams, std::floor(room / one) * one);
     passes = std::ceil(w.grams / grams);
@@ -297,7 +325,15 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
                       (4 * (3 * used + (form == Form::primal ? p * static_cast<double>(rows.blocks.blocks() + 2) : 0)) +
                        4 * static_cast<double>(widest * shape.alphas) + 8 * 8 * static_cast<double>(shape.alphas));
   double const left_out = shape.selection == Selection::folds ? 0 : static_cast<double>(target_tile) * 4 * 4 * used;
-  c.thread_bytes = std::max(w.scratch, tile + left_out) + 32e6;
+  double refined = 0;
+  if (shape.refines(rows)) {
+    double const one = refine_bytes(rows, shape.bands, is_dual(form), shape.p);
+    std::size_t const deepest = is_dual(form) ? rows.n_train : shape.p;
+    auto const width = static_cast<double>(refine_width(one));
+    refined = width * (one + 4 * static_cast<double>(deepest * (shape.bands + 5) + shape.bands * widest)) +
+              4 * static_cast<double>(is_dual(form) ? 0 : target_tile * shape.p * rows.sets.size());
+  }
+  c.thread_bytes = std::max(w.scratch, tile + left_out + refined) + 32e6;
   c.read_bytes = passes * p * static_cast<double>(rows.n) * 4;
   if (shape.pls) {
     double const gram = static_cast<double>(PackedShape(shape.cca ? rows.row.size() : rows.n_train).doubles()) * 8;

@@ -24,6 +24,8 @@ enum class Fit { ridge, ols, pcr, pls, cca };
 struct Shape {
   std::size_t p = 0, alphas = 1, targets = 0;
   std::size_t bands = 0, candidates = 1;  ///< banded ridge: feature spaces (0: another model) and their weightings
+  bool reduced = false;  ///< banded ridge: some bands by pca, so that each set has kernels of its own
+  bool refine = false;  ///< banded ridge: operators of every set are kept
   bool standardize = true, spectral = false, coefficients = false;
   Selection selection = Selection::folds;  ///< ridge
   bool scored = true;                      ///< scores are wanted where there are no outer test rows
@@ -32,6 +34,11 @@ struct Shape {
   bool pls = false;                ///< pls, cca: needs a Gram of responses as well
   bool cca = false;                ///< of test rows, too
   std::size_t variants = 1;        ///< cca: penalties whose components are held until one is chosen
+  [[nodiscard]] bool per_set() const { return standardize || reduced; }
+  /// Whether there is something to refine, and inner folds to do it by.
+  [[nodiscard]] bool refines(RowPlan const& rows) const {
+    return refine && rows.inner() > 0 && (bands > 1 || (bands == 1 && alphas > 1));
+  }
   bool response_per_set = false;   ///< pls, cca: responses are scaled by each training set
 };
 

@@ -75,8 +75,8 @@ void Preparer::gather_kernel(std::size_t set, Weights const& weights, std::vecto
 }
 
 /// Kernel of a set's training rows (lower triangle), centred on them. The direction of ones, which centring makes
-/// exactly null, is lifted to the mean eigenvalue: predictions do not change, and small alphas keep their digits.
-void Preparer::dual_kernel(std::size_t set, Weights const& weights, double* g) const {
+/// exactly null, is lifted (unless not wanted) to the mean eigenvalue: predictions do not change, and small alphas keep their digits.
+void Preparer::dual_kernel(std::size_t set, Weights const& weights, double* g, bool lifted) const {
   auto const& rows = s_.rows.sets[set];
   std::size_t const n = rows.train.size();
   gather_kernel(set, weights, rows.train, true, g);
@@ -86,7 +86,7 @@ void Preparer::dual_kernel(std::size_t set, Weights const& weights, double* g) c
   for (std::size_t i = 0; i < n; ++i) {
     trace += g[i * (n + 1)] - 2 * lift[rows.train[i]];
   }
-  double const ones = is_spectral(s_.form) ? 0 : trace / static_cast<double>(n) / static_cast<double>(n);
+  double const ones = is_spectral(s_.form) || !lifted ? 0 : trace / static_cast<double>(n) / static_cast<double>(n);
   std::vector<double> mine(n);
   for (std::size_t i = 0; i < n; ++i) {
     mine[i] = lift[rows.train[i]];

@@ -60,6 +60,9 @@ bool Preparer::all_groups() {
     bool const one_gram = is_dual(s_.form) && grams_ == 1;
     bool const streamed = have_stats_ && group_ >= grams_;
     if (!streamed) {
+      if (shape_.reduced && reduced_trace_.empty() && last < grams_) {  // traces of the outer kernels come first
+        stream(grams_ - 1, grams_);
+      }
       stream(first, last);
     }
     if (first == 0) {
@@ -73,6 +76,8 @@ bool Preparer::all_groups() {
     } else if (!factor(first_set, last_set)) {
       return false;
     }
+    operators(first_set, last_set);
+    keep_components(last_set);
     if (!is_dual(s_.form)) {
       break;
     }
@@ -101,8 +106,10 @@ void Preparer::end_spectral() {
 void Preparer::choose_alphas() {
   double mean = 0;  // of the bands: the trace of their kernels at equal weights
   trace_ = 0;
+  traces_.clear();
   for (std::size_t part = 0; !is_spectral(s_.form) && part < s_.parts(); ++part) {
     double const mine = trace_per_row(part);
+    traces_.push_back(mine);
     mean += mine / static_cast<double>(s_.parts());
     trace_ = std::max(trace_, mine);
   }
@@ -173,6 +180,8 @@ void Preparer::layout() {
     outside_at_ = place(2 * s_.rows.n_train);
     left_out_at_ = place(2 * a * s_.rows.n_train);
   }
+  place_operators(place);
+  place_components(place);
   flags_at_ = place(2 * std::max(sets * q * candidates, sets));
   if (keeps_sides_) {
     return place_sides();
@@ -238,6 +247,10 @@ void Preparer::finish() {
     s_.vectors = at(vectors_at_);
     s_.left_out = reinterpret_cast<double const*>(hats_.get() + left_out_at_);
   }
+  keep_operators();
+  for (std::size_t part = 0; part < s_.parts(); ++part) {
+    s_.components.push_back(components_at_[part] == 0 ? nullptr : at(components_at_[part]));
+  }
   s_.stats = reinterpret_cast<double const*>(stats_.get());
   s_.owned = {stats_, hats_};
   s_.combine = combination_of(s_.skeleton, s_.alphas.size());
@@ -271,7 +284,9 @@ std::unique_ptr<FoldState> prepare_fold(Design const& design, FoldPlan const& pl
 std::unique_ptr<FoldState> prepare_banded(Design const& design, FoldPlan const& plan, ModelOptions const& options,
                                           std::vector<Band> bands, std::vector<std::vector<double>> candidates,
                                           Team& team, double memory_budget) {
-  return Preparer(design, plan, options, Fit::ridge, team, memory_budget, std::move(bands), std::move(candidates)).run();
+  bool const select = options.refine && bands.size() > 1;
+  return Preparer(design, plan, options, Fit::ridge, team, memory_budget, std::move(bands), std::move(candidates), select)
+      .run();
 }
 
 }  // namespace striate::detail

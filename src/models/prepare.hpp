@@ -1,5 +1,6 @@
 #pragma once
 /// The steps of prepare(): stream the features into Gram matrices, factor, write hats.
+#include <functional>
 #include <mutex>
 
 #include "fold.hpp"
@@ -108,17 +109,41 @@ class Preparer {
   [[nodiscard]] std::vector<double> lifts(std::size_t set, Weights const& weights) const;
   void gather_kernel(std::size_t set, Weights const& weights, std::vector<std::uint32_t> const& cols, bool lower,
                      double* out) const;
-  void dual_kernel(std::size_t set, Weights const& weights, double* g) const;
+  void dual_kernel(std::size_t set, Weights const& weights, double* g, bool lifted = true) const;
   void dual_test(std::size_t set, Weights const& weights, double* test) const;
   void primal_gram(std::size_t set, Weights const& weights, double* g) const;
   void primal_test(std::size_t set, Weights const& weights, double* test) const;
   std::size_t tests_of(std::size_t set, Weights const& weights, double* test) const;
+  // band_components.cpp
+  [[nodiscard]] std::size_t most_of_band(std::size_t part, std::size_t train) const;
+  [[nodiscard]] bool reduces(std::size_t part) const;
+  void reduce_unit(std::size_t set, std::size_t part, Scratch& scratch);
+  void put(double* data, std::size_t i, std::size_t j, double value) const;
+  void reduce_bands(std::size_t first_set, std::size_t last_set);
+  void place_components(std::function<std::size_t(std::size_t)> const& place);
+  void keep_components(std::size_t last_set);
+  // refine_prepare.cpp
+  struct OperatorPlaces {
+    std::size_t kernel = 0, test = 0, axes = 0;
+  };
+  /// Inner folds are there to climb by, and there is something to move: two bands, or two alphas.
+  [[nodiscard]] bool refines() const {
+    return s_.options.refine && s_.banded() && s_.rows.inner() > 0 && (s_.parts() > 1 || s_.alphas.size() > 1);
+  }
+  void place_operators(std::function<std::size_t(std::size_t)> const& place);
+  void operators(std::size_t first_set, std::size_t last_set);
+  void operator_unit(std::size_t set, std::size_t part, Scratch& scratch);
+  void axes_unit(std::size_t set, std::size_t candidate, Scratch& scratch);
+  void keep_operators();
   // spectral.cpp
   void decompose(std::size_t first_set, std::size_t last_set);
   void solve(std::size_t first_set, std::size_t last_set);
   void spectral_unit(std::size_t set, Scratch& scratch);
   void primal_basis(std::size_t set, double const* vectors, std::vector<double> const& values, Scratch& scratch);
-  [[nodiscard]] std::size_t kept(double const* values, std::size_t count, double total, std::size_t m) const;
+  [[nodiscard]] std::size_t kept(double const* values, std::size_t count, double total, std::size_t m, double pca) const;
+  [[nodiscard]] std::size_t kept(double const* values, std::size_t count, double total, std::size_t m) const {
+    return kept(values, count, total, m, design_.pca);
+  }
   void write_components(std::size_t set, std::vector<double> const& values, double const* scores,
                         double const* rotations, double const* test, double const* scale, Scratch& scratch,
                         std::size_t variant = 0);
@@ -190,6 +215,10 @@ class Preparer {
   std::size_t grams_ = 1, group_ = 1, group_first_ = 0;  ///< Gram matrices in all, in memory at once, first of those
   bool have_stats_ = false;
   std::vector<double> variance_;  ///< per band, where some are standardised and some not
+  std::vector<double> reduced_trace_;  ///< of bands with pca
+  std::vector<std::size_t> components_at_;
+  std::vector<double> traces_;    ///< per band: trace(K)/n of the outer training rows
+  std::vector<OperatorPlaces> operators_at_;
   double trace_ = 0;              ///< trace(K)/n of the outer training rows, at most
   // Offsets into hats_, in bytes.
   std::vector<std::size_t> inner_at_, basis_at_, values_at_, cross_at_, outer_at_, inverse_at_, x_at_, cca_at_;

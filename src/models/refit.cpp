@@ -120,6 +120,21 @@ void Fitted::coefficients(MatrixView<float const> x, std::size_t first, MatrixVi
     }
   }
   blas::gemm('T', 'N', count, t, n, 1.0F, panel.data(), n, weights.data, weights.stride, 0.0F, out, count);
+  for (std::size_t b = 0; b < s_.components.size(); ++b) {  // bands with pca weigh by projections of the weights
+    std::size_t const low = s_.components[b] == nullptr ? 0 : std::max(first, s_.bands[b].first);
+    std::size_t const end = s_.components[b] == nullptr ? 0 : std::min(first + count, s_.bands[b].first + s_.bands[b].count);
+    if (low >= end) {
+      continue;
+    }
+    std::vector<float> mine(n * t);
+    for (std::size_t c = 0; c < t; ++c) {
+      std::vector<double> w(weights.col(c), weights.col(c) + n);
+      s_.along_components(b, w.data());
+      std::copy(w.begin(), w.end(), mine.begin() + static_cast<std::ptrdiff_t>(c * n));
+    }
+    blas::gemm('T', 'N', end - low, t, n, 1.0F, panel.data() + (low - first) * n, n, mine.data(), n, 0.0F,
+               out + (low - first), count);
+  }
   for (std::size_t c = 0; s_.banded() && c < t; ++c) {
     for (std::size_t j = 0; j < count; ++j) {
       out[j + c * count] *= weights(n + s_.part_of(first + j), c);

@@ -10,12 +10,12 @@
 namespace striate::detail {
 
 /// How many of the leading eigenvalues are used. `total` is the trace.
-std::size_t Preparer::kept(double const* values, std::size_t count, double total, std::size_t m) const {
+std::size_t Preparer::kept(double const* values, std::size_t count, double total, std::size_t m, double pca) const {
   std::size_t keep = count;
-  if (design_.pca > 0 && design_.pca < 1) {  // as scikit-learn: the fewest whose summed share exceeds the fraction
+  if (pca > 0 && pca < 1) {  // as scikit-learn: the fewest whose summed share exceeds the fraction
     double sum = 0;
     keep = 0;
-    while (keep < count && sum / total <= design_.pca) {
+    while (keep < count && sum / total <= pca) {
       sum += values[keep++];
     }
   }

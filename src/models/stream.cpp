@@ -19,7 +19,7 @@ constexpr double gib = 1024.0 * 1024 * 1024;
 void Preparer::allocate() {
   std::size_t const sets = s_.rows.sets.size(), used = s_.rows.row.size();
   packed_ = PackedShape(is_dual(s_.form) ? used : s_.p);
-  grams_ = is_dual(s_.form) ? (shape_.standardize ? sets : 1) : s_.rows.blocks.blocks();
+  grams_ = is_dual(s_.form) ? (shape_.per_set() ? sets : 1) : s_.rows.blocks.blocks();
   double const sides = static_cast<double>(keeps_sides_ ? sides_bytes() : 0);
   auto const cost = cost_of(s_.rows, shape_, s_.form, s_.alphas.size(), budget_ - sides);
   double const one = gram_bytes(s_.rows, shape_, s_.form);
@@ -71,6 +71,7 @@ void Preparer::stream(std::size_t first_set, std::size_t last_set) {
     feature_grams();
   }
   have_stats_ = true;
+  reduce_bands(first_set, last_set);
 }
 
 void Preparer::panel(std::size_t first, std::size_t count, float* x, std::size_t first_set, std::size_t last_set) {
@@ -90,7 +91,7 @@ void Preparer::panel(std::size_t first, std::size_t count, float* x, std::size_t
     if (s_.options.coefficients && is_dual(s_.form)) {
       mean_product(first, count, x);
     }
-    if (s_.banded() && shape_.standardize) {
+    if (s_.banded() && shape_.per_set()) {
       variances(first, count, x);
     }
   }
@@ -254,6 +255,9 @@ void Preparer::feature_grams() {
 
 /// Of the kernel of one band, or of all features.
 double Preparer::trace_per_row(std::size_t part) const {
+  if (reduces(part)) {
+    return reduced_trace_[part];
+  }
   std::size_t const sets = s_.rows.sets.size(), width = stats_size(sets);
   auto const* stats = reinterpret_cast<double const*>(stats_.get());
   std::size_t const first = s_.banded() ? s_.bands[part].first : 0;

@@ -62,7 +62,8 @@ void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std
   std::size_t ld = 0;
   begin(Y, first, out, r, z, ld, work);
   Choice chosen{std::vector<double>(r.targets, -std::numeric_limits<double>::infinity()),
-                std::vector<std::size_t>(r.targets, 0), std::vector<std::size_t>(r.targets, 0)};
+                std::vector<std::size_t>(r.targets, 0), std::vector<std::size_t>(r.targets, 0),
+                std::vector<std::uint8_t>(r.targets, 0)};
   std::vector<double> mean_scores, all;
   if (!alpha.empty()) {
     take(alpha, first, out, chosen.alpha);
@@ -78,6 +79,9 @@ void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std
     for (std::size_t weighting = 0; selects() && weighting < s_.weightings.size(); ++weighting) {
       score_candidates(r, first, weighting, z, ld, out, mean_scores, all, work);
       choose(first, r, weighting, mean_scores, all, out, chosen);
+    }
+    if (!s_.refine.sets.empty()) {
+      refine(r, first, chosen, out, work);
     }
     settle(first, r, chosen, out);
   }
@@ -221,7 +225,7 @@ void Fitted::choose(std::size_t first, Responses const& r, std::size_t weighting
 void Fitted::settle(std::size_t first, Responses const& r, Choice const& chosen, TileResult& out) const {
   std::size_t const a = s_.candidates();
   for (std::size_t t = 0; t < r.targets; ++t) {
-    if (out.flag[first + t] == TargetFlag::ok) {
+    if (out.flag[first + t] == TargetFlag::ok && chosen.refined[t] == 0) {
       out.alpha[first + t] = s_.candidate(chosen.alpha[t]);
       if (s_.fit == Fit::cca) {
         out.extra[first + t] = s_.penalty;

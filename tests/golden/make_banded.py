@@ -7,6 +7,8 @@ make_ridge.py does; values of bands (gamma, split) are (folds * bands) x t.
 """
 import math
 import numpy as np
+from scipy.optimize import minimize
+from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 
@@ -68,29 +70,45 @@ def weights(m, n_iter, seed):
 
 
 class Joint:
-    """Ridge on standardised bands times the roots of their weights."""
+    """Ridge on standardised bands, by scikit-learn's PCA where asked for, times the roots of their weights."""
 
-    def __init__(self, alpha, gamma, bands, standardize):
-        self.alpha, self.root = alpha, np.sqrt(np.repeat(gamma, bands))
+    def __init__(self, alpha, gamma, bands, standardize, pca=None):
+        self.alpha, self.roots = alpha, np.sqrt(gamma)
         self.scale = np.repeat(standardize, bands).astype(bool)
-        self.edges = np.cumsum([0] + list(bands))
+        self.edges, self.pca = np.cumsum([0] + list(bands)), pca or [0] * len(bands)
+
+    def bands(self, x):
+        z = (x - self.mean) * self.factor
+        return [z[:, a:b] for a, b in zip(self.edges, self.edges[1:])]
 
     def fit(self, x, y):
         self.mean, sd = x.mean(0), x.std(0)
         varies = np.ptp(x, axis=0) > 0
-        self.factor = np.where(varies, np.where(self.scale, 1 / np.where(varies, sd, 1), 1), 0) * self.root
-        self.model = Ridge(alpha=self.alpha, solver='svd').fit((x - self.mean) * self.factor, y)
+        self.factor = np.where(varies, np.where(self.scale, 1 / np.where(varies, sd, 1), 1), 0)
+        self.axes = [PCA(k if k < 1 else int(k), svd_solver='full').fit(z).components_.T if k else np.eye(z.shape[1])
+                     for k, z in zip(self.pca, self.bands(x))]
+        self.model = Ridge(alpha=self.alpha, solver='svd').fit(np.hstack(self.inputs(x)), y)
         return self
 
+    def inputs(self, x):
+        return [r * (z @ a) for r, z, a in zip(self.roots, self.bands(x), self.axes)]
+
+    def weights(self):
+        ends = np.cumsum([a.shape[1] for a in self.axes])[:-1]
+        return np.split(np.atleast_2d(self.model.coef_), ends, axis=1)
+
     def parts(self, x):
-        z, w = (x - self.mean) * self.factor, self.model.coef_
-        return np.array([z[:, a:b] @ w[:, a:b].T for a, b in zip(self.edges, self.edges[1:])])
+        return np.array([z @ w.T for z, w in zip(self.inputs(x), self.weights())])
 
     def predict(self, x):
-        return self.model.predict((x - self.mean) * self.factor)
+        return self.model.predict(np.hstack(self.inputs(x)))
+
+    def trace(self, x):
+        """Of the kernel at these weights, per row."""
+        return sum((z ** 2).sum() for z in self.inputs(x)) / len(x)
 
     def raw(self):
-        coef = self.model.coef_ * self.factor
+        coef = np.hstack([r * w @ a.T for r, w, a in zip(self.roots, self.weights(), self.axes)]) * self.factor
         return coef.T, self.model.intercept_ - coef @ self.mean
 
 
@@ -106,7 +124,8 @@ def shares(y, train_mean, parts):
     return split_r2, split_r
 
 
-def case(name, n, bands, t, seed, alphas, n_iter, outer, inner, standardize, inner_score='r2', relative=False):
+def case(name, n, bands, t, seed, alphas, n_iter, outer, inner, standardize, inner_score='r2', relative=False,
+         pca=None):
     bands = np.array(bands)
     m = len(bands)
     x, y = data(n, bands.sum(), t, seed)
@@ -127,14 +146,14 @@ def case(name, n, bands, t, seed, alphas, n_iter, outer, inner, standardize, inn
         ok = usable(y, [tr] + ([te] if len(te) else []) + [s for i in inners for s in i])
         grid = np.sort(np.array(alphas, float))
         if relative:
-            one = Joint(1, np.full(m, 1 / m), bands, standardize).fit(x[tr], np.zeros((len(tr), 1)))
-            grid = grid * (((x[tr] - one.mean) * one.factor) ** 2).sum() / len(tr)
+            one = Joint(1, np.full(m, 1 / m), bands, standardize, pca).fit(x[tr], np.zeros((len(tr), 1)))
+            grid = grid * one.trace(x[tr])
         yz = np.where(ok, y, np.arange(n)[:, None] % 2)
         score = {s: np.zeros((len(inners), n_iter, len(grid), t)) for s in ('r2', 'pearson', 'mse')}
         for f, (a, b) in enumerate(inners):
             for g, gamma in enumerate(gammas):
                 for i, alpha in enumerate(grid):
-                    pred = Joint(alpha, gamma, bands, standardize).fit(x[a], yz[a]).predict(x[b])
+                    pred = Joint(alpha, gamma, bands, standardize, pca).fit(x[a], yz[a]).predict(x[b])
                     for s in SCORE:
                         score[s][f, g, i] = SCORE[s](yz[b], pred)
                     score['mse'][f, g, i] = ((yz[b] - pred) ** 2).mean(0)
@@ -149,7 +168,7 @@ def case(name, n, bands, t, seed, alphas, n_iter, outer, inner, standardize, inn
             rivals = mean[:, :, j].copy()
             rivals[np.abs(gammas - gammas[g]).max(1) < 1e-6, i] = -9  # the same but for rounding
             row['clear'][j] = rivals.max() < mean[g, i, j] - 1e-6
-            model = Joint(grid[i], gammas[g], bands, standardize).fit(x[tr], y[tr][:, j:j + 1])
+            model = Joint(grid[i], gammas[g], bands, standardize, pca).fit(x[tr], y[tr][:, j:j + 1])
             row['alpha'][j], mine['gamma'][:, j] = grid[i], gammas[g]
             c, b0 = model.raw()
             coef[:, j], icpt[j] = c[:, 0], b0[0]
@@ -173,9 +192,62 @@ def case(name, n, bands, t, seed, alphas, n_iter, outer, inner, standardize, inn
         if fold == 0:
             extra = dict(prediction=pred_out, coef=coef, intercept=icpt[None], fold_r2=inner_r2)
     write(name, dict(x=x, y=y, bands=bands[None].astype(float), standardize=np.array(standardize, float)[None],
-                     alphas=np.array(alphas, float)[None], gammas=gammas, seed=np.array([[float(seed)]]),
+                     **(dict(pca=np.array(pca, float)[None]) if pca else {}), alphas=np.array(alphas, float)[None], gammas=gammas, seed=np.array([[float(seed)]]),
                      **{k: np.array(v) for k, v in out.items()}, **{k: np.concatenate(v) for k, v in per_band.items()},
                      **extra))
+
+
+def climbed(score, delta, low, high):
+    """The greatest score(delta) about a start, alpha = 1 / sum exp(delta) between low and high: a simplex search."""
+    def inside(d):
+        d = np.clip(d, delta - 5, delta + 5)
+        alpha = 1 / np.exp(d).sum()
+        return d + np.log(alpha / np.clip(alpha, low, high))
+    best = delta
+    for _ in range(6):
+        best = inside(minimize(lambda d: -score(inside(d)), best, method='Nelder-Mead',
+                               options=dict(xatol=1e-4, fatol=1e-8, maxiter=4000)).x)
+    return best
+
+
+def refined(name, n, bands, t, seed, alphas, n_iter, inner, standardize, inner_score='r2'):
+    """Mean inner scores of the search and of the maximum that is climbed to from its best, without an outer loop."""
+    bands, m, grid = np.array(bands), len(bands), np.sort(alphas)
+    x, _ = data(n, bands.sum(), 9, seed)
+    r = np.random.default_rng(2000 + seed)
+    parts = [x[:, a:b] for a, b in zip(np.cumsum(bands) - bands, np.cumsum(bands))]
+    y = np.zeros((n, t))
+    for j in range(t):  # of bands that tell very unequal amounts
+        for z in parts:
+            s = (z - z.mean(0)) / z.std(0).clip(1e-9) @ r.standard_normal(z.shape[1])
+            y[:, j] += s / s.std() * 10 ** r.uniform(-1.5, 0)
+        y[:, j] += y[:, j].std() * r.uniform(.3, 1) * r.standard_normal(n)
+    y = y.astype('f4').astype('f8')
+    inners = list(inner.split(x))
+
+    def mean_score(j, alpha, gamma):
+        return np.mean([SCORE[inner_score](y[b][:, j:j + 1],
+                        Joint(alpha, gamma, bands, standardize).fit(x[a], y[a][:, j:j + 1]).predict(x[b]).reshape(-1, 1))[0]
+                        for a, b in inners])
+
+    whole = Joint(1, np.ones(m), bands, standardize).fit(x, y[:, :1])
+    trace = np.array([((x - whole.mean) * whole.factor)[:, a:a + w].var(0).sum()
+                      for a, w in zip(np.cumsum(bands) - bands, bands)])
+    searched, best = np.full(t, -np.inf), np.zeros(t)
+    for j in range(t):
+        for gamma in weights(m, n_iter, seed):
+            for alpha in grid[::-1]:
+                s = mean_score(j, alpha, gamma)
+                if s > searched[j]:
+                    searched[j], start = s, (gamma, alpha)
+        gamma = np.maximum(start[0], .05 * (start[0] @ trace) / m / trace)
+        delta = climbed(lambda d: mean_score(j, 1 / np.exp(d).sum(), np.exp(d) / np.exp(d).sum()),
+                        np.log(gamma / start[1]), grid[0], grid[-1])
+        best[j] = mean_score(j, 1 / np.exp(delta).sum(), np.exp(delta) / np.exp(delta).sum())
+    print(name, searched, best)
+    write(name, dict(x=x, y=y, bands=bands[None].astype(float), standardize=np.array(standardize, float)[None],
+                     alphas=grid[None], settings=np.array([[float(seed), float(n_iter)]]), searched=searched[None],
+                     refined=best[None]))
 
 
 if __name__ == '__main__':
@@ -187,3 +259,8 @@ if __name__ == '__main__':
     case('banded_mixed', 45, (20, 40), 9, 24, np.logspace(-4, 1, 6), 8, k3, k3, (0, 1), relative=True)
     case('banded_refit', 60, (5, 4), 9, 25, grid, 8, None, k3, (1, 1))
     case('banded_many', 42, (9, 12, 15, 20, 11), 9, 26, grid, 14, None, k3, (1, 1, 1, 1, 1))
+    refined('banded_refine_dual', 48, (30, 24, 40), 8, 31, np.logspace(0, 4, 5), 8, k3, (1, 1, 1))
+    refined('banded_refine_plain', 45, (25, 30), 6, 32, np.logspace(-1, 4, 6), 5, k3, (0, 0))
+    refined('banded_refine_primal', 84, (4, 5, 3), 8, 33, np.logspace(-1, 4, 6), 8, k3, (1, 0, 1), inner_score='pearson')
+    case('banded_pca', 48, (30, 60, 12), 9, 27, np.logspace(.5, 4, 6), 9, k3, k3, (1, 0, 1), pca=[5, .8, 0])
+    case('banded_pca_relative', 60, (25, 8), 9, 28, np.logspace(-2, 1, 5), 7, None, k3, (0, 0), relative=True, pca=[0, 3])

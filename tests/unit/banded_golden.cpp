@@ -92,6 +92,9 @@ TEST_P(BandedGolden, EqualsScikitLearn) {
   o.relative_alphas = c.relative;
   o.standardize_responses = false;
   o.split = c.folds > 0;
+  if (g.contains("pca")) {
+    o.band_pca = g.at("pca").values;
+  }
   auto const gammas = band_weights(m, o.n_iter, o.seed);
   for (std::size_t i = 0; i < gammas.size(); ++i) {
     for (std::size_t b = 0; b < m; ++b) {
@@ -130,7 +133,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{.name = "banded_primal", .inner_score = Score::pearson, .form = "primal"},
                       Case{.name = "banded_mixed", .relative = true},
                       Case{.name = "banded_refit", .folds = 0, .form = "primal"},
-                      Case{.name = "banded_many", .folds = 0}),
+                      Case{.name = "banded_many", .folds = 0}, Case{.name = "banded_pca", .form = "dual"},
+                      Case{.name = "banded_pca_relative", .folds = 0, .relative = true, .form = "dual"}),
     [](auto const& info) { return std::string(info.param.name); });
 
 }  // namespace

@@ -13,10 +13,13 @@ using namespace testing;
 struct Setting {
   std::size_t n;
   std::vector<std::size_t> bands;
-  bool standardize;
+  bool standardize, refine = false;
+  std::vector<double> pca = {};
 };
 
-void PrintTo(Setting const& s, std::ostream* os) { *os << s.n << "x" << s.bands.size() << " " << s.standardize; }
+void PrintTo(Setting const& s, std::ostream* os) {
+  *os << s.n << "x" << s.bands.size() << " " << s.standardize << s.refine;
+}
 
 class BandedProperty : public ::testing::TestWithParam<Setting> {
  protected:
@@ -27,6 +30,8 @@ class BandedProperty : public ::testing::TestWithParam<Setting> {
   ModelOptions options = options_of(bands, {0.1, 1, 10, 100, 1e3, 1e4}, 9);
 
   std::unique_ptr<FittedFold> fit(Problem const& data, Team& team, double budget = plenty) {
+    options.refine = s.refine;
+    options.band_pca = s.pca;
     auto const source = data.source();
     return make_banded_ridge(options)->prepare({source, s.standardize, 0, 0, nullptr, bands}, plan, team, budget);
   }
@@ -135,6 +140,8 @@ TEST_P(BandedProperty, MemoryIsAsEstimated) {
   Problem const data(s.n, p, 8);
   auto const team = serial_team();
   double const held = fit(data, *team)->report().shared_bytes;
+  options.refine = s.refine;
+  options.band_pca = s.pca;
   double const said = make_banded_ridge(options)->cost(data.n, p, 0, plan, s.standardize, 0, plenty).shared_kept_bytes;
   EXPECT_LT(held, said * 1.1);
   EXPECT_GT(held, said * 0.5);  // the skeleton may need fewer alphas
@@ -143,7 +150,11 @@ TEST_P(BandedProperty, MemoryIsAsEstimated) {
 
 INSTANTIATE_TEST_SUITE_P(Forms, BandedProperty,
                          ::testing::Values(Setting{60, {6, 8}, true}, Setting{60, {900, 700, 40}, true},
-                                           Setting{60, {90, 60}, false}, Setting{300, {1500, 30}, true}));
+                                           Setting{60, {90, 60}, false}, Setting{300, {1500, 30}, true},
+                                           Setting{60, {6, 8}, true, true}, Setting{60, {200, 300, 40}, true, true},
+                                           Setting{60, {90, 60}, false, true},
+                                           Setting{60, {90, 60}, false, false, {7, 0}},
+                                           Setting{60, {200, 300, 40}, true, true, {10, 0.7, 0}}));
 
 TEST(Banded, ShortMemoryReadsTheFeaturesSeveralTimes) {
   Problem const data(80, 3000, 30);
@@ -252,7 +263,10 @@ TEST(Banded, RefusesWhatCannotWork) {
   auto const refused = [&](Design const& design, FoldPlan const& p) {
     EXPECT_THROW((void)model->prepare(design, p, *team, plenty), Error);
   };
-  refused({source, true, 2, 0, nullptr, bands}, plan);             // pca
+  refused({source, true, 2, 0, nullptr, bands}, plan);             // pca of all bands together
+  o.band_pca = {1.5, 0};
+  EXPECT_THROW((void)make_banded_ridge(o), Error);
+  o.band_pca = {};
   refused({source, true, 0, 0, nullptr, bands_of({2, 3})}, plan);  // a column too few
   refused({source, true, 0, 0, nullptr, bands_of({2, 0, 4})}, plan);
   refused({source, true, 0, 0, nullptr, bands_of({6})}, plan);

@@ -85,10 +85,12 @@ struct ModelOptions {
   bool predictions = false;           ///< TileResult::prediction wanted
   bool coefficients = false;          ///< TileResult::weights and intercept wanted (the refit)
   std::vector<std::string> bands;     ///< banded_ridge: names of Design::bands
+  std::vector<double> band_pca;       ///< banded_ridge: of each band as Design::pca, fitted in every fit; none: no pca
   std::vector<MapShape> maps;         ///< fwrf: of Design::bands; none: X is one space without maps
   FieldGrid rf;                       ///< fwrf
   std::size_t n_iter = 100;           ///< banded_ridge: band weights that are tried
   std::uint64_t seed = 0;             ///< banded_ridge: of the random band weights
+  bool refine = false;                ///< banded_ridge: each target improves on the best of those
   bool split = true;                  ///< banded_ridge: shares of the bands in the scores of outer test rows wanted
 };
 
