@@ -58,9 +58,9 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
            {"features={store: act.h5, layers: [a, wide], transform: {standardize: false}}",
             "model.prior={wide: covariance.npy, a: variances.npy}", "save=[coefficients, predictions]",
             "permutation.n=9"},
-           {"model.type=pls", "model.components={up_to: 6}", "save=[coefficients, predictions]"},
+           {"model={type: pls, components: {up_to: 6}}", "save=[coefficients, predictions]"},
            {"model.type=cca", "model.components=[2, 5]", "model.response_pca=6", "save=[coefficients, predictions]"},
-           {"model.type=pcr", "model.components=[2, 5]"},
+           {"model={type: pcr, components: [2, 5]}"},
            {"model.type=banded_ridge", "model.n_iter=7", "save=[coefficients, predictions]"},
            {"model.type=banded_ridge", "model.n_iter=4", "permutation.n=9"},
            {"model.type=fwrf", "model.rf={grid: 3, sizes: 2}", "save=[coefficients, predictions]"},
@@ -113,7 +113,7 @@ TEST_P(ShortMemory, StreamsTheSameBits) {
   world.barrier();
 }
 
-INSTANTIATE_TEST_SUITE_P(EncodeRanks, ShortMemory, testing::Values("model.type=ridge", "model.type=pls", "model.alpha_per_target=false"));
+INSTANTIATE_TEST_SUITE_P(EncodeRanks, ShortMemory, testing::Values("model.type=ridge", "model={type: pls}", "model.alpha_per_target=false"));
 
 TEST(EncodeRanks, StopsAndGoesOnToTheSameBits) {
   Comm const world = Comm::world();
