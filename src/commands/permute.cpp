@@ -56,6 +56,7 @@ class Permute final : public Job {
   }
 
  private:
+  void check_parts() const;
   void read_encode(Comm const& comm);
   void open_encode(Context const& context);
   static void keep_others(fs::path const& file, ResultSpec& spec);
@@ -77,6 +78,24 @@ class Permute final : public Job {
   encode::Null earlier_;
   std::size_t first_ = 0;  ///< permutation of the first part
 };
+
+/// Parts of another number of jobs hold other shares, which would never be merged with these.
+void Permute::check_parts() const {
+  Part const mine = part_of(part_);
+  std::error_code none;
+  for (auto const& entry : fs::directory_iterator(output_, none)) {
+    std::string const name = entry.path().filename().string();
+    Part there;
+    int end = 0;
+    if (std::sscanf(name.c_str(), "part-%zu-of-%zu.h5%n", &there.i, &there.k, &end) != 2 ||
+        static_cast<std::size_t>(end) != name.size() || there.k == mine.k)
+      continue;
+    fail(Exit::cant_create,
+         "part: {} is a share of {} jobs, but {} holds {}, of {} jobs; keep on with part: …/{}, name another output, or "
+         "remove the parts there",
+         part_, mine.k, output_.string(), name, there.k, there.k);
+  }
+}
 
 /// The first rank reads, all parse.
 void Permute::read_encode(Comm const& comm) {
@@ -149,6 +168,9 @@ void Permute::plan(Context& context, Plan& plan) {
     if (permutation_.n < 1) fail(Exit::config, "permutation.n: is {}; ask for one permutation at least", permutation_.n);
     if (permutation_.stop.exceed > 0)
       fail(Exit::config, "permutation.stop: is of encode alone, as parts do not know of each other's counts; remove it");
+  });
+  together(comm, [&] {
+    if (comm.root()) check_parts();
   });
   read_encode(comm);
   inputs_ = encode::load_inputs(config_, comm);

@@ -56,6 +56,11 @@ TEST(PermuteRanks, PartsAddUpToTheWhole) {
     world.barrier();
   }
   EXPECT_EQ(place.results("whole"), place.results("more"));
+  auto const mixed = place.permute(more, {"part=1/2"});
+  EXPECT_EQ(mixed.code, Exit::cant_create);
+  for (char const* word : {"part: 1/2", "-of-3.h5, of 3 jobs", "keep on with part: …/3", "another output"})
+    EXPECT_NE(mixed.message.find(word), std::string::npos) << mixed.message;
+  EXPECT_FALSE(fs::exists(place.folder / "more/part-1-of-2.h5"));
   EXPECT_GT(place.results("whole").size(), 20U);
   EXPECT_TRUE(fs::exists(place.folder / "more/maps/layer-b_stat-pearson_p_max.nii.gz"));
   EXPECT_NE(read_text(place.folder / "more/summary.tsv").find("early"), std::string::npos);
