@@ -59,6 +59,7 @@ class Permute final : public Job {
   void check_parts() const;
   void read_encode(Comm const& comm);
   void open_encode(Context const& context);
+  static std::string other_test(encode::Permutation theirs, encode::Permutation mine);
   static void keep_others(fs::path const& file, ResultSpec& spec);
   [[nodiscard]] nlohmann::ordered_json identity(Context const& context) const;
 
@@ -76,6 +77,7 @@ class Permute final : public Job {
   encode::Memory memory_;
   encode::Observed observed_;
   encode::Null earlier_;
+  std::string apart_;      ///< why the permutations of the encode do not count in; empty where it made none, or they do
   std::size_t first_ = 0;  ///< permutation of the first part
 };
 
@@ -127,6 +129,27 @@ void Permute::keep_others(fs::path const& file, ResultSpec& spec) {
   if (mine == theirs) spec.identity["inputs"] = stored["inputs"];
 }
 
+/// Why the permutations of the encode are of another test; empty where they are of the same.
+std::string Permute::other_test(encode::Permutation theirs, encode::Permutation mine) {
+  theirs.n = mine.n = 0;
+  theirs.tail_fit = mine.tail_fit = "none";  // made of the merged null
+  auto const settings = [](encode::Permutation& p) {
+    Schema s;
+    encode::describe(s, p);
+    return resolved(s);
+  };
+  auto const a = settings(theirs), b = settings(mine);
+  std::string const key = first_difference(a, b);
+  if (key.empty()) return "";
+  std::string path = "/" + key;
+  std::ranges::replace(path, '.', '/');
+  auto const at = [&](nlohmann::ordered_json const& all) {
+    auto const value = all.value(nlohmann::ordered_json::json_pointer(path), nlohmann::ordered_json());
+    return value.is_null() ? "not given" : value.is_string() ? value.get<std::string>() : value.dump();
+  };
+  return fmt::format("permutation.{} is {} there, but {} here", key, at(a), at(b));
+}
+
 /// The scores to be tested, and what the encode has permuted itself.
 void Permute::open_encode(Context const& context) {
   Comm const& comm = context.comm;
@@ -147,16 +170,13 @@ void Permute::open_encode(Context const& context) {
                                           asked_.output.string(), error.what()));
   }
   observed_ = encode::read_observed(comm, config_, inputs_, *result);
-  auto const settings = [](encode::Permutation p) {
-    p.n = 0;
-    p.tail_fit = "none";  // made of the merged null
-    Schema s;
-    encode::describe(s, p);
-    return resolved(s).dump();
-  };
-  bool const same = asked_.permutation.n > 0 && settings(asked_.permutation) == settings(permutation_);
   auto const before = static_cast<std::size_t>(asked_.permutation.n);
+  std::string const other = other_test(asked_.permutation, permutation_);
+  bool const same = before > 0 && other.empty();
   first_ = from_ ? static_cast<std::size_t>(*from_) : same ? before : 0;
+  if (before > 0 && !(same && first_ == before))
+    apart_ = fmt::format("without the {} of the encode, as {}", before,
+                         same ? fmt::format("from: {} does not go on where they end", first_) : other);
   together(comm, [&] {
     if (same && first_ == before && comm.root()) earlier_ = encode::read_null(asked_, inputs_, layout, *result);
   });
@@ -191,8 +211,12 @@ void Permute::plan(Context& context, Plan& plan) {
   });
   plan.lines.emplace_back("encode", fmt::format("{}, {} layers × {} targets", asked_.output.string(),
                                                 inputs_.layers.size(), inputs_.t()));
-  plan.lines.emplace_back("permutations", fmt::format("{} to {} of {}{}", first, last - 1, permutation_.n,
-                                                      earlier_.n > 0 ? fmt::format(", beside {} of the encode", earlier_.n) : ""));
+  // Counted from 1; their indices begin at first_.
+  std::string const beside = !apart_.empty()    ? ", " + apart_
+                             : earlier_.n > 0 ? fmt::format(", beside {} of the encode", earlier_.n)
+                                              : "";
+  plan.lines.emplace_back("permutations", fmt::format("{} to {} of {}{}", first - first_ + 1, last - first_,
+                                                      permutation_.n, beside));
   plan.bytes_read = 4.0 * static_cast<double>(inputs_.n()) * static_cast<double>(inputs_.t());
   plan.memory_per_rank = memory_.per_rank;
   plan.memory_per_node = memory_.per_node;
