@@ -58,6 +58,13 @@ std::string dataset_of(std::vector<Space> const& spaces, Subset s) {
 
 }  // namespace
 
+Config partition_defaults() {
+  Config c;
+  c.partition = true;
+  c.scores = {"r2"};
+  return c;
+}
+
 void check_partition(Config const& config) {
   if (!config.partition) return;
   ModelRow const* const row = find_model(config.model.type);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "encode_finish.hpp"
+#include "encode_partition.hpp"
 #include "encode_plan.hpp"
 #include "encode_run.hpp"
 #include "permute_merge.hpp"
@@ -57,6 +58,8 @@ class Permute final : public Job {
 
  private:
   void check_parts() const;
+  void read_settings(std::string const& text);
+  static bool made_by_partition(fs::path const& file);
   void read_encode(Comm const& comm);
   void open_encode(Context const& context);
   static std::string other_test(encode::Permutation theirs, encode::Permutation mine);
@@ -99,6 +102,19 @@ void Permute::check_parts() const {
   }
 }
 
+void Permute::read_settings(std::string const& text) {
+  Schema schema;
+  encode::declare(schema, asked_);
+  read_config(schema, {encode_file_.string(), text, {}});
+  encode_identity_ = resolved(schema, true);
+}
+
+bool Permute::made_by_partition(fs::path const& file) {
+  if (!read_ledger(file).complete) return false;
+  auto const result = h5::File::open(file);
+  return result.has_attribute("/", "command") && result.attribute("/", "command") == "partition";
+}
+
 /// The first rank reads, all parse.
 void Permute::read_encode(Comm const& comm) {
   std::string text;
@@ -107,10 +123,11 @@ void Permute::read_encode(Comm const& comm) {
   });
   comm.broadcast(text, 0);
   together(comm, [&] {
-    Schema schema;
-    encode::declare(schema, asked_);
-    read_config(schema, {encode_file_.string(), text, {}});
-    encode_identity_ = resolved(schema, true);
+    read_settings(text);
+    if (made_by_partition(asked_.output / "result.h5")) {
+      asked_ = encode::partition_defaults();
+      read_settings(text);
+    }
     config_ = asked_;
     config_.permutation = permutation_;
     // What is saved matters no more, but a refit for coefficients is one of the passes that the encode's layout counts.

@@ -5,6 +5,7 @@
 
 namespace striate {
 std::unique_ptr<Job> make_partition();
+std::unique_ptr<Job> make_permute();
 }
 
 using namespace encode_test;
@@ -75,6 +76,22 @@ TEST_F(Partition, SubsetsAreModelsOfTheirFeatures) {
   EXPECT_GT(seen, 60U);
   for (char const* map : {"unique_a", "unique_b", "shared_a+b", "layer-a+b_stat-r2"})
     EXPECT_TRUE(fs::exists(dir_ / "out/maps" / (std::string(map) + ".nii.gz"))) << map;
+}
+
+/// More permutations of every subset, as one run of all would have made them.
+TEST_F(Partition, PermutedFurther) {
+  std::string config = World::yaml();
+  config.replace(config.find("{store: act.h5}"), 15, "{store: act.h5, layers: [a, b]}");
+  write_atomically(dir_ / "some.yaml", config + "permutation: {n: 4}\n");
+  Outcome const some = run_job(make_partition(), Comm(), dir_ / "some.yaml", config + "permutation: {n: 4}\n");
+  ASSERT_EQ(some.code, Exit::ok) << some.message;
+  Outcome const more = run_job(make_permute(), Comm(), dir_ / "permute.yaml",
+                               "encode: some.yaml\npermutation: {n: 5}\noutput: more\n");
+  ASSERT_EQ(more.code, Exit::ok) << more.message;
+  ASSERT_EQ(partition({"features.layers=[a, b]", "output=whole", "permutation.n=9"}).code, Exit::ok);
+  for (char const* what : {"a/permutation/r2/exceed", "a+b/permutation/r2/p", "a+b/permutation/r2/null_max",
+                           "best/permutation/r2/p_max"})
+    expect_equal(of("more", what), of("whole", what));
 }
 
 TEST_F(Partition, ThreeSpacesOfTwoStores) {
