@@ -140,11 +140,13 @@ Lags find_lags(std::vector<std::int64_t> const& delays, Series const& series, Ro
   Lags lags;
   std::vector<std::size_t> seen;
   for (std::int64_t delay : delays) {
+    std::vector<std::uint8_t> looks(series.runs(), 0);
     for (std::size_t r = 0; r < n; ++r) seen.push_back(before(rows.first_volume[r], delay));
     for (std::size_t v = 0; v < ids.size(); ++v) {
       std::size_t const r = rows.row_of_volume[v];
       if (r == none) continue;
       std::size_t const a = seen[seen.size() - n + r], b = before(v, delay);
+      if (b != none) looks[series.run_of(v)] = 1;
       if ((a == none) != (b == none) || (a != none && ids[a] != ids[b]))
         fail(Exit::data,
              "{}.delays: {} TR before {} there are different stimuli in {} and {}, so the average over them has no "
@@ -153,13 +155,16 @@ Lags find_lags(std::vector<std::int64_t> const& delays, Series const& series, Ro
              key, delay, rows.ids[r], run_text(series.run[series.run_of(rows.first_volume[r])]),
              run_text(series.run[series.run_of(v)]));
     }
+    for (std::size_t r = 0; r < series.runs(); ++r)
+      if (looks[r] == 0)
+        fail(Exit::data,
+             "{}.delays: {} TR reach back beyond the beginning of {} ({} volumes) from every volume that is kept, so that "
+             "this delay would be 0 all over it; use shorter delays, or leave the run out",
+             key, delay, run_text(series.run[r]), series.length(r));
   }
   std::set<std::size_t> reached(seen.begin(), seen.end());
   reached.erase(none);
   lags.volumes.assign(reached.begin(), reached.end());
-  if (lags.volumes.empty())
-    fail(Exit::data, "{}.delays: every volume is nearer to the beginning of its run than the delay; use shorter delays",
-         key);
   std::unordered_map<std::size_t, std::size_t> place;
   for (std::size_t i = 0; i < lags.volumes.size(); ++i) place[lags.volumes[i]] = i;
   for (std::size_t v : seen) lags.place.push_back(v == none ? Lags::none : place[v]);

@@ -24,7 +24,8 @@ void check_runs(SeriesConfig const& config, Series const& series, std::vector<st
                                    std::vector<std::string> const& ids, bool keep);
 
 /// What rows of Y see at each of `delays` (in TR). `ids`: of all volumes. `key` is for messages. Leaves
-/// Lags::rows to the caller. Throws Error(Exit::data) where the volumes of a row follow different stimuli.
+/// Lags::rows to the caller. Throws Error(Exit::data) where the volumes of a row follow different stimuli, or a run ends
+/// before a delay.
 [[nodiscard]] Lags find_lags(std::vector<std::int64_t> const& delays, Series const& series, RowPlan const& rows,
                              std::vector<std::string> const& ids, std::string const& key);
 

@@ -172,6 +172,10 @@ TEST_F(EncodeSeries, RefusesRunsThatDoNotFit) {
       list("turned.stim.csv", [&](std::size_t v) { return id(v < 66 ? v : 131 - v) + (v < 66 ? ",a" : ",b"); });
   refused({turned, "features.delays=[1]", "cv={folds: 3}"}, Exit::data, {"features.delays", "keep"});
   EXPECT_EQ(run({"", ", run: run"}, {turned, "cv={folds: 3}"}, true).code, Exit::ok);
+  // Runs have 44, 38 and 50 volumes.
+  refused({"features.delays=[1, 38]"}, Exit::data, {"features.delays", "38 TR reach back", "run 10 (38 volumes)"});
+  refused({"features.delays=[36]", "responses.trim=[0, 2]"}, Exit::data, {"features.delays", "run 10"});
+  EXPECT_EQ(run({"", ", run: run"}, {"features.delays=[37]"}, true).code, Exit::ok);
   EXPECT_EQ(run({"", ", run: run, repeats: keep", ", delays: 1"}, {turned, "cv={folds: 3}"}, true).code, Exit::ok);
 }
 
