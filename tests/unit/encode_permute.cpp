@@ -329,6 +329,11 @@ TEST_F(EncodePermute, RefusesWhatCannotBePermuted) {
   refused({"permutation.block=4"}, Exit::config, "permutation.block");
   refused({"permutation.exchange=session"}, Exit::data, "permutation.exchange");
   refused({"permutation.exchange=stimID"}, Exit::data, "nothing to permute");
+  std::string table = "type=image\npath=.\ndata=stimID,odd\n";
+  for (std::size_t i = 0; i < n; ++i) table += fmt::format("{},{}\n", World::id(i), i % 2);
+  write_atomically(dir_ / "odd.stim.csv", table);
+  refused({"responses.stimuli=odd.stim.csv", "permutation={shuffle: circular, exchange: odd}"}, Exit::data,
+          "those of 0 do not follow one another");
   refused({"permutation.scheme=fixed_model", "cv.folds=leave_one_out", "aggregate=concat", "scores=pearson"}, Exit::data, "fold 0");
 }
 
