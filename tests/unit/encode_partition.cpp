@@ -126,6 +126,29 @@ TEST(Commonality, KnownCases) {
   EXPECT_NEAR(copy[7], 0, 1e-15);
 }
 
+/// The 180 units of wide are noise to those voxels that read the 10 of b, and share one penalty with them.
+TEST_F(Partition, WarnsWhereAllSpacesPredictLessThanSome) {
+  auto const warned = [&](std::string const& layers) {
+    auto const before = log::warnings();
+    Outcome const done = partition({"features.layers=" + layers, "output=out"});
+    EXPECT_EQ(done.code, Exit::ok) << done.message;
+    std::string said;
+    for (auto const& [text, times] : log::warnings())
+      if (text.starts_with("partition: R²") && (!before.contains(text) || before.at(text) < times)) said = text;
+    return said;
+  };
+  std::string const said = warned("[b, wide]");
+  auto const b = of("out", "b/score/r2"), wide = of("out", "wide/score/r2"), all = of("out", "b+wide/score/r2");
+  std::size_t worse = 0, predicted = 0;
+  for (std::size_t j = 0; j < b.size(); ++j) {
+    double const best = std::max({b[j], wide[j], all[j]});
+    predicted += best > 0.01 ? 1 : 0;
+    worse += best > 0.01 && all[j] < best - 0.01 ? 1 : 0;
+  }
+  EXPECT_NE(said.find(fmt::format("in {} of the {} targets", worse, predicted)), std::string::npos) << said;
+  EXPECT_GT(worse, 20U);
+}
+
 TEST_F(Partition, Refusals) {
   auto const refused = [&](std::vector<std::string> const& sets, Exit code, std::string const& word) {
     auto const out = partition(sets);
