@@ -4,11 +4,16 @@
 #include <limits>
 
 #include "fitted.hpp"
-#include "striate/math/blas.hpp"
 #include "striate/math/panel_product.hpp"
 #include "test_scores.hpp"
 
 namespace striate::detail {
+
+namespace {
+
+constexpr std::size_t features_at_once = 480;  ///< whole groups of panels
+
+}  // namespace
 
 /// Held-out predictions and weights at each target's own alpha: targets are grouped by it.
 /// z: what project() makes of the outer training rows.
@@ -110,16 +115,28 @@ void Fitted::coefficients(MatrixView<float const> x, std::size_t first, MatrixVi
     }
     return;
   }
-  std::size_t const n = s_.rows.n_train;
-  Buffer<float> panel(n * count);
-  for (std::size_t j = 0; j < count; ++j) {
-    double const* st = s_.stats + (first + j) * width;
-    double const scale = st[2 * sets];
-    for (std::size_t i = 0; i < n; ++i) {
-      panel[i + j * n] = static_cast<float>((static_cast<double>(x(s_.rows.row[i], j)) - st[0]) * scale * scale);
+  std::size_t const n = s_.rows.n_train, cols = padded_cols(t), most = std::min(count, features_at_once);
+  Buffer<float> panel(n * most), packed(packed_size(most, n)), product(padded_rows(most) * cols), scratch;
+  std::vector<float> w(n * cols, 0);
+  for (std::size_t c = 0; c < t; ++c) {
+    std::copy_n(weights.col(c), n, w.begin() + static_cast<std::ptrdiff_t>(c * n));
+  }
+  for (std::size_t from = 0; from < count; from += most) {
+    std::size_t const some = std::min(most, count - from), ld = padded_rows(some);
+    for (std::size_t j = 0; j < some; ++j) {
+      double const* st = s_.stats + (first + from + j) * width;
+      double const scale = st[2 * sets];
+      for (std::size_t i = 0; i < n; ++i) {
+        panel[i + j * n] = static_cast<float>((static_cast<double>(x(s_.rows.row[i], from + j)) - st[0]) * scale * scale);
+      }
+    }
+    pack_rows<float>({.from = panel.data(), .row_stride = n}, some, n, packed.data());
+    std::fill(packed.data() + panel_round(some) * n, packed.data() + packed_size(some, n), 0.0F);
+    panel_product(packed.data(), some, n, w.data(), n, cols, product.data(), scratch);
+    for (std::size_t c = 0; c < t; ++c) {
+      std::copy_n(product.data() + c * ld, some, out + c * count + from);
     }
   }
-  blas::gemm('T', 'N', count, t, n, 1.0F, panel.data(), n, weights.data, weights.stride, 0.0F, out, count);
   for (std::size_t c = 0; s_.banded() && c < t; ++c) {
     for (std::size_t j = 0; j < count; ++j) {
       out[j + c * count] *= weights(n + s_.part_of(first + j), c);
