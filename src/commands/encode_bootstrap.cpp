@@ -42,14 +42,6 @@ std::vector<RegionPart> parts_of(Inputs const& in, Layout const& layout, std::si
   return parts;
 }
 
-/// Parts before each tile's, and of all of them.
-std::vector<std::size_t> first_parts(Inputs const& in, Layout const& layout) {
-  std::vector<std::size_t> first{0};
-  for (std::size_t i = 0; i < layout.bootstrap.tiles; ++i)
-    first.push_back(first.back() + parts_of(in, layout, i).size());
-  return first;
-}
-
 /// A power of two that no observed score exceeds, 1 at least: of mse, whose units are the data's.
 double scale_of(std::vector<double> const& observed) {
   double greatest = 1;
@@ -73,6 +65,13 @@ double bounded(Score s, double value) {
 }
 
 }  // namespace
+
+std::vector<std::size_t> first_parts(Inputs const& in, Layout const& layout) {
+  std::vector<std::size_t> first{0};
+  for (std::size_t i = 0; i < layout.bootstrap.tiles; ++i)
+    first.push_back(first.back() + parts_of(in, layout, i).size());
+  return first;
+}
 
 std::string bootstrap_name(std::string const& layer, std::string const& score, std::string const& what) {
   return fmt::format("/{}/bootstrap/{}/{}", layer, score, what);
