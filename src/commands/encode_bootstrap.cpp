@@ -133,6 +133,22 @@ void check_bootstrap(Config const& config, Inputs const& in) {
         groups / strata, config.bootstrap.over, resampler.stratified() ? "a fold" : "all");
 }
 
+void say_bootstrap(Config const& config, Inputs const& in, ResultFile const& result) {
+  if (config.bootstrap.n == 0 || std::ranges::find(config.scores, "r2") == config.scores.end()) return;
+  for (LayerInput const& l : in.layers) {
+    auto const score = result.read<double>(fmt::format("/{}/score/r2", l.name));
+    auto const low = result.read<double>(bootstrap_name(l.name, "r2", "low"));
+    auto const high = result.read<double>(bootstrap_name(l.name, "r2", "high"));
+    std::size_t out = 0;
+    for (std::size_t t = 0; t < score.size(); ++t) out += score[t] < low[t] || score[t] > high[t] ? 1 : 0;
+    if (out > 0)
+      log::info(
+          "{}: intervals of r2 leave r2 itself out in {} of {} targets: of {} test rows a fold r2 is too low, which they mend "
+          "(docs/encoding.md, Confidence intervals)",
+          l.name, out, score.size(), in.passes[0].outer.test.size());
+  }
+}
+
 double bootstrap_flops(Config const& config, Inputs const& in) {
   auto const rows = static_cast<double>(heldout_rows(in)), layers = static_cast<double>(in.layers.size());
   return static_cast<double>(config.bootstrap.n) *

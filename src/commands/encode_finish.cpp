@@ -240,6 +240,7 @@ void warn_of_choices(Finish const& f, std::string const& name, std::string const
 }
 
 void warn(Finish const& f) {
+  say_bootstrap(f.config, f.inputs, f.result);
   auto const all = f.result.read<std::uint64_t>(counts_name), found = f.result.read<std::uint64_t>(report_name);
   Layout const& o = f.layout;
   for (std::size_t l = 0; l < o.layers; ++l) {
