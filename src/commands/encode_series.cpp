@@ -62,19 +62,20 @@ std::size_t Series::run_of(std::size_t volume) const {
   return static_cast<std::size_t>(std::ranges::upper_bound(first, volume) - first.begin()) - 1;
 }
 
-Series find_runs(std::vector<std::string> const& column, std::string const& name, std::string const& source) {
+Series find_runs(std::vector<std::string> const& column, std::string const& name, std::string const& source,
+                 std::string const& key) {
   Series s;
   std::map<std::string, std::size_t> began;
   for (std::size_t v = 0; v < column.size(); ++v) {
     std::string const& label = column[v];
     if (label.empty())
-      fail(Exit::data, "responses.run: row {} of {} names no {}; every volume belongs to a run", v + 1, source, name);
+      fail(Exit::data, "{}: row {} of {} names no {}; every volume belongs to a run", key, v + 1, source, name);
     if (!s.run.empty() && label == s.run.back()) continue;
     if (auto const [at, is_new] = began.try_emplace(label, v); !is_new)
       fail(Exit::data,
-           "responses.run: {} of {} begins in row {} and again in row {}; rows of a run must follow one another (sort "
+           "{}: {} of {} begins in row {} and again in row {}; rows of a run must follow one another (sort "
            "volumes by run and time, or give runs of different sessions names of their own)",
-           run_text(label), source, at->second + 1, v + 1);
+           key, run_text(label), source, at->second + 1, v + 1);
     s.run.push_back(label);
     s.first.push_back(v);
   }

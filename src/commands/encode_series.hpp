@@ -10,10 +10,10 @@
 
 namespace striate::encode {
 
-/// Runs of neighbouring volumes with the same word in `column` (a word a volume). `name` and `source` of the column are
-/// for messages. Throws Error(Exit::data) where a run is in pieces.
+/// Runs of neighbouring volumes with the same word in `column` (a word a volume). `name` and `source` of the column, and
+/// the key that named it, are for messages. Throws Error(Exit::data) where a run is in pieces.
 [[nodiscard]] Series find_runs(std::vector<std::string> const& column, std::string const& name,
-                               std::string const& source);
+                               std::string const& source, std::string const& key = "responses.run");
 /// Throws Error(Exit::data) where a run is too short for what is taken out of it or dropped; warns of runs that lie
 /// across two files (`in_file`: volumes of each).
 void check_runs(SeriesConfig const& config, Series const& series, std::vector<std::size_t> const& in_file);

@@ -269,6 +269,38 @@ TEST_F(EncodeSeries, ResumesOnlyTheSame) {
   EXPECT_EQ(other.code, Exit::cant_create) << other.message;
 }
 
+/// What follows from coefficients of delayed features, volume by volume; 0 before a run.
+TEST_F(EncodeSeries, PredictLooksBackWithinRuns) {
+  std::string const fits = yaml_of(cases[2], "save: coefficients\n");
+  write_atomically(dir_ / "encode.yaml", fits);
+  ASSERT_EQ(run_encode(Comm(), dir_.path, fits).code, Exit::ok);
+  std::string const config = fmt::format(
+      "encode: encode.yaml\nfeatures: {{store: {0}/act.h5, stimuli: {0}/act.stim.csv}}\n"
+      "run: run\nvolumes: {0}/volumes.stim.csv\nunits: deviations\noutput: predicted\n",
+      golden());
+  Outcome const done = run_job(make_predict(), Comm(), dir_ / "predict.yaml", config);
+  ASSERT_EQ(done.code, Exit::ok) << done.message;
+  auto const coef = read(dir_ / "out/result.h5", "conv/coef"), intercept = read(dir_ / "out/result.h5", "conv/intercept"),
+             got = read(dir_ / "predicted/result.h5", "conv/prediction"), x = read(golden() + "/act.h5", "conv");
+  auto const volumes = read_stim_table(golden() + "/volumes.stim.csv");
+  auto const ids = volumes.ids(), run = volumes.column("run"), stored = read_stim_table(golden() + "/act.stim.csv").ids();
+  EXPECT_EQ(h5::File::open(dir_ / "predicted/result.h5").dataset("stimulus_id").read_strings(), ids);
+  std::size_t const t = intercept.size(), p = x.size() / stored.size();
+  ASSERT_EQ(coef.size(), 3 * p * t);
+  ASSERT_EQ(got.size(), ids.size() * t);
+  for (std::size_t v = 0; v < ids.size(); ++v)
+    for (std::size_t j = 0; j < t; ++j) {
+      double want = intercept[j];
+      for (std::size_t d = 1; d <= 3 && d <= v && run[v - d] == run[v]; ++d) {
+        auto const row = static_cast<std::size_t>(std::ranges::find(stored, ids[v - d]) - stored.begin());
+        for (std::size_t u = 0; u < p; ++u) want += x[row * p + u] * coef[((d - 1) * p + u) * t + j];
+      }
+      if (!std::isnan(want)) {
+        EXPECT_NEAR(got[v * t + j], want, 1e-5) << v << " " << j;
+      }
+    }
+}
+
 TEST_F(EncodeSeries, PredictRefusesWhatItCannotDo) {
   auto const predict = [&](Case const& c, std::string const& more) {
     write_atomically(dir_ / "encode.yaml", yaml_of(c, "save: coefficients\n"));
@@ -282,7 +314,13 @@ TEST_F(EncodeSeries, PredictRefusesWhatItCannotDo) {
   EXPECT_EQ(h5::File::open(dir_ / "out/result.h5").dataset("conv/coef").shape(), (h5::Shape{36, 12}));
   Outcome const delayed = predict(cases[2], "");
   EXPECT_EQ(delayed.code, Exit::config);
-  EXPECT_NE(delayed.message.find("features.delays"), std::string::npos) << delayed.message;
+  EXPECT_NE(delayed.message.find("run: is needed"), std::string::npos) << delayed.message;
+  Outcome const shuffled = predict(cases[2], "run: run\n");
+  EXPECT_EQ(shuffled.code, Exit::data);
+  EXPECT_NE(shuffled.message.find("run:"), std::string::npos) << shuffled.message;
+  Outcome const useless = predict(cases[0], "run: run\n");
+  EXPECT_EQ(useless.code, Exit::config);
+  EXPECT_NE(useless.message.find("run: is there for features with delays"), std::string::npos) << useless.message;
   Outcome const truth =
       predict(cases[0], fmt::format("responses: {{data: {0}/bold.npy, stimuli: {0}/volumes.stim.csv}}\n", golden()));
   EXPECT_EQ(truth.code, Exit::config);
