@@ -143,8 +143,8 @@ void say_bootstrap(Config const& config, Inputs const& in, ResultFile const& res
     for (std::size_t t = 0; t < score.size(); ++t) out += score[t] < low[t] || score[t] > high[t] ? 1 : 0;
     if (out > 0)
       log::info(
-          "{}: intervals of r2 leave r2 itself out in {} of {} targets: of {} test rows a fold r2 is too low, which they mend "
-          "(docs/encoding.md, Confidence intervals)",
+          "{}: intervals of r2 leave r2 itself out in {} of {} targets: of {} test rows a fold r2 is too low, which "
+          "they mend (docs/encoding.md, Confidence intervals)",
           l.name, out, score.size(), in.passes[0].outer.test.size());
   }
 }

@@ -22,7 +22,7 @@ namespace striate::encode {
 void check_bootstrap(Config const& config, Inputs const& inputs);
 /// How test rows are drawn. Throws Error(Exit::data), naming the key.
 [[nodiscard]] Resampler make_resampler(Config const& config, Inputs const& inputs);
-/// Says in how many targets intervals of R² leave R² out: of small test sets it is too low, which they mend. First rank.
+/// Says in how many targets intervals of R² leave R² out: of small test sets it is too low. First rank.
 void say_bootstrap(Config const& config, Inputs const& inputs, ResultFile const& result);
 /// Flops of a target.
 [[nodiscard]] double bootstrap_flops(Config const& config, Inputs const& inputs);

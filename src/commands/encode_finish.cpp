@@ -209,14 +209,16 @@ std::string fewer_components(Finish const& f, std::uint64_t dropped) {
   Model const& m = f.config.model;
   if (m.type != "cca") return "a training set has fewer rows, or features of lower rank";
   auto const asked = m.components.counts();
-  auto const beyond = std::ranges::count_if(asked, [&](std::size_t c) { return static_cast<double>(c) > m.response_pca; });
+  auto const beyond =
+      std::ranges::count_if(asked, [&](std::size_t c) { return static_cast<double>(c) > m.response_pca; });
   if (m.response_pca >= 1 && static_cast<std::uint64_t>(beyond) == dropped)
     return fmt::format("model.response_pca: {} keeps fewer components of the responses; raise it, or ask for fewer",
                        m.response_pca);
-  return fmt::format("a training set has fewer rows, features or responses of lower rank{}",
-                     m.response_pca == 0 ? ""
-                                         : fmt::format(", or model.response_pca: {} keeps fewer components of the responses",
-                                                       m.response_pca));
+  return fmt::format(
+      "a training set has fewer rows, features or responses of lower rank{}",
+      m.response_pca == 0
+          ? ""
+          : fmt::format(", or model.response_pca: {} keeps fewer components of the responses", m.response_pca));
 }
 
 /// What choices at the edges, and settings that were left out, mean for the model.

@@ -142,8 +142,8 @@ void warn_of_losses(std::vector<std::vector<double>> const& r2, std::vector<Spac
   if (static_cast<double>(worse) <= many * static_cast<double>(predicted)) return;
   auto const most = static_cast<Subset>(std::ranges::max_element(better) - better.begin());
   log::warn(
-      "partition: R² of all spaces lies more than {} below that of fewer of them (most often {}) in {} of the {} targets "
-      "that any predicts: shares there are too large or negative by as much; compare /unique with the scores",
+      "partition: R² of all spaces lies more than {} below that of fewer of them (most often {}) in {} of the {} "
+      "targets that any predicts: shares there are too large or negative by as much; compare /unique with the scores",
       least, name_of(spaces, most), worse, predicted);
 }
 

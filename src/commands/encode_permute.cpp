@@ -156,11 +156,12 @@ void check_circular(Config const& config, Inputs const& in) {
     std::string const& label = in.exchange[rows[i]];
     auto const [at, fresh] = last.try_emplace(label, rows[i]);
     if (!fresh && in.exchange[rows[i - 1]] != label)
-      fail(Exit::data,
-           "permutation.exchange: shuffle: circular moves the rows of each {} on in time, but those of {} do not follow "
-           "one another (rows of {} stand between {} and {}); sort the rows by {} and time, or use another shuffle",
-           *config.permutation.exchange, label, in.exchange[rows[i - 1]], in.columns.id[at->second],
-           in.columns.id[rows[i]], *config.permutation.exchange);
+      fail(
+          Exit::data,
+          "permutation.exchange: shuffle: circular moves the rows of each {} on in time, but those of {} do not follow "
+          "one another (rows of {} stand between {} and {}); sort the rows by {} and time, or use another shuffle",
+          *config.permutation.exchange, label, in.exchange[rows[i - 1]], in.columns.id[at->second],
+          in.columns.id[rows[i]], *config.permutation.exchange);
     at->second = rows[i];
   }
 }

@@ -48,9 +48,9 @@ double bootstrap_bytes(Config const& config, Inputs const& in, Layout const& lay
   auto const parts = first_parts(in, layout);
   std::size_t most = 0;
   for (std::size_t i = 0; i + 1 < parts.size(); ++i) most = std::max(most, parts[i + 1] - parts[i]);
-  auto const rows = static_cast<double>(heldout_rows(in)), n = static_cast<double>(b.n), t = static_cast<double>(layout.t),
-             tile = static_cast<double>(padded_cols(b.tile)), layers = static_cast<double>(layout.layers),
-             values = layers * static_cast<double>(config.scores.size());
+  auto const rows = static_cast<double>(heldout_rows(in)), n = static_cast<double>(b.n),
+             t = static_cast<double>(layout.t), tile = static_cast<double>(padded_cols(b.tile)),
+             layers = static_cast<double>(layout.layers), values = layers * static_cast<double>(config.scores.size());
   // Responses and predictions with their squares, scores of all draws, weights of a block of them, what regions sum up.
   double const unit = 4 * tile * (rows * (2 + 4 * layers) + values * n) + 4 * 192 * (rows + 5 * tile) +
                       8 * 192 * tile * (config.aggregate == "concat" ? 6 * layers : values) +

@@ -1,6 +1,6 @@
 #pragma once
-/// What a permutation test and the bootstrap add to the plan: time and memory. Printed estimates and the division of memory; nothing
-/// that a result depends on.
+/// What a permutation test and the bootstrap add to the plan: time and memory. Printed estimates and the division of
+/// memory; nothing that a result depends on.
 #include "encode_layout.hpp"
 
 namespace striate::encode {

@@ -159,8 +159,8 @@ Lags find_lags(std::vector<std::int64_t> const& delays, Series const& series, Ro
     for (std::size_t r = 0; r < series.runs(); ++r)
       if (looks[r] == 0)
         fail(Exit::data,
-             "{}.delays: {} TR reach back beyond the beginning of {} ({} volumes) from every volume that is kept, so that "
-             "this delay would be 0 all over it; use shorter delays, or leave the run out",
+             "{}.delays: {} TR reach back beyond the beginning of {} ({} volumes) from every volume that is kept, so "
+             "that this delay would be 0 all over it; use shorter delays, or leave the run out",
              key, delay, run_text(series.run[r]), series.length(r));
   }
   std::set<std::size_t> reached(seen.begin(), seen.end());

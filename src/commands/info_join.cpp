@@ -70,7 +70,8 @@ std::string line_of(Table const& t) {
 void check_kind(std::vector<Table> const& tables) {
   for (Table const& t : tables)
     if (line_of(t) != line_of(tables[0]))
-      fail(Exit::usage, "info: --join takes tables of one kind, but {} has a line per {} and {} one per {}; join them apart",
+      fail(Exit::usage,
+           "info: --join takes tables of one kind, but {} has a line per {} and {} one per {}; join them apart",
            tables[0].result, line_of(tables[0]), t.result, line_of(t));
 }
 

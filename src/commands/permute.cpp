@@ -95,10 +95,11 @@ void Permute::check_parts() const {
     if (std::sscanf(name.c_str(), "part-%zu-of-%zu.h5%n", &there.i, &there.k, &end) != 2 ||
         static_cast<std::size_t>(end) != name.size() || there.k == mine.k)
       continue;
-    fail(Exit::cant_create,
-         "part: {} is a share of {} jobs, but {} holds {}, of {} jobs; keep on with part: …/{}, name another output, or "
-         "remove the parts there",
-         part_, mine.k, output_.string(), name, there.k, there.k);
+    fail(
+        Exit::cant_create,
+        "part: {} is a share of {} jobs, but {} holds {}, of {} jobs; keep on with part: …/{}, name another output, or "
+        "remove the parts there",
+        part_, mine.k, output_.string(), name, there.k, there.k);
   }
 }
 
@@ -229,11 +230,11 @@ void Permute::plan(Context& context, Plan& plan) {
   plan.lines.emplace_back("encode", fmt::format("{}, {} layers × {} targets", asked_.output.string(),
                                                 inputs_.layers.size(), inputs_.t()));
   // Counted from 1; their indices begin at first_.
-  std::string const beside = !apart_.empty()    ? ", " + apart_
+  std::string const beside = !apart_.empty()  ? ", " + apart_
                              : earlier_.n > 0 ? fmt::format(", beside {} of the encode", earlier_.n)
                                               : "";
-  plan.lines.emplace_back("permutations", fmt::format("{} to {} of {}{}", first - first_ + 1, last - first_,
-                                                      permutation_.n, beside));
+  plan.lines.emplace_back("permutations",
+                          fmt::format("{} to {} of {}{}", first - first_ + 1, last - first_, permutation_.n, beside));
   plan.bytes_read = 4.0 * static_cast<double>(inputs_.n()) * static_cast<double>(inputs_.t());
   plan.memory_per_rank = memory_.per_rank;
   plan.memory_per_node = memory_.per_node;

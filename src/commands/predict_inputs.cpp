@@ -88,8 +88,8 @@ class Loader {
     bool const delayed = std::ranges::any_of(in_.encode.features, [](auto const& f) { return !f.delays.empty(); });
     if (delayed && !c_.run)
       fail(Exit::config,
-           "run: is needed, because {} delays its features within runs (features.delays); name the column of volumes (or "
-           "features.stimuli) that says the run of each",
+           "run: is needed, because {} delays its features within runs (features.delays); name the column of volumes "
+           "(or features.stimuli) that says the run of each",
            c_.encode_file.string());
     if (!delayed && (c_.run || c_.volumes))
       fail(Exit::config, "{}: is there for features with delays, which {} does not have; remove it",
@@ -155,8 +155,8 @@ class Loader {
   /// What is predicted is then a row of the list each, in time.
   void find_runs(Features const& f, std::string const& key) {
     if (!c_.volumes && f.stimuli.empty())
-      fail(Exit::config, "{}.stimuli: is needed, because run: {} is a column of it; name it, or the list as volumes", key,
-           *c_.run);
+      fail(Exit::config, "{}.stimuli: is needed, because run: {} is a column of it; name it, or the list as volumes",
+           key, *c_.run);
     StimTable const list = c_.volumes ? read_stim_table(*c_.volumes) : load_stimuli(f.stimuli);
     in_.ids = list.ids();
     try {
@@ -164,7 +164,8 @@ class Loader {
     } catch (Error const& error) {
       throw Error(error.code(), fmt::format("run: {}", error.what()));
     }
-    in_.series = encode::find_runs(runs_, *c_.run, (c_.volumes ? *c_.volumes : f.stimuli.path).filename().string(), "run");
+    in_.series =
+        encode::find_runs(runs_, *c_.run, (c_.volumes ? *c_.volumes : f.stimuli.path).filename().string(), "run");
   }
 
   /// The store of this job for store `s` of the encode: by name, where there are several.
@@ -292,7 +293,8 @@ void declare(Schema& s, Config& c) {
   s("features", c.features, {.doc = "new stimuli: a store for each of the encode's", .required = true});
   s("responses", c.responses, {.doc = "responses to new stimuli, where predictions are to be scored"});
   s("run", c.run,
-    {.doc = "where the encode delays its features: column of `volumes` that says the run of each; delays do not cross it",
+    {.doc =
+         "where the encode delays its features: column of `volumes` that says the run of each; delays do not cross it",
      .example = "run"});
   s("volumes", c.volumes,
     {.doc = "with run: the .stim.csv with one row per volume, in time; default: features.stimuli",

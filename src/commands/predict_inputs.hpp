@@ -30,8 +30,8 @@ struct Config {
   std::filesystem::path encode_file, output;
   std::vector<Features> features;
   std::optional<Truth> responses;
-  std::optional<std::string> run;                 ///< column of `volumes`, where the encode delays its features
-  std::optional<std::filesystem::path> volumes;   ///< nothing: the stimuli of the first store
+  std::optional<std::string> run;                ///< column of `volumes`, where the encode delays its features
+  std::optional<std::filesystem::path> volumes;  ///< nothing: the stimuli of the first store
   std::string units = "responses";
   std::vector<std::string> scores{"pearson", "r2"};
   std::optional<double> memory;

@@ -127,7 +127,8 @@ void Fitted::coefficients(MatrixView<float const> x, std::size_t first, MatrixVi
       double const* st = s_.stats + (first + from + j) * width;
       double const scale = st[2 * sets];
       for (std::size_t i = 0; i < n; ++i) {
-        panel[i + j * n] = static_cast<float>((static_cast<double>(x(s_.rows.row[i], from + j)) - st[0]) * scale * scale);
+        panel[i + j * n] =
+            static_cast<float>((static_cast<double>(x(s_.rows.row[i], from + j)) - st[0]) * scale * scale);
       }
     }
     pack_rows<float>({.from = panel.data(), .row_stride = n}, some, n, packed.data());

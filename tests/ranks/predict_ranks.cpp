@@ -175,8 +175,9 @@ TEST(PredictRanks, LooksBackWithinRuns) {
   });
   auto const encoded = run_encode(place.world, place.folder.path, fits);
   ASSERT_EQ(encoded.code, Exit::ok) << encoded.message;
-  std::string const yaml = "encode: fits.yaml\nfeatures: [{name: x, store: new.h5, stimuli: new-runs.stim.csv}, "
-                           "{name: z, store: new.h5}]\nrun: run\nunits: deviations\noutput: many\n";
+  std::string const yaml =
+      "encode: fits.yaml\nfeatures: [{name: x, store: new.h5, stimuli: new-runs.stim.csv}, "
+      "{name: z, store: new.h5}]\nrun: run\nunits: deviations\noutput: many\n";
   auto const done = place.predict(yaml);
   ASSERT_EQ(done.code, Exit::ok) << done.message;
   auto const coef = place.get("fits", "joint/coef"), intercept = place.get("fits", "joint/intercept"),

@@ -54,7 +54,8 @@ TEST_F(EncodeCca, SaysWhatLimitsTheComponents) {
       if (text.find(words) != std::string::npos && (!before.contains(text) || before.at(text) < times)) return true;
     return false;
   };
-  EXPECT_TRUE(warned("model.response_pca=3", "wide: 1 numbers of components were left out: model.response_pca: 3 keeps"));
+  EXPECT_TRUE(
+      warned("model.response_pca=3", "wide: 1 numbers of components were left out: model.response_pca: 3 keeps"));
   EXPECT_TRUE(warned("model.components=[2, 60]", "wide: 1 numbers of components were left out: model.response_pca: 8"));
   // 17 training rows of an inner fold span no 25 dimensions.
   EXPECT_TRUE(warned("model={type: cca, components: [2, 30], response_pca: 40}", "a training set has fewer rows"));

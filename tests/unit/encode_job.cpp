@@ -93,8 +93,9 @@ TEST_F(EncodeJob, RefusesWhatTheConfigCannotMean) {
 
 /// As provenance.json writes them down: they ask for nothing.
 TEST_F(EncodeJob, TakesDefaultsOfOtherModels) {
-  Outcome const out = run({"model={components: {up_to: 25}, response_pca: 50, n_iter: 100, sign: absolute, l1_ratio: null}"},
-                          {.only_plan = true});
+  Outcome const out =
+      run({"model={components: {up_to: 25}, response_pca: 50, n_iter: 100, sign: absolute, l1_ratio: null}"},
+          {.only_plan = true});
   EXPECT_EQ(out.code, Exit::ok) << out.message;
   for (auto const& name : model_names()) EXPECT_NE(model_keys(name), nullptr) << name << " says no settings";
 }
@@ -329,13 +330,15 @@ TEST_F(EncodeJob, SparseModelsCountTheirCoefficients) {
 TEST_F(EncodeJob, CoefficientsDoNotDependOnTiles) {
   std::vector<float> covariance(180 * 180);
   for (std::size_t i = 0; i < covariance.size(); ++i)
-    covariance[i] = i % 181 == 0 ? 2.0F : std::exp(-std::abs(static_cast<float>(i / 180) - static_cast<float>(i % 180)) / 9);
+    covariance[i] =
+        i % 181 == 0 ? 2.0F : std::exp(-std::abs(static_cast<float>(i / 180) - static_cast<float>(i % 180)) / 9);
   write_npy(dir_ / "covariance.npy", covariance, {180, 180});
   std::vector<std::pair<std::string, std::vector<std::string>>> const settings{
       {"wide", {}},
       {"b", {"features.transform.pca=4"}},
       {"joint", {"model={type: banded_ridge, n_iter: 6}"}},
-      {"wide", {"model.prior=covariance.npy", "features={store: act.h5, layers: wide, transform: {standardize: false}}"}}};
+      {"wide",
+       {"model.prior=covariance.npy", "features={store: act.h5, layers: wide, transform: {standardize: false}}"}}};
   for (auto const& [layer, sets] : settings) {
     std::vector<std::vector<double>> found;
     for (char const* width : {"8", "11", "20", "64", "512"}) {

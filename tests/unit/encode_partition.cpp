@@ -85,12 +85,12 @@ TEST_F(Partition, PermutedFurther) {
   write_atomically(dir_ / "some.yaml", config + "permutation: {n: 4}\n");
   Outcome const some = run_job(make_partition(), Comm(), dir_ / "some.yaml", config + "permutation: {n: 4}\n");
   ASSERT_EQ(some.code, Exit::ok) << some.message;
-  Outcome const more = run_job(make_permute(), Comm(), dir_ / "permute.yaml",
-                               "encode: some.yaml\npermutation: {n: 5}\noutput: more\n");
+  Outcome const more =
+      run_job(make_permute(), Comm(), dir_ / "permute.yaml", "encode: some.yaml\npermutation: {n: 5}\noutput: more\n");
   ASSERT_EQ(more.code, Exit::ok) << more.message;
   ASSERT_EQ(partition({"features.layers=[a, b]", "output=whole", "permutation.n=9"}).code, Exit::ok);
-  for (char const* what : {"a/permutation/r2/exceed", "a+b/permutation/r2/p", "a+b/permutation/r2/null_max",
-                           "best/permutation/r2/p_max"})
+  for (char const* what :
+       {"a/permutation/r2/exceed", "a+b/permutation/r2/p", "a+b/permutation/r2/null_max", "best/permutation/r2/p_max"})
     expect_equal(of("more", what), of("whole", what));
 }
 

@@ -280,10 +280,12 @@ TEST_F(EncodeSeries, PredictLooksBackWithinRuns) {
       golden());
   Outcome const done = run_job(make_predict(), Comm(), dir_ / "predict.yaml", config);
   ASSERT_EQ(done.code, Exit::ok) << done.message;
-  auto const coef = read(dir_ / "out/result.h5", "conv/coef"), intercept = read(dir_ / "out/result.h5", "conv/intercept"),
+  auto const coef = read(dir_ / "out/result.h5", "conv/coef"),
+             intercept = read(dir_ / "out/result.h5", "conv/intercept"),
              got = read(dir_ / "predicted/result.h5", "conv/prediction"), x = read(golden() + "/act.h5", "conv");
   auto const volumes = read_stim_table(golden() + "/volumes.stim.csv");
-  auto const ids = volumes.ids(), run = volumes.column("run"), stored = read_stim_table(golden() + "/act.stim.csv").ids();
+  auto const ids = volumes.ids(), run = volumes.column("run"),
+             stored = read_stim_table(golden() + "/act.stim.csv").ids();
   EXPECT_EQ(h5::File::open(dir_ / "predicted/result.h5").dataset("stimulus_id").read_strings(), ids);
   std::size_t const t = intercept.size(), p = x.size() / stored.size();
   ASSERT_EQ(coef.size(), 3 * p * t);

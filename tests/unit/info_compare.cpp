@@ -236,9 +236,13 @@ TEST(InfoJoin, TablesOfSeveralResultsAreOne) {
     EXPECT_EQ(command({"--join", one, (dir / other).string()}), static_cast<int>(Exit::usage));
     EXPECT_EQ(command({"--join", (dir / other).string(), (dir / other).string()}), 0);
   }
-  expect_error([&] { (void)run_info({"--join", one, (dir / "predicted").string()}); }, Exit::usage,
-               "has a line per layer × roi and " + (dir / "predicted").string() + " one per layer × score; join them apart",
-               true);
+  expect_error(
+      [&] {
+        (void)run_info({"--join", one, (dir / "predicted").string()});
+      },
+      Exit::usage,
+      "has a line per layer × roi and " + (dir / "predicted").string() + " one per layer × score; join them apart",
+      true);
   EXPECT_EQ(command({"--join"}), static_cast<int>(Exit::usage));
   EXPECT_EQ(command({"--join", "--compare", one, two}), static_cast<int>(Exit::usage));
   EXPECT_EQ(command({"--join", (dir / "bare").string()}), static_cast<int>(Exit::no_input));
