@@ -159,18 +159,24 @@ std::vector<BootstrapInterval> region_intervals(Config const& config, Inputs con
                                                 ResultFile const& result, std::size_t layer, std::size_t score,
                                                 std::vector<double> const& observed) {
   std::size_t const B = layout.bootstrap.n;
-  auto const parts = result.read<std::int64_t>(region_name(in.layers[layer].name, config.scores[score]));
+  std::string const name = region_name(in.layers[layer].name, config.scores[score]);
+  std::vector<std::int64_t> part_sums;
   std::vector<std::vector<std::int64_t>> sums(in.regions.size() + 1, std::vector<std::int64_t>(B + 1, 0));
   std::vector<double> total(sums.size(), 0), valid(sums.size(), 0);
-  std::size_t at = 0;
-  for (std::size_t i = 0; i < layout.bootstrap.tiles; ++i)
-    for (RegionPart const& part : parts_of(in, layout, i)) {
-      for (std::size_t b = 0; b <= B; ++b) sums[part.region][b] += parts[at++];
+  for (std::size_t i = 0, first = 0; i < layout.bootstrap.tiles; ++i) {
+    auto const parts = parts_of(in, layout, i);
+    part_sums.resize(parts.size() * (B + 1));
+    result.read_slice(name, first, std::span(part_sums));
+    first += part_sums.size();
+    std::size_t at = 0;
+    for (RegionPart const& part : parts) {
+      for (std::size_t b = 0; b <= B; ++b) sums[part.region][b] += part_sums[at++];
       for (auto t : part.targets) {
         double const v = observed[layout.bootstrap.first(i) + t];
         if (!std::isnan(v)) total[part.region] += v, valid[part.region] += 1;
       }
     }
+  }
   Resampler const resampler = make_resampler(config, in);
   double const tail = interval_tail(config.bootstrap.level, resampler.groups(), resampler.strata());
   double const unit = scale_of(observed) / quantum;

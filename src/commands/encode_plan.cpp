@@ -55,7 +55,7 @@ double bootstrap_bytes(Config const& config, Inputs const& in, Layout const& lay
   double const unit = 4 * tile * (rows * (2 + 4 * layers) + values * n) + 4 * 192 * (rows + 5 * tile) +
                       8 * 192 * tile * (config.aggregate == "concat" ? 6 * layers : values) +
                       8 * values * (3 * tile + static_cast<double>(most) * (n + 1));
-  double const regions = 8 * (n + 1) * static_cast<double>(parts.back() + 2 * (in.regions.size() + 1));
+  double const regions = 8 * (n + 1) * static_cast<double>(most + in.regions.size() + 2);
   return std::max(threads * unit, regions) + 8 * values * t;
 }
 
