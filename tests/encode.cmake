@@ -28,7 +28,7 @@ encode_test(test_gradient_ranks FILES ranks/gradient_ranks.cpp RANKS 1 2 3 TIMEO
 encode_test(test_permute_ranks FILES ranks/permute_ranks.cpp RANKS 1 2 3 TIMEOUT 300)
 encode_test(test_encode_sequential FILES ranks/encode_sequential.cpp RANKS 1 2 3 TIMEOUT 300)
 encode_test(test_encode_cv FILES unit/encode_cv.cpp TIMEOUT 300)
-encode_test(test_encode_series FILES unit/encode_series.cpp TIMEOUT 300)
+encode_test(test_encode_series FILES unit/encode_series.cpp unit/encode_series_null.cpp TIMEOUT 300)
 encode_test(test_series_ranks FILES ranks/series_ranks.cpp RANKS 1 2 3 TIMEOUT 300)
 target_link_libraries(test_series_ranks PRIVATE convolve_command)
 encode_test(test_encode_partition FILES unit/encode_partition.cpp TIMEOUT 300)

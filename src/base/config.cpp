@@ -12,6 +12,7 @@ namespace {
 
 /// Keys that --set gave in the config being read, so that a message says where a value came from.
 thread_local std::vector<std::string> set_keys;
+thread_local std::vector<std::string> top_keys;  // of the config that is being read, for hints
 
 bool covers(std::string const& outer, std::string const& key) {
   return key == outer || (key.size() > outer.size() && key.starts_with(outer) &&
@@ -199,6 +200,10 @@ void read_mapping(Schema& schema, YAML::Node const& node, ConfigPlace const& pla
   for (auto const& entry : node) {
     std::string const name = entry.first.Scalar();
     if (std::ranges::find(names, name) != names.end()) continue;
+    if (!place.key.empty() && std::ranges::find(top_keys, name) != top_keys.end())
+      config_error(inside(place, name, entry.first),
+                   fmt::format("is not a key here; `{}` stands at the top level, beside `{}`", name,
+                               place.key.substr(0, place.key.find_first_of(".["))));
     std::string better = nearest(name, names);
     if (std::string const below = deeper(schema, name); !below.empty()) better = below;
     config_error(inside(place, name, entry.first), better.empty()
@@ -230,6 +235,7 @@ nlohmann::ordered_json write_mapping(Schema const& schema, bool identity_only) {
 void read_config(Schema& schema, ConfigText const& text) {
   namespace fs = std::filesystem;
   set_keys.clear();
+  top_keys = names_of(schema);
   ConfigPlace place{fs::path(text.file).filename().string(), fs::absolute(text.file).parent_path(), "", 0};
   YAML::Node root = parse(text.text, place.file);
   if (root.IsNull() || !root.IsDefined()) root = YAML::Node(YAML::NodeType::Map);

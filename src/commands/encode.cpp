@@ -6,6 +6,7 @@
 #include "encode_bootstrap.hpp"
 #include "encode_finish.hpp"
 #include "encode_layout.hpp"
+#include "encode_partition.hpp"
 #include "encode_permute.hpp"
 #include "encode_plan.hpp"
 #include "encode_run.hpp"
@@ -27,8 +28,7 @@ constexpr double hashed_bytes = 4 * gib;  ///< foreign stores up to this size ar
 class Encode final : public Job {
  public:
   explicit Encode(bool partition) {
-    config_.partition = partition;
-    if (partition) config_.scores = {"r2"};
+    if (partition) config_ = encode::partition_defaults();
   }
   void describe(Schema& schema) override { encode::declare(schema, config_); }
   [[nodiscard]] fs::path output() const override { return config_.output; }
@@ -103,7 +103,8 @@ void Encode::plan(Context& context, Plan& plan) {
     encode::check_bootstrap(config_, inputs_);
     layout_ = encode::make_layout(config_, inputs_);
     costs_ = encode::cost_of(config_, inputs_, 1e15);
-    costs_.private_bytes = std::max(costs_.private_bytes, encode::maps_bytes(config_, inputs_, layout_, threads));
+    costs_.private_bytes = std::max({costs_.private_bytes, encode::maps_bytes(config_, inputs_, layout_, threads),
+                                     encode::bootstrap_bytes(config_, inputs_, layout_, threads)});
     auto const least = encode::cost_of(config_, inputs_, 0);
     memory_ = encode::divide_memory(inputs_, layout_, least, costs_, budget, ranks, threads);
   });

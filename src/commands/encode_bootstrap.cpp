@@ -42,14 +42,6 @@ std::vector<RegionPart> parts_of(Inputs const& in, Layout const& layout, std::si
   return parts;
 }
 
-/// Parts before each tile's, and of all of them.
-std::vector<std::size_t> first_parts(Inputs const& in, Layout const& layout) {
-  std::vector<std::size_t> first{0};
-  for (std::size_t i = 0; i < layout.bootstrap.tiles; ++i)
-    first.push_back(first.back() + parts_of(in, layout, i).size());
-  return first;
-}
-
 /// A power of two that no observed score exceeds, 1 at least: of mse, whose units are the data's.
 double scale_of(std::vector<double> const& observed) {
   double greatest = 1;
@@ -73,6 +65,13 @@ double bounded(Score s, double value) {
 }
 
 }  // namespace
+
+std::vector<std::size_t> first_parts(Inputs const& in, Layout const& layout) {
+  std::vector<std::size_t> first{0};
+  for (std::size_t i = 0; i < layout.bootstrap.tiles; ++i)
+    first.push_back(first.back() + parts_of(in, layout, i).size());
+  return first;
+}
 
 std::string bootstrap_name(std::string const& layer, std::string const& score, std::string const& what) {
   return fmt::format("/{}/bootstrap/{}/{}", layer, score, what);
@@ -134,6 +133,22 @@ void check_bootstrap(Config const& config, Inputs const& in) {
         groups / strata, config.bootstrap.over, resampler.stratified() ? "a fold" : "all");
 }
 
+void say_bootstrap(Config const& config, Inputs const& in, ResultFile const& result) {
+  if (config.bootstrap.n == 0 || std::ranges::find(config.scores, "r2") == config.scores.end()) return;
+  for (LayerInput const& l : in.layers) {
+    auto const score = result.read<double>(fmt::format("/{}/score/r2", l.name));
+    auto const low = result.read<double>(bootstrap_name(l.name, "r2", "low"));
+    auto const high = result.read<double>(bootstrap_name(l.name, "r2", "high"));
+    std::size_t out = 0;
+    for (std::size_t t = 0; t < score.size(); ++t) out += score[t] < low[t] || score[t] > high[t] ? 1 : 0;
+    if (out > 0)
+      log::info(
+          "{}: intervals of r2 leave r2 itself out in {} of {} targets: of {} test rows a fold r2 is too low, which "
+          "they mend (docs/encoding.md, Confidence intervals)",
+          l.name, out, score.size(), in.passes[0].outer.test.size());
+  }
+}
+
 double bootstrap_flops(Config const& config, Inputs const& in) {
   auto const rows = static_cast<double>(heldout_rows(in)), layers = static_cast<double>(in.layers.size());
   return static_cast<double>(config.bootstrap.n) *
@@ -144,18 +159,24 @@ std::vector<BootstrapInterval> region_intervals(Config const& config, Inputs con
                                                 ResultFile const& result, std::size_t layer, std::size_t score,
                                                 std::vector<double> const& observed) {
   std::size_t const B = layout.bootstrap.n;
-  auto const parts = result.read<std::int64_t>(region_name(in.layers[layer].name, config.scores[score]));
+  std::string const name = region_name(in.layers[layer].name, config.scores[score]);
+  std::vector<std::int64_t> part_sums;
   std::vector<std::vector<std::int64_t>> sums(in.regions.size() + 1, std::vector<std::int64_t>(B + 1, 0));
   std::vector<double> total(sums.size(), 0), valid(sums.size(), 0);
-  std::size_t at = 0;
-  for (std::size_t i = 0; i < layout.bootstrap.tiles; ++i)
-    for (RegionPart const& part : parts_of(in, layout, i)) {
-      for (std::size_t b = 0; b <= B; ++b) sums[part.region][b] += parts[at++];
+  for (std::size_t i = 0, first = 0; i < layout.bootstrap.tiles; ++i) {
+    auto const parts = parts_of(in, layout, i);
+    part_sums.resize(parts.size() * (B + 1));
+    result.read_slice(name, first, std::span(part_sums));
+    first += part_sums.size();
+    std::size_t at = 0;
+    for (RegionPart const& part : parts) {
+      for (std::size_t b = 0; b <= B; ++b) sums[part.region][b] += part_sums[at++];
       for (auto t : part.targets) {
         double const v = observed[layout.bootstrap.first(i) + t];
         if (!std::isnan(v)) total[part.region] += v, valid[part.region] += 1;
       }
     }
+  }
   Resampler const resampler = make_resampler(config, in);
   double const tail = interval_tail(config.bootstrap.level, resampler.groups(), resampler.strata());
   double const unit = scale_of(observed) / quantum;

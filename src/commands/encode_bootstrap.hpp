@@ -22,8 +22,12 @@ namespace striate::encode {
 void check_bootstrap(Config const& config, Inputs const& inputs);
 /// How test rows are drawn. Throws Error(Exit::data), naming the key.
 [[nodiscard]] Resampler make_resampler(Config const& config, Inputs const& inputs);
+/// Says in how many targets intervals of R² leave R² out: of small test sets it is too low. First rank.
+void say_bootstrap(Config const& config, Inputs const& inputs, ResultFile const& result);
 /// Flops of a target.
 [[nodiscard]] double bootstrap_flops(Config const& config, Inputs const& inputs);
+/// Regions (all targets counts as one) that tiles meet: before each tile, and in all.
+[[nodiscard]] std::vector<std::size_t> first_parts(Inputs const& inputs, Layout const& layout);
 /// Which of the (t) datasets become maps.
 [[nodiscard]] std::vector<std::string> bootstrap_stats(Config const& config);
 

@@ -147,6 +147,33 @@ void check_bootstrap(Config const& c) {
     fail(Exit::config, "bootstrap: has no intervals of spearman (every draw would be ranked anew); leave it out of scores");
 }
 
+/// A setting that the model does not look at would do nothing. Defaults are no setting: a config with all of them, as
+/// in provenance.json, stays a config.
+void check_model(Config const& c) {
+  std::string const& type = c.model.type;
+  if (find_model(type) == nullptr) {
+    std::string const near = nearest(type, model_names());
+    fail(Exit::config, "model.type: there is no model `{}`{}", type,
+         near.empty() ? "" : "; did you mean `" + near + "`?");
+  }
+  auto const takes = [](std::string const& name, std::string const& key) {
+    auto const* const keys = model_keys(name);
+    return keys == nullptr || std::ranges::find(*keys, key) != keys->end();
+  };
+  Model given = c.model, plain;
+  Schema now, before;
+  describe(now, given), describe(before, plain);
+  auto const values = resolved(now), defaults = resolved(before);
+  for (auto const& [key, value] : values.items()) {
+    if (key == "type" || value == defaults[key] || takes(type, key)) continue;
+    std::string takers;
+    for (auto const& name : model_names())
+      if (takes(name, key)) takers += (takers.empty() ? "" : ", ") + name;
+    fail(Exit::config, "model.{}: is a setting of {}, but model.type is {}, which has no use for it; remove one", key,
+         takers, type);
+  }
+}
+
 }  // namespace
 
 void check(Config const& c) {
@@ -156,14 +183,10 @@ void check(Config const& c) {
   check_permutation(c);
   check_bootstrap(c);
   check_partition(c);
+  check_model(c);
   check_ridge(c);
   check_gradient(c);
   ModelRow const* const row = find_model(c.model.type);
-  if (row == nullptr) {
-    std::string const near = nearest(c.model.type, model_names());
-    fail(Exit::config, "model.type: there is no model `{}`{}", c.model.type,
-         near.empty() ? "" : "; did you mean `" + near + "`?");
-  }
   for (std::size_t i = 0; row->nominal && i < c.features.size(); ++i)
     if (c.features[i].transform.pca != 0)
       fail(Exit::config, "{}.transform.pca: model.type {} looks at single units, which components are not; remove it",
@@ -177,8 +200,6 @@ void check(Config const& c) {
   if (c.model.rf.visual_angle.size() > 2)
     fail(Exit::config, "model.rf.visual_angle: holds {} numbers; give the side of the image, or [width, height]",
          c.model.rf.visual_angle.size());
-  if (c.model.l1_ratio && c.model.type != "elastic_net")
-    fail(Exit::config, "model.l1_ratio: belongs to type: elastic_net, but model.type is {}; remove one", c.model.type);
   if (c.scores.empty()) fail(Exit::config, "scores: the list is empty; name at least one");
   std::set<std::string> seen;
   for (auto const& name : c.scores)

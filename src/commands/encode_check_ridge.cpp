@@ -9,9 +9,6 @@ namespace {
 void check_selection(Config const& c) {
   Model const& m = c.model;
   if (c.inner_folds()) return;
-  if (m.type != "ridge")
-    fail(Exit::config, "model.selection: {} is there for type: ridge alone, but model.type is {}; remove it",
-         m.selection, m.type);
   InnerCv const& inner = c.cv.inner;
   if (inner.folds.number || inner.folds.leave_one_out)
     fail(Exit::config, "cv.inner.folds: is given, but model.selection: {} makes no inner folds; remove one",
@@ -28,9 +25,6 @@ void check_selection(Config const& c) {
 
 void check_shared(Config const& c) {
   if (c.model.alpha_per_target) return;
-  if (c.model.type != "ridge")
-    fail(Exit::config, "model.alpha_per_target: false is there for type: ridge alone, but model.type is {}; remove it",
-         c.model.type);
   if (c.permutation.n > 0 && c.permutation.scheme == "refit")
     fail(Exit::config,
          "permutation.scheme: refit would choose an alpha for each permutation of all targets together, which "
@@ -41,8 +35,6 @@ void check_shared(Config const& c) {
 /// A prior speaks of the features as the store has them.
 void check_prior(Config const& c) {
   if (!c.model.prior) return;
-  if (c.model.type != "ridge")
-    fail(Exit::config, "model.prior: is there for type: ridge alone, but model.type is {}; remove it", c.model.type);
   if (c.partition) fail(Exit::config, "model.prior: is of one layer, and partition joins them; remove it");
   for (std::size_t i = 0; i < c.features.size(); ++i) {
     std::string const key = c.features.size() == 1 ? "features" : fmt::format("features[{}]", i);

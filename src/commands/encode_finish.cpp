@@ -204,6 +204,23 @@ void remove_outputs(fs::path const& output) {
   }
 }
 
+/// Why the greatest `dropped` numbers of components are too many.
+std::string fewer_components(Finish const& f, std::uint64_t dropped) {
+  Model const& m = f.config.model;
+  if (m.type != "cca") return "a training set has fewer rows, or features of lower rank";
+  auto const asked = m.components.counts();
+  auto const beyond =
+      std::ranges::count_if(asked, [&](std::size_t c) { return static_cast<double>(c) > m.response_pca; });
+  if (m.response_pca >= 1 && static_cast<std::uint64_t>(beyond) == dropped)
+    return fmt::format("model.response_pca: {} keeps fewer components of the responses; raise it, or ask for fewer",
+                       m.response_pca);
+  return fmt::format(
+      "a training set has fewer rows, features or responses of lower rank{}",
+      m.response_pca == 0
+          ? ""
+          : fmt::format(", or model.response_pca: {} keeps fewer components of the responses", m.response_pca));
+}
+
 /// What choices at the edges, and settings that were left out, mean for the model.
 void warn_of_choices(Finish const& f, std::string const& name, std::string const& of, std::uint64_t low,
                      std::uint64_t high, std::uint64_t dropped) {
@@ -221,11 +238,11 @@ void warn_of_choices(Finish const& f, std::string const& name, std::string const
   if (dropped > 0 && alpha)
     log::warn("{}: {} alphas were dropped: too small for the rounding of the features", name, dropped);
   if (dropped > 0 && !alpha)
-    log::warn("{}: {} numbers of components were left out: a training set has fewer rows, or features of lower rank",
-              name, dropped);
+    log::warn("{}: {} numbers of components were left out: {}", name, dropped, fewer_components(f, dropped));
 }
 
 void warn(Finish const& f) {
+  say_bootstrap(f.config, f.inputs, f.result);
   auto const all = f.result.read<std::uint64_t>(counts_name), found = f.result.read<std::uint64_t>(report_name);
   Layout const& o = f.layout;
   for (std::size_t l = 0; l < o.layers; ++l) {

@@ -103,6 +103,9 @@ struct Inputs {
 /// Throws Error(Exit::data | Exit::no_input | Exit::config) on all ranks.
 [[nodiscard]] Inputs load_inputs(Config const& config, Comm const& comm);
 
+/// What the first rank found, but for `root` and the folds, to everybody. Collective.
+void share(Comm const& comm, Inputs& inputs);
+
 /// Outer folds with inner splits, and the refit. Throws Error(Exit::data | Exit::config), naming the key.
 void plan_folds(Config const& config, Inputs& inputs);
 

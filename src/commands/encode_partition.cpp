@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "striate/base/error.hpp"
+#include "striate/base/log.hpp"
 #include "striate/brain/maps.hpp"
 #include "striate/models/table.hpp"
 
@@ -57,6 +58,13 @@ std::string dataset_of(std::vector<Space> const& spaces, Subset s) {
 }
 
 }  // namespace
+
+Config partition_defaults() {
+  Config c;
+  c.partition = true;
+  c.scores = {"r2"};
+  return c;
+}
 
 void check_partition(Config const& config) {
   if (!config.partition) return;
@@ -116,11 +124,37 @@ std::vector<double> commonality(std::vector<double> const& r2) {
   return share;
 }
 
+namespace {
+
+/// R² of all spaces below that of some of them makes shares of what the rest lacks. Chance differences do not count.
+void warn_of_losses(std::vector<std::vector<double>> const& r2, std::vector<Space> const& spaces) {
+  constexpr double least = 0.01, many = 0.1;
+  std::size_t predicted = 0, worse = 0;
+  std::vector<std::size_t> better(r2.size(), 0);
+  for (std::size_t j = 0; j < r2.back().size(); ++j) {
+    Subset best = 1;
+    for (Subset s = 1; s < r2.size(); ++s)
+      if (r2[s][j] > r2[best][j]) best = s;
+    if (!(r2[best][j] > least)) continue;
+    predicted += 1;
+    if (r2.back()[j] < r2[best][j] - least) worse += 1, better[best] += 1;
+  }
+  if (static_cast<double>(worse) <= many * static_cast<double>(predicted)) return;
+  auto const most = static_cast<Subset>(std::ranges::max_element(better) - better.begin());
+  log::warn(
+      "partition: R² of all spaces lies more than {} below that of fewer of them (most often {}) in {} of the {} "
+      "targets that any predicts: shares there are too large or negative by as much; compare /unique with the scores",
+      least, name_of(spaces, most), worse, predicted);
+}
+
+}  // namespace
+
 void derive_partition(Config const& config, Inputs const& in, ResultFile& result) {
   auto const spaces = spaces_of(config, in);
   std::size_t const count = std::size_t{1} << spaces.size(), t = in.t();
   std::vector<std::vector<double>> r2(count), shares(count, std::vector<double>(t));
-  for (Subset s = 1; s < count; ++s) r2[s] = result.read<double>("/" + name_of(spaces, s) + "/score/r2");
+  for (Subset s = 1; s < count; ++s) r2[s] = result.read<double>(fmt::format("/{}/score/r2", name_of(spaces, s)));
+  warn_of_losses(r2, spaces);
   std::vector<double> one(count, 0);
   for (std::size_t j = 0; j < t; ++j) {
     double sum = 0;

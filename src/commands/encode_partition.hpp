@@ -9,6 +9,8 @@
 
 namespace striate::encode {
 
+/// Settings before a config of `partition` is read.
+[[nodiscard]] Config partition_defaults();
 /// Throws Error(Exit::config) for what `partition` does not take.
 void check_partition(Config const& config);
 /// Spaces (stores, or the layers of a single store) become inputs.bands, their subsets inputs.layers: single spaces

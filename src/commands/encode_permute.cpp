@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "encode_rescore.hpp"
 #include "encode_scores.hpp"
@@ -144,9 +145,33 @@ Permuter make_permuter(Config const& config, Inputs const& in, std::vector<std::
   }
 }
 
+namespace {
+
+/// A shift in time needs the rows of a run side by side.
+void check_circular(Config const& config, Inputs const& in) {
+  if (config.permutation.shuffle != "circular" || in.exchange.empty()) return;
+  std::map<std::string, std::uint32_t> last;  // row of each label
+  auto const rows = used_rows(in);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::string const& label = in.exchange[rows[i]];
+    auto const [at, fresh] = last.try_emplace(label, rows[i]);
+    if (!fresh && in.exchange[rows[i - 1]] != label)
+      fail(
+          Exit::data,
+          "permutation.exchange: shuffle: circular moves the rows of each {} on in time, but those of {} do not follow "
+          "one another (rows of {} stand between {} and {}); sort the rows by {} and time, or use another shuffle",
+          *config.permutation.exchange, label, in.exchange[rows[i - 1]], in.columns.id[at->second],
+          in.columns.id[rows[i]], *config.permutation.exchange);
+    at->second = rows[i];
+  }
+}
+
+}  // namespace
+
 void check_permutation(Config const& config, Inputs const& in) {
   Permutation const& c = config.permutation;
   if (c.n == 0) return;
+  check_circular(config, in);
   if (c.spatial() && in.grid.empty())
     fail(Exit::data,
          "permutation.correct: tfce and cluster need neighbours, which the responses, an array, do not have; give an "

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <numeric>
 
+#include "encode_bootstrap.hpp"
 #include "encode_maps.hpp"
 #include "encode_whole.hpp"
+#include "striate/math/panel_product.hpp"
 
 namespace striate::encode {
 
@@ -40,6 +42,23 @@ double maps_bytes(Config const& config, Inputs const& in, Layout const& layout, 
     most = std::max(most, threads * (unit + 64 * t));
   }
   return most;
+}
+
+double bootstrap_bytes(Config const& config, Inputs const& in, Layout const& layout, int threads) {
+  BootstrapLayout const& b = layout.bootstrap;
+  if (b.n == 0) return 0;
+  auto const parts = first_parts(in, layout);
+  std::size_t most = 0;
+  for (std::size_t i = 0; i + 1 < parts.size(); ++i) most = std::max(most, parts[i + 1] - parts[i]);
+  auto const rows = static_cast<double>(heldout_rows(in)), n = static_cast<double>(b.n),
+             t = static_cast<double>(layout.t), tile = static_cast<double>(padded_cols(b.tile)),
+             layers = static_cast<double>(layout.layers), values = layers * static_cast<double>(config.scores.size());
+  // Responses and predictions with their squares, scores of all draws, weights of a block of them, what regions sum up.
+  double const unit = 4 * tile * (rows * (2 + 4 * layers) + values * n) + 4 * 192 * (rows + 5 * tile) +
+                      8 * 192 * tile * (config.aggregate == "concat" ? 6 * layers : values) +
+                      8 * values * (3 * tile + static_cast<double>(most) * (n + 1));
+  double const regions = 8 * (n + 1) * static_cast<double>(most + in.regions.size() + 2);
+  return std::max(threads * unit, regions) + 8 * values * t;
 }
 
 double held_folds_bytes(Layout const& layout, Costs const& costs) {

@@ -1,6 +1,6 @@
 #pragma once
-/// What a permutation test adds to the plan: time and memory. Printed estimates and the division of memory; nothing
-/// that a result depends on.
+/// What a permutation test and the bootstrap add to the plan: time and memory. Printed estimates and the division of
+/// memory; nothing that a result depends on.
 #include "encode_layout.hpp"
 
 namespace striate::encode {
@@ -15,6 +15,8 @@ struct TestCost {
 
 /// Bytes of a rank beside what fits take: scores of whole maps on their way to the file, and from it.
 [[nodiscard]] double maps_bytes(Config const& config, Inputs const& inputs, Layout const& layout, int threads);
+/// The same of the bootstrap: tiles of all threads, or what is read of regions in the end.
+[[nodiscard]] double bootstrap_bytes(Config const& config, Inputs const& inputs, Layout const& layout, int threads);
 /// Bytes of a node: fits of all folds that a unit needs, while the last of them is prepared.
 [[nodiscard]] double held_folds_bytes(Layout const& layout, Costs const& costs);
 

@@ -62,19 +62,20 @@ std::size_t Series::run_of(std::size_t volume) const {
   return static_cast<std::size_t>(std::ranges::upper_bound(first, volume) - first.begin()) - 1;
 }
 
-Series find_runs(std::vector<std::string> const& column, std::string const& name, std::string const& source) {
+Series find_runs(std::vector<std::string> const& column, std::string const& name, std::string const& source,
+                 std::string const& key) {
   Series s;
   std::map<std::string, std::size_t> began;
   for (std::size_t v = 0; v < column.size(); ++v) {
     std::string const& label = column[v];
     if (label.empty())
-      fail(Exit::data, "responses.run: row {} of {} names no {}; every volume belongs to a run", v + 1, source, name);
+      fail(Exit::data, "{}: row {} of {} names no {}; every volume belongs to a run", key, v + 1, source, name);
     if (!s.run.empty() && label == s.run.back()) continue;
     if (auto const [at, is_new] = began.try_emplace(label, v); !is_new)
       fail(Exit::data,
-           "responses.run: {} of {} begins in row {} and again in row {}; rows of a run must follow one another (sort "
+           "{}: {} of {} begins in row {} and again in row {}; rows of a run must follow one another (sort "
            "volumes by run and time, or give runs of different sessions names of their own)",
-           run_text(label), source, at->second + 1, v + 1);
+           key, run_text(label), source, at->second + 1, v + 1);
     s.run.push_back(label);
     s.first.push_back(v);
   }
@@ -140,11 +141,13 @@ Lags find_lags(std::vector<std::int64_t> const& delays, Series const& series, Ro
   Lags lags;
   std::vector<std::size_t> seen;
   for (std::int64_t delay : delays) {
+    std::vector<std::uint8_t> looks(series.runs(), 0);
     for (std::size_t r = 0; r < n; ++r) seen.push_back(before(rows.first_volume[r], delay));
     for (std::size_t v = 0; v < ids.size(); ++v) {
       std::size_t const r = rows.row_of_volume[v];
       if (r == none) continue;
       std::size_t const a = seen[seen.size() - n + r], b = before(v, delay);
+      if (b != none) looks[series.run_of(v)] = 1;
       if ((a == none) != (b == none) || (a != none && ids[a] != ids[b]))
         fail(Exit::data,
              "{}.delays: {} TR before {} there are different stimuli in {} and {}, so the average over them has no "
@@ -153,13 +156,16 @@ Lags find_lags(std::vector<std::int64_t> const& delays, Series const& series, Ro
              key, delay, rows.ids[r], run_text(series.run[series.run_of(rows.first_volume[r])]),
              run_text(series.run[series.run_of(v)]));
     }
+    for (std::size_t r = 0; r < series.runs(); ++r)
+      if (looks[r] == 0)
+        fail(Exit::data,
+             "{}.delays: {} TR reach back beyond the beginning of {} ({} volumes) from every volume that is kept, so "
+             "that this delay would be 0 all over it; use shorter delays, or leave the run out",
+             key, delay, run_text(series.run[r]), series.length(r));
   }
   std::set<std::size_t> reached(seen.begin(), seen.end());
   reached.erase(none);
   lags.volumes.assign(reached.begin(), reached.end());
-  if (lags.volumes.empty())
-    fail(Exit::data, "{}.delays: every volume is nearer to the beginning of its run than the delay; use shorter delays",
-         key);
   std::unordered_map<std::size_t, std::size_t> place;
   for (std::size_t i = 0; i < lags.volumes.size(); ++i) place[lags.volumes[i]] = i;
   for (std::size_t v : seen) lags.place.push_back(v == none ? Lags::none : place[v]);

@@ -10,10 +10,10 @@
 
 namespace striate::encode {
 
-/// Runs of neighbouring volumes with the same word in `column` (a word a volume). `name` and `source` of the column are
-/// for messages. Throws Error(Exit::data) where a run is in pieces.
+/// Runs of neighbouring volumes with the same word in `column` (a word a volume). `name` and `source` of the column,
+/// and the key that named it, are for messages. Throws Error(Exit::data) where a run is in pieces.
 [[nodiscard]] Series find_runs(std::vector<std::string> const& column, std::string const& name,
-                               std::string const& source);
+                               std::string const& source, std::string const& key = "responses.run");
 /// Throws Error(Exit::data) where a run is too short for what is taken out of it or dropped; warns of runs that lie
 /// across two files (`in_file`: volumes of each).
 void check_runs(SeriesConfig const& config, Series const& series, std::vector<std::size_t> const& in_file);
@@ -24,7 +24,8 @@ void check_runs(SeriesConfig const& config, Series const& series, std::vector<st
                                    std::vector<std::string> const& ids, bool keep);
 
 /// What rows of Y see at each of `delays` (in TR). `ids`: of all volumes. `key` is for messages. Leaves
-/// Lags::rows to the caller. Throws Error(Exit::data) where the volumes of a row follow different stimuli.
+/// Lags::rows to the caller. Throws Error(Exit::data) where the volumes of a row follow different stimuli, or a run
+/// ends before a delay.
 [[nodiscard]] Lags find_lags(std::vector<std::int64_t> const& delays, Series const& series, RowPlan const& rows,
                              std::vector<std::string> const& ids, std::string const& key);
 

@@ -8,7 +8,7 @@
 #include "encode_bootstrap.hpp"
 #include "encode_joint.hpp"
 #include "encode_scores.hpp"
-#include "striate/math/blas.hpp"
+#include "striate/math/skinny.hpp"
 #include "striate/models/table.hpp"
 #include "striate/stats/ranks.hpp"
 
@@ -168,8 +168,7 @@ void FoldTiles::write_mixed(std::vector<Ready> const& tiles, std::vector<std::ve
     std::vector<std::vector<float>> out(tiles.size());
     s_.team.local(tiles.size(), [&](std::size_t i) {
       std::vector<double> w(count * tiles[i].count);
-      blas::gemm('N', 'N', count, tiles[i].count, root.cols, 1.0, root.data + first, root.stride, weights[i].data(),
-                 root.cols, 0.0, w.data(), count);
+      skinny_product(count, root.cols, root.data + first, root.stride, weights[i].data(), tiles[i].count, w.data());
       out[i].assign(w.begin(), w.end());
     });
     for (std::size_t i = 0; i < tiles.size(); ++i)

@@ -56,6 +56,25 @@ Table read_table(fs::path place) {
   return t;
 }
 
+/// What a line is of: tables of encode (and partition), permute and predict differ in it.
+std::string line_of(Table const& t) {
+  std::string text;
+  for (char const* key : {"net", "layer", "roi", "score", "gradient"}) {
+    bool const before = std::ranges::find(t.head, "targets") > std::ranges::find(t.head, key);
+    if (before) text += (text.empty() ? "" : " × ") + std::string(key);
+  }
+  return text;
+}
+
+/// Tables of one command have the same lines, whatever their columns.
+void check_kind(std::vector<Table> const& tables) {
+  for (Table const& t : tables)
+    if (line_of(t) != line_of(tables[0]))
+      fail(Exit::usage,
+           "info: --join takes tables of one kind, but {} has a line per {} and {} one per {}; join them apart",
+           tables[0].result, line_of(tables[0]), t.result, line_of(t));
+}
+
 }  // namespace
 
 void print_joined(std::vector<std::string> const& places, std::ostream& out) {
@@ -71,6 +90,7 @@ void print_joined(std::vector<std::string> const& places, std::ostream& out) {
     for (auto const& column : tables.back().head)
       if (std::ranges::find(columns, column) == columns.end()) columns.push_back(column);
   }
+  check_kind(tables);
   out << "result";
   for (auto const& column : columns) out << '\t' << column;
   out << '\n';

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "encode_finish.hpp"
+#include "encode_partition.hpp"
 #include "encode_plan.hpp"
 #include "encode_run.hpp"
 #include "permute_merge.hpp"
@@ -56,8 +57,12 @@ class Permute final : public Job {
   }
 
  private:
+  void check_parts() const;
+  void read_settings(std::string const& text);
+  static bool made_by_partition(fs::path const& file);
   void read_encode(Comm const& comm);
   void open_encode(Context const& context);
+  static std::string other_test(encode::Permutation theirs, encode::Permutation mine);
   static void keep_others(fs::path const& file, ResultSpec& spec);
   [[nodiscard]] nlohmann::ordered_json identity(Context const& context) const;
 
@@ -75,8 +80,41 @@ class Permute final : public Job {
   encode::Memory memory_;
   encode::Observed observed_;
   encode::Null earlier_;
+  std::string apart_;      ///< why the permutations of the encode do not count in; empty where it made none, or they do
   std::size_t first_ = 0;  ///< permutation of the first part
 };
+
+/// Parts of another number of jobs hold other shares, which would never be merged with these.
+void Permute::check_parts() const {
+  Part const mine = part_of(part_);
+  std::error_code none;
+  for (auto const& entry : fs::directory_iterator(output_, none)) {
+    std::string const name = entry.path().filename().string();
+    Part there;
+    int end = 0;
+    if (std::sscanf(name.c_str(), "part-%zu-of-%zu.h5%n", &there.i, &there.k, &end) != 2 ||
+        static_cast<std::size_t>(end) != name.size() || there.k == mine.k)
+      continue;
+    fail(
+        Exit::cant_create,
+        "part: {} is a share of {} jobs, but {} holds {}, of {} jobs; keep on with part: …/{}, name another output, or "
+        "remove the parts there",
+        part_, mine.k, output_.string(), name, there.k, there.k);
+  }
+}
+
+void Permute::read_settings(std::string const& text) {
+  Schema schema;
+  encode::declare(schema, asked_);
+  read_config(schema, {encode_file_.string(), text, {}});
+  encode_identity_ = resolved(schema, true);
+}
+
+bool Permute::made_by_partition(fs::path const& file) {
+  if (!read_ledger(file).complete) return false;
+  auto const result = h5::File::open(file);
+  return result.has_attribute("/", "command") && result.attribute("/", "command") == "partition";
+}
 
 /// The first rank reads, all parse.
 void Permute::read_encode(Comm const& comm) {
@@ -86,10 +124,11 @@ void Permute::read_encode(Comm const& comm) {
   });
   comm.broadcast(text, 0);
   together(comm, [&] {
-    Schema schema;
-    encode::declare(schema, asked_);
-    read_config(schema, {encode_file_.string(), text, {}});
-    encode_identity_ = resolved(schema, true);
+    read_settings(text);
+    if (made_by_partition(asked_.output / "result.h5")) {
+      asked_ = encode::partition_defaults();
+      read_settings(text);
+    }
     config_ = asked_;
     config_.permutation = permutation_;
     // What is saved matters no more, but a refit for coefficients is one of the passes that the encode's layout counts.
@@ -106,6 +145,27 @@ void Permute::keep_others(fs::path const& file, ResultSpec& spec) {
   auto mine = spec.identity["inputs"], theirs = stored["inputs"];
   for (char const* key : {"exchange_sha256", "gradient_sha256"}) mine.erase(key), theirs.erase(key);
   if (mine == theirs) spec.identity["inputs"] = stored["inputs"];
+}
+
+/// Why the permutations of the encode are of another test; empty where they are of the same.
+std::string Permute::other_test(encode::Permutation theirs, encode::Permutation mine) {
+  theirs.n = mine.n = 0;
+  theirs.tail_fit = mine.tail_fit = "none";  // made of the merged null
+  auto const settings = [](encode::Permutation& p) {
+    Schema s;
+    encode::describe(s, p);
+    return resolved(s);
+  };
+  auto const a = settings(theirs), b = settings(mine);
+  std::string const key = first_difference(a, b);
+  if (key.empty()) return "";
+  std::string path = "/" + key;
+  std::ranges::replace(path, '.', '/');
+  auto const at = [&](nlohmann::ordered_json const& all) {
+    auto const value = all.value(nlohmann::ordered_json::json_pointer(path), nlohmann::ordered_json());
+    return value.is_null() ? "not given" : value.is_string() ? value.get<std::string>() : value.dump();
+  };
+  return fmt::format("permutation.{} is {} there, but {} here", key, at(a), at(b));
 }
 
 /// The scores to be tested, and what the encode has permuted itself.
@@ -128,16 +188,13 @@ void Permute::open_encode(Context const& context) {
                                           asked_.output.string(), error.what()));
   }
   observed_ = encode::read_observed(comm, config_, inputs_, *result);
-  auto const settings = [](encode::Permutation p) {
-    p.n = 0;
-    p.tail_fit = "none";  // made of the merged null
-    Schema s;
-    encode::describe(s, p);
-    return resolved(s).dump();
-  };
-  bool const same = asked_.permutation.n > 0 && settings(asked_.permutation) == settings(permutation_);
   auto const before = static_cast<std::size_t>(asked_.permutation.n);
+  std::string const other = other_test(asked_.permutation, permutation_);
+  bool const same = before > 0 && other.empty();
   first_ = from_ ? static_cast<std::size_t>(*from_) : same ? before : 0;
+  if (before > 0 && !(same && first_ == before))
+    apart_ = fmt::format("without the {} of the encode, as {}", before,
+                         same ? fmt::format("from: {} does not go on where they end", first_) : other);
   together(comm, [&] {
     if (same && first_ == before && comm.root()) earlier_ = encode::read_null(asked_, inputs_, layout, *result);
   });
@@ -149,6 +206,9 @@ void Permute::plan(Context& context, Plan& plan) {
     if (permutation_.n < 1) fail(Exit::config, "permutation.n: is {}; ask for one permutation at least", permutation_.n);
     if (permutation_.stop.exceed > 0)
       fail(Exit::config, "permutation.stop: is of encode alone, as parts do not know of each other's counts; remove it");
+  });
+  together(comm, [&] {
+    if (comm.root()) check_parts();
   });
   read_encode(comm);
   inputs_ = encode::load_inputs(config_, comm);
@@ -169,8 +229,12 @@ void Permute::plan(Context& context, Plan& plan) {
   });
   plan.lines.emplace_back("encode", fmt::format("{}, {} layers × {} targets", asked_.output.string(),
                                                 inputs_.layers.size(), inputs_.t()));
-  plan.lines.emplace_back("permutations", fmt::format("{} to {} of {}{}", first, last - 1, permutation_.n,
-                                                      earlier_.n > 0 ? fmt::format(", beside {} of the encode", earlier_.n) : ""));
+  // Counted from 1; their indices begin at first_.
+  std::string const beside = !apart_.empty()  ? ", " + apart_
+                             : earlier_.n > 0 ? fmt::format(", beside {} of the encode", earlier_.n)
+                                              : "";
+  plan.lines.emplace_back("permutations",
+                          fmt::format("{} to {} of {}{}", first - first_ + 1, last - first_, permutation_.n, beside));
   plan.bytes_read = 4.0 * static_cast<double>(inputs_.n()) * static_cast<double>(inputs_.t());
   plan.memory_per_rank = memory_.per_rank;
   plan.memory_per_node = memory_.per_node;

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "encode_inputs.hpp"
+#include "encode_series.hpp"
 #include "fingerprint.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/fsio.hpp"
@@ -60,6 +61,7 @@ class Loader {
     j["encode"] = of_encode;
     for (std::size_t s = 0; s < stores_.size(); ++s)
       j["features"][fmt::format("store {}", s)] = {{"content_sha256", fingerprint(stores_[s])}, {"ids_sha256", joined(ids_[s])}};
+    if (c_.run) j["runs_sha256"] = joined(runs_), j["volumes_sha256"] = joined(in_.ids);
     if (!c_.responses) return;
     for (std::size_t i = 0; i < c_.responses->data.size(); ++i)
       j["responses"][fmt::format("data {}", i)] = fingerprint(c_.responses->data[i]);
@@ -83,13 +85,15 @@ class Loader {
 
   /// Neither delays nor what is taken out of runs can be told from stimuli alone.
   void check_series() const {
-    for (auto const& f : in_.encode.features)
-      if (!f.delays.empty())
-        fail(
-            Exit::config,
-            "encode: {} delays its features within runs (features.delays), and new stimuli have none here; let striate "
-            "convolve delay them (hrf: fir) for the encode, too",
-            c_.encode_file.string());
+    bool const delayed = std::ranges::any_of(in_.encode.features, [](auto const& f) { return !f.delays.empty(); });
+    if (delayed && !c_.run)
+      fail(Exit::config,
+           "run: is needed, because {} delays its features within runs (features.delays); name the column of volumes "
+           "(or features.stimuli) that says the run of each",
+           c_.encode_file.string());
+    if (!delayed && (c_.run || c_.volumes))
+      fail(Exit::config, "{}: is there for features with delays, which {} does not have; remove it",
+           c_.run ? "run" : "volumes", c_.encode_file.string());
     if (c_.responses && in_.encode.responses.cleans())
       fail(Exit::config,
            "responses: {} takes drift out of runs or z-scores them (responses.detrend, zscore_runs), which is not done "
@@ -143,8 +147,25 @@ class Loader {
         fail(Exit::data, "{}.stimuli: {} stimuli for the {} rows of {}; one row per stimulus is needed", key,
              ids_.back().size(), stores_.back().rows(), f.store.filename().string());
       if (s == 0) in_.ids = ids_[0];
+      if (s == 0 && c_.run) find_runs(f, key);
       in_.store_rows.push_back(rows_of(in_.ids, ids_.back(), key + ".store", f.store.filename().string()));
     }
+  }
+
+  /// What is predicted is then a row of the list each, in time.
+  void find_runs(Features const& f, std::string const& key) {
+    if (!c_.volumes && f.stimuli.empty())
+      fail(Exit::config, "{}.stimuli: is needed, because run: {} is a column of it; name it, or the list as volumes",
+           key, *c_.run);
+    StimTable const list = c_.volumes ? read_stim_table(*c_.volumes) : load_stimuli(f.stimuli);
+    in_.ids = list.ids();
+    try {
+      runs_ = list.column(*c_.run);
+    } catch (Error const& error) {
+      throw Error(error.code(), fmt::format("run: {}", error.what()));
+    }
+    in_.series =
+        encode::find_runs(runs_, *c_.run, (c_.volumes ? *c_.volumes : f.stimuli.path).filename().string(), "run");
   }
 
   /// The store of this job for store `s` of the encode: by name, where there are several.
@@ -187,12 +208,15 @@ class Loader {
         if (part.starts_with(in_.encode.features[s].name + "/"))
           store = s, inside = part.substr(in_.encode.features[s].name.size() + 1);
       std::string const key = key_of(c_, of_encode(store));
+      std::vector<std::int64_t> delays = in_.encode.features[store].delays;
+      if (delays.empty()) delays = {0};
       try {
-        layer.parts.push_back({store, inside, stores_[store].layer(inside).units});
+        for (auto delay : delays)
+          layer.parts.push_back({store, inside, stores_[store].layer(inside).units, static_cast<std::size_t>(delay)});
       } catch (Error const& error) {
         throw Error(error.code(), key + ".store: " + error.what());
       }
-      units += layer.parts.back().units;
+      units += delays.size() * layer.parts.back().units;
       check_values(store, inside, key);
     }
     if (units != layer.units)
@@ -240,6 +264,7 @@ class Loader {
   nlohmann::ordered_json stored_;  ///< identity of the encode
   std::vector<ActReader> stores_;  ///< in the order of the encode
   std::vector<std::vector<std::string>> ids_;
+  std::vector<std::string> runs_;  ///< of each volume, with `run`
 };
 
 }  // namespace
@@ -267,6 +292,14 @@ void declare(Schema& s, Config& c) {
     {.doc = "config of a finished encode with save: coefficients", .required = true, .identity = false, .example = "encode.yaml"});
   s("features", c.features, {.doc = "new stimuli: a store for each of the encode's", .required = true});
   s("responses", c.responses, {.doc = "responses to new stimuli, where predictions are to be scored"});
+  s("run", c.run,
+    {.doc =
+         "where the encode delays its features: column of `volumes` that says the run of each; delays do not cross it",
+     .example = "run"});
+  s("volumes", c.volumes,
+    {.doc = "with run: the .stim.csv with one row per volume, in time; default: features.stimuli",
+     .identity = false,
+     .example = "new-bold.stim.csv"});
   s("units", c.units,
     {.doc = "of predictions and mse: those of the responses, or deviations from the target's mean in the encode, in its "
             "standard deviations",
@@ -275,6 +308,15 @@ void declare(Schema& s, Config& c) {
   s("memory", c.memory,
     {.doc = "of a rank; default: its share of what the job was given", .unit = "GiB", .min = 0.05, .identity = false});
   s("output", c.output, {.doc = "directory of the results", .required = true, .identity = false, .example = "out/predict"});
+}
+
+std::vector<std::size_t> Inputs::rows_of(Part const& part) const {
+  auto const& now = store_rows[part.store];
+  if (part.delay == 0) return now;
+  std::vector<std::size_t> rows(n(), none);
+  for (std::size_t r = 0; r < series.runs(); ++r)
+    for (std::size_t v = series.first[r] + part.delay; v < series.first[r + 1]; ++v) rows[v] = now[v - part.delay];
+  return rows;
 }
 
 Inputs load_inputs(Config const& config, Comm const& comm) {

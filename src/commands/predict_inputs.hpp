@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "encode_config.hpp"
+#include "encode_inputs.hpp"
 #include "striate/par/comm.hpp"
 #include "striate/store/act_store.hpp"
 
@@ -30,6 +30,8 @@ struct Config {
   std::filesystem::path encode_file, output;
   std::vector<Features> features;
   std::optional<Truth> responses;
+  std::optional<std::string> run;                ///< column of `volumes`, where the encode delays its features
+  std::optional<std::filesystem::path> volumes;  ///< nothing: the stimuli of the first store
   std::string units = "responses";
   std::vector<std::string> scores{"pearson", "r2"};
   std::optional<double> memory;
@@ -44,6 +46,7 @@ struct Part {
   std::size_t store = 0;
   std::string layer;
   std::size_t units = 0;
+  std::size_t delay = 0;  ///< volumes that they look back
 };
 
 /// One model of the encode.
@@ -59,7 +62,8 @@ struct Inputs {
   encode::Config encode;
   std::vector<Layer> layers;
   std::vector<std::filesystem::path> stores;         ///< of new stimuli, in the order of the encode's
-  std::vector<std::string> ids;                      ///< (n) of the first store
+  std::vector<std::string> ids;                      ///< (n) of the first store, or of the volumes
+  encode::Series series;                             ///< of the volumes, where features are delayed
   std::vector<std::vector<std::size_t>> store_rows;  ///< per store: the row of each stimulus
   std::vector<std::uint64_t> index;                  ///< (t)
   std::vector<double> mean, sd;                      ///< (t) of the responses that the encode was fitted to
@@ -70,6 +74,9 @@ struct Inputs {
   RowPlan rows;
   std::vector<std::filesystem::path> files;  ///< read by the job, for their sha256
 
+  static constexpr std::size_t none = static_cast<std::size_t>(-1);
+  /// Of each stimulus the row of the store that a part looks at; `none` before its run began.
+  [[nodiscard]] std::vector<std::size_t> rows_of(Part const& part) const;
   [[nodiscard]] std::size_t n() const { return ids.size(); }
   [[nodiscard]] std::size_t t() const { return index.size(); }
 };

@@ -61,16 +61,22 @@ void Tiles::write(std::span<std::size_t const> mine) {
   Panel panel{std::vector<float>(n * panel_depth), std::vector<float>(packed_size(n, panel_depth), 0)};
   auto const coefficients = encode_.dataset("/" + layer_.name + "/coef");
   std::size_t row = 0;
-  for (Part const& part : layer_.parts)
+  for (Part const& part : layer_.parts) {
+    auto rows = in_.rows_of(part);
+    std::vector<std::size_t> before;  // volumes that look back beyond their run
+    for (std::size_t i = 0; i < n; ++i)
+      if (rows[i] == Inputs::none) before.push_back(i), rows[i] = 0;
     for (std::size_t first = 0; first < part.units; first += panel_depth) {
       std::size_t const depth = std::min(panel_depth, part.units - first);
-      stores_[part.store].read(part.layer, in_.store_rows[part.store], first, depth,
-                               MatrixView<float>(panel.raw.data(), n, depth));
+      stores_[part.store].read(part.layer, rows, first, depth, MatrixView<float>(panel.raw.data(), n, depth));
+      for (std::size_t k = 0; k < depth; ++k)
+        for (std::size_t i : before) panel.raw[k * n + i] = 0;
       for (Tile& tile : tiles)
         coefficients.read({row, tile.first}, {depth, tile.count}, h5::type_id(h5::Dtype::f32), tile.rows.data());
       multiply(panel, tiles, n, depth);
       row += depth;
     }
+  }
   for (Tile& tile : tiles) finish(tile);
 }
 

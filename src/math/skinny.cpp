@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "striate/math/clones.hpp"
 
@@ -101,6 +102,39 @@ STRIATE_CLONES void lower_one(std::size_t n, double const* l, double const* x, d
   lower_times<1>(n, l, x, out);
 }
 
+constexpr std::size_t product_rows = 256;  ///< whose sums stay in the fastest cache
+constexpr std::size_t product_columns = 8;
+
+/// sums[i, c] += Σ over J columns k of a[i, k] x[k, c], for product_columns c.
+template <std::size_t J>
+inline __attribute__((always_inline)) void add_columns(std::size_t rows, std::size_t depth, double const* a,
+                                                       std::size_t stride, double const* x, double* sums) {
+  std::size_t const whole = rows / lanes * lanes;
+  for (std::size_t c = 0; c < product_columns; ++c) {
+    double const* const factor = x + c * depth;
+    double* const to = sums + c * rows;
+    for (std::size_t i = 0; i < whole; i += lanes) {
+      Doubles sum;
+      load(to + i, sum);
+      for (std::size_t j = 0; j < J; ++j) {
+        Doubles v;
+        load(a + j * stride + i, v);
+        sum += v * factor[j];
+      }
+      std::memcpy(to + i, &sum, sizeof sum);
+    }
+    for (std::size_t i = whole; i < rows; ++i)
+      for (std::size_t j = 0; j < J; ++j) to[i] += a[j * stride + i] * factor[j];
+  }
+}
+
+STRIATE_CLONES void product_block(std::size_t rows, std::size_t depth, double const* a, std::size_t stride,
+                                  double const* x, double* sums) {
+  std::size_t k = 0;
+  for (; k + together <= depth; k += together) add_columns<together>(rows, depth, a + k * stride, stride, x + k, sums);
+  for (; k < depth; ++k) add_columns<1>(rows, depth, a + k * stride, stride, x + k, sums);
+}
+
 /// Four columns at a time, then one by one.
 template <class Four, class One>
 void by_columns(std::size_t n, double const* x, std::size_t columns, double* out, Four const& four, One const& one) {
@@ -127,6 +161,23 @@ void skinny_lower(std::size_t n, double const* l, double const* x, std::size_t c
   by_columns(
       n, x, columns, out, [&](double const* from, double* to) { lower_four(n, l, from, to); },
       [&](double const* from, double* to) { lower_one(n, l, from, to); });
+}
+
+/// Columns beyond the last are zeros, so that all of them go through the same operations.
+void skinny_product(std::size_t rows, std::size_t depth, double const* a, std::size_t stride, double const* x,
+                    std::size_t columns, double* out) {
+  std::vector<double> few(depth * product_columns), sums(product_rows * product_columns);
+  for (std::size_t c = 0; c < columns; c += product_columns) {
+    std::size_t const count = std::min(product_columns, columns - c);
+    std::fill(std::copy_n(x + c * depth, count * depth, few.begin()), few.end(), 0.0);
+    for (std::size_t first = 0; first < rows; first += product_rows) {
+      std::size_t const block = std::min(product_rows, rows - first);
+      std::fill(sums.begin(), sums.end(), 0.0);
+      product_block(block, depth, a + first, stride, few.data(), sums.data());
+      for (std::size_t j = 0; j < count; ++j)
+        std::copy_n(sums.begin() + static_cast<std::ptrdiff_t>(j * block), block, out + (c + j) * rows + first);
+    }
+  }
 }
 
 }  // namespace striate

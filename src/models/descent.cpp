@@ -21,6 +21,8 @@ void widen(Buffer<double>& buffer, std::size_t kept, std::size_t size) {
   buffer = std::move(larger);
 }
 
+std::size_t grown(std::size_t stride) { return round_up(std::max<std::size_t>(stride + stride / 2, 64), lanes); }
+
 }  // namespace
 
 void Descent::start(PanelGram const& gram, double const* inverse, double const* c, double yy) {
@@ -36,11 +38,19 @@ void Descent::start(PanelGram const& gram, double const* inverse, double const* 
   count_ = 0;
 }
 
+std::size_t Descent::reserved(std::size_t count) {
+  std::size_t stride = 0;
+  while (stride < count) {
+    stride = grown(stride);
+  }
+  return stride;
+}
+
 void Descent::reserve(std::size_t count) {
   if (count <= stride_) {
     return;
   }
-  std::size_t const wider = round_up(std::max<std::size_t>({count, stride_ + stride_ / 2, 64}), lanes);
+  std::size_t const wider = std::max(round_up(count, lanes), grown(stride_));
   Buffer<double> larger(wider * wider);
   std::fill_n(larger.data(), wider * wider, 0.0);
   for (std::size_t i = 0; i < count_; ++i) {

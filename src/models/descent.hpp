@@ -44,6 +44,8 @@ struct Penalty {
 
 class Descent {
  public:
+  /// Order of the matrix that a working set of `count` coordinates has memory for, grown one by one.
+  [[nodiscard]] static std::size_t reserved(std::size_t count);
   /// All zero, nothing in the working set. yy = ‖y‖²/n. `inverse`: of the Gram matrix (rows of inverse_stride doubles),
   /// for penalties without l2, or null.
   void start(PanelGram const& gram, double const* inverse, double const* c, double yy);

@@ -4,11 +4,16 @@
 #include <limits>
 
 #include "fitted.hpp"
-#include "striate/math/blas.hpp"
 #include "striate/math/panel_product.hpp"
 #include "test_scores.hpp"
 
 namespace striate::detail {
+
+namespace {
+
+constexpr std::size_t features_at_once = 480;  ///< whole groups of panels
+
+}  // namespace
 
 /// Held-out predictions and weights at each target's own alpha: targets are grouped by it.
 /// z: what project() makes of the outer training rows.
@@ -100,10 +105,39 @@ void Fitted::weight_group(Responses const& r, std::size_t first, std::size_t alp
   }
 }
 
+namespace {
+
+/// Rows [begin, end) of out (x.cols × t): deviations of these columns of x, the layer's from `first` on, over squared
+/// scales, times w (training rows × padded_cols(t)).
+void weigh_features(FoldState const& s, MatrixView<float const> x, std::size_t first, std::size_t begin, std::size_t end,
+                    std::vector<float> const& w, std::size_t t, float* out) {
+  std::size_t const n = s.rows.n_train, cols = padded_cols(t), most = std::min(end - begin, features_at_once),
+                    sets = s.rows.sets.size(), width = stats_size(sets);
+  Buffer<float> panel(n * most), packed(packed_size(most, n)), product(padded_rows(most) * cols), scratch;
+  for (std::size_t from = begin; from < end; from += most) {
+    std::size_t const some = std::min(most, end - from), ld = padded_rows(some);
+    for (std::size_t j = 0; j < some; ++j) {
+      double const* st = s.stats + (first + from + j) * width;
+      double const scale = st[2 * sets];
+      for (std::size_t i = 0; i < n; ++i) {
+        panel[i + j * n] =
+            static_cast<float>((static_cast<double>(x(s.rows.row[i], from + j)) - st[0]) * scale * scale);
+      }
+    }
+    pack_rows<float>({.from = panel.data(), .row_stride = n}, some, n, packed.data());
+    std::fill(packed.data() + panel_round(some) * n, packed.data() + packed_size(some, n), 0.0F);
+    panel_product(packed.data(), some, n, w.data(), n, cols, product.data(), scratch);
+    for (std::size_t c = 0; c < t; ++c) {
+      std::copy_n(product.data() + c * ld, some, out + c * x.cols + from);
+    }
+  }
+}
+
+}  // namespace
+
 void Fitted::coefficients(MatrixView<float const> x, std::size_t first, MatrixView<float const> weights,
                           float* out) const {
-  std::size_t const count = x.cols, t = weights.cols, width = stats_size(s_.rows.sets.size()),
-                    sets = s_.rows.sets.size();
+  std::size_t const count = x.cols, t = weights.cols;
   if (!is_dual(s_.form)) {
     for (std::size_t c = 0; c < t; ++c) {
       std::copy_n(weights.col(c) + first, count, out + c * count);
@@ -111,29 +145,23 @@ void Fitted::coefficients(MatrixView<float const> x, std::size_t first, MatrixVi
     return;
   }
   std::size_t const n = s_.rows.n_train;
-  Buffer<float> panel(n * count);
-  for (std::size_t j = 0; j < count; ++j) {
-    double const* st = s_.stats + (first + j) * width;
-    double const scale = st[2 * sets];
-    for (std::size_t i = 0; i < n; ++i) {
-      panel[i + j * n] = static_cast<float>((static_cast<double>(x(s_.rows.row[i], j)) - st[0]) * scale * scale);
-    }
+  std::vector<float> w(n * padded_cols(t), 0);
+  for (std::size_t c = 0; c < t; ++c) {
+    std::copy_n(weights.col(c), n, w.begin() + static_cast<std::ptrdiff_t>(c * n));
   }
-  blas::gemm('T', 'N', count, t, n, 1.0F, panel.data(), n, weights.data, weights.stride, 0.0F, out, count);
+  weigh_features(s_, x, first, 0, count, w, t, out);
   for (std::size_t b = 0; b < s_.components.size(); ++b) {  // bands with pca weigh by projections of the weights
-    std::size_t const low = s_.components[b] == nullptr ? 0 : std::max(first, s_.bands[b].first);
-    std::size_t const end = s_.components[b] == nullptr ? 0 : std::min(first + count, s_.bands[b].first + s_.bands[b].count);
-    if (low >= end) {
+    Band const& band = s_.bands[b];
+    std::size_t const low = std::max(first, band.first), end = std::min(first + count, band.first + band.count);
+    if (s_.components[b] == nullptr || low >= end) {
       continue;
     }
-    std::vector<float> mine(n * t);
     for (std::size_t c = 0; c < t; ++c) {
-      std::vector<double> w(weights.col(c), weights.col(c) + n);
-      s_.along_components(b, w.data());
-      std::copy(w.begin(), w.end(), mine.begin() + static_cast<std::ptrdiff_t>(c * n));
+      std::vector<double> mine(weights.col(c), weights.col(c) + n);
+      s_.along_components(b, mine.data());
+      std::copy(mine.begin(), mine.end(), w.begin() + static_cast<std::ptrdiff_t>(c * n));
     }
-    blas::gemm('T', 'N', end - low, t, n, 1.0F, panel.data() + (low - first) * n, n, mine.data(), n, 0.0F,
-               out + (low - first), count);
+    weigh_features(s_, x, first, low - first, end - first, w, t, out);
   }
   for (std::size_t c = 0; s_.banded() && c < t; ++c) {
     for (std::size_t j = 0; j < count; ++j) {

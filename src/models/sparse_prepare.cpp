@@ -330,7 +330,10 @@ SparseCost sparse_cost(RowPlan const& rows, std::size_t p, ModelOptions const& o
   // As time, half of the features are taken to be active and a fit to need tens of passes over them: the data decide.
   double const many = 0.5 * std::min(dp, n);
   c.work_per_target = 2 * n * dp + sets * a * (16 * many * dp + 800 * many * many);
-  c.thread = static_cast<double>(sparse_batch(rows, p)) * (dp * (4 * (blocks + 2) + 8 * 3) + used * 12 + 8 * held * held) + 64e6;
+  auto const stride = static_cast<double>(Descent::reserved(most_held(rows, p)));
+  c.thread = static_cast<double>(sparse_batch(rows, p)) *
+                 (dp * (4 * (blocks + 2) + 8 * 3) + used * 12 + 8 * stride * (stride + 8)) +
+             8 * held * held + 4e6;  // a Newton step's matrix, and results
   return c;
 }
 

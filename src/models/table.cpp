@@ -1,5 +1,7 @@
 #include "striate/models/table.hpp"
 
+#include <map>
+
 #include "striate/base/error.hpp"
 #include "striate/models/lasso.hpp"
 #include "striate/models/components.hpp"
@@ -36,6 +38,23 @@ std::vector<ModelRow> const& models() {
 
 std::unique_ptr<PreparedFeatures> EncodingModel::prepare_features(Design const&, FoldPlan const&, Team&, double) const {
   fail(Exit::internal, "the fits of this model do not depend on the responses of all targets");
+}
+
+std::vector<std::string> const* model_keys(std::string_view name) {
+  static std::map<std::string, std::vector<std::string>, std::less<>> const rows{
+      {"ridge", {"alphas", "selection", "alpha_per_target", "prior"}},
+      {"ols", {}},
+      {"lasso", {"alphas"}},
+      {"elastic_net", {"alphas", "l1_ratio"}},
+      {"pls", {"components"}},
+      {"cca", {"components", "response_pca", "alphas"}},
+      {"pcr", {"components"}},
+      {"banded_ridge", {"alphas", "n_iter", "refine"}},
+      {"univariate", {"sign"}},
+      {"fwrf", {"alphas", "rf"}},
+  };
+  auto const at = rows.find(name);
+  return at == rows.end() ? nullptr : &at->second;
 }
 
 void FittedFold::tile_at(MatrixView<float const>, std::span<double const>, TileResult&, Workspace&) const {

@@ -34,6 +34,17 @@ class Pipeline(unittest.TestCase):
         w.do("encode", "encode.yaml", "--set", "output=encode_t", "--threads", "3", ranks=2, env={"STRIATE_FAKE_NODES": "2"})
         w.same("encode", "encode_t")
 
+    def test_intervals_that_leave_the_score_out_are_counted(self):
+        w = self.world
+        done = w.do("encode", "encode.yaml", "--set", "output=few", "--set", "features.layers=[fc]", "--set", "cv.folds=20",
+                    "--set", "bootstrap.n=200", "--set", "scores=r2", "--set", "model.alphas=1000")
+        with h5py.File(w.folder / "few" / "result.h5") as result:
+            score = result["/fc/score/r2"][:]
+            low, high = result["/fc/bootstrap/r2/low"][:], result["/fc/bootstrap/r2/high"][:]
+        out = int(((score < low) | (score > high)).sum())
+        self.assertGreater(out, 5)  # of three test stimuli a fold
+        self.assertIn(f"leave r2 itself out in {out} of {score.size} targets: of 3 test rows a fold", done.err)
+
     def test_the_comparison_sees_differences(self):
         w = self.world
         w.do("extract", "extract.yaml", "--set", "output=act_pool.h5", "--set", "pool=mean")

@@ -42,12 +42,15 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
   }
   world.barrier();
   for (auto const& extra : std::vector<std::vector<std::string>>{
-           everything, {"responses.repeats=keep", "aggregate=concat"}, {"cv.folds=0", "save=coefficients"},
+           everything,
+           {"responses.repeats=keep", "aggregate=concat"},
+           {"cv.folds=0", "save=coefficients"},
            {"cv={folds: 3, stratify: session, purge: 1, inner: {folds: 3, shuffle: true}}", "scores=[spearman, r2]",
             "other_subjects={data: [betas.nii.gz, betas.nii.gz]}"},
            {"cv={file: folds.tsv, inner: {folds: 3}}", "scores=spearman"},
            {"permutation={n: 23, exchange: session}", "aggregate=weighted"},
-           {"permutation={n: 130, tail: two, correct: [tfce, cluster], cluster_threshold: 0.1}", "features.layers=[a, b]"},
+           {"permutation={n: 130, tail: two, correct: [tfce, cluster], cluster_threshold: 0.1}",
+            "features.layers=[a, b]"},
            {"permutation={n: 23, scheme: fixed_model, tail: two, best_layer: false}", "responses.repeats=keep"},
            {"cv={folds: 3}", "model.selection=loo", "save=[coefficients, predictions]", "permutation.n=9"},
            {"cv={folds: 0}", "model.selection=gcv", "save=coefficients", "model.alphas={relative: [0.01, 1, 100]}"},
@@ -58,9 +61,9 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
            {"features={store: act.h5, layers: [a, wide], transform: {standardize: false}}",
             "model.prior={wide: covariance.npy, a: variances.npy}", "save=[coefficients, predictions]",
             "permutation.n=9"},
-           {"model.type=pls", "model.components={up_to: 6}", "save=[coefficients, predictions]"},
+           {"model={type: pls, components: {up_to: 6}}", "save=[coefficients, predictions]"},
            {"model.type=cca", "model.components=[2, 5]", "model.response_pca=6", "save=[coefficients, predictions]"},
-           {"model.type=pcr", "model.components=[2, 5]"},
+           {"model={type: pcr, components: [2, 5]}"},
            {"model.type=banded_ridge", "model.n_iter=7", "save=[coefficients, predictions]"},
            {"model.type=banded_ridge", "model.n_iter=4", "permutation.n=9"},
            {"model.type=fwrf", "model.rf={grid: 3, sizes: 2}", "save=[coefficients, predictions]"},
@@ -113,7 +116,8 @@ TEST_P(ShortMemory, StreamsTheSameBits) {
   world.barrier();
 }
 
-INSTANTIATE_TEST_SUITE_P(EncodeRanks, ShortMemory, testing::Values("model.type=ridge", "model.type=pls", "model.alpha_per_target=false"));
+INSTANTIATE_TEST_SUITE_P(EncodeRanks, ShortMemory,
+                         testing::Values("model.type=ridge", "model={type: pls}", "model.alpha_per_target=false"));
 
 TEST(EncodeRanks, StopsAndGoesOnToTheSameBits) {
   Comm const world = Comm::world();

@@ -59,6 +59,11 @@ TEST(PermuteRanks, PartsAddUpToTheWhole) {
     world.barrier();
   }
   EXPECT_EQ(place.results("whole"), place.results("more"));
+  auto const mixed = place.permute(more, {"part=1/2"});
+  EXPECT_EQ(mixed.code, Exit::cant_create);
+  for (char const* word : {"part: 1/2", "-of-3.h5, of 3 jobs", "keep on with part: …/3", "another output"})
+    EXPECT_NE(mixed.message.find(word), std::string::npos) << mixed.message;
+  EXPECT_FALSE(fs::exists(place.folder / "more/part-1-of-2.h5"));
   EXPECT_GT(place.results("whole").size(), 20U);
   EXPECT_TRUE(fs::exists(place.folder / "more/maps/layer-b_stat-pearson_p_max.nii.gz"));
   EXPECT_NE(read_text(place.folder / "more/summary.tsv").find("early"), std::string::npos);
@@ -117,6 +122,33 @@ TEST(PermuteRanks, OtherSchemesOfAFinishedEncode) {
               Exit::ok);
     EXPECT_EQ(place.results(scheme), place.results(std::string("direct_") + scheme));
   }
+}
+
+/// The plan, which is logged, counts from 1 and says why the permutations of the encode do not count in.
+TEST(PermuteRanks, SaysWhatIsMadeAndWhatCountsIn) {
+  Place const place("permute_says");
+  EXPECT_EQ(place.encode("fits", {"permutation: {n: 4, exchange: session}"}).code, Exit::ok);
+  auto const said = [&](std::string const& more) {
+    Outcome const out = run_job(make_permute(), Comm::world(), place.folder / "permute.yaml",
+                                "encode: fits.yaml\noutput: says\n" + more, {.only_plan = true});
+    EXPECT_EQ(out.code, Exit::ok) << out.message;
+    std::map<std::string, std::string> const lines(out.plan.lines.begin(), out.plan.lines.end());
+    auto const at = lines.find("permutations");
+    return at == lines.end() || !Comm::world().root() ? std::string() : at->second;
+  };
+  auto const expect = [&](std::string const& more, std::string const& text) {
+    std::string const mine = said(more);
+    if (Comm::world().root()) {
+      EXPECT_EQ(mine, text);
+    }
+  };
+  expect("permutation: {n: 6, exchange: session}\npart: 2/2\n", "4 to 6 of 6, beside 4 of the encode");
+  expect("permutation: {n: 6, exchange: session}\nfrom: 0\n",
+         "1 to 6 of 6, without the 4 of the encode, as from: 0 does not go on where they end");
+  expect("permutation: {n: 6}\n",
+         "1 to 6 of 6, without the 4 of the encode, as permutation.exchange is session there, but not given here");
+  expect("permutation: {n: 6, exchange: session, scheme: fixed_alpha}\npart: 1/2\n",
+         "1 to 3 of 6, without the 4 of the encode, as permutation.scheme is refit there, but fixed_alpha here");
 }
 
 /// What is exchanged is the business of each test alone.

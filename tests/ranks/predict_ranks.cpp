@@ -145,6 +145,63 @@ TEST(PredictRanks, IsWhatCoefficientsStandFor) {
   }
 }
 
+/// Two runs of new volumes, some stimuli in both; the same on any ranks, with a band that is not delayed beside.
+TEST(PredictRanks, LooksBackWithinRuns) {
+  Place const place("predict_delays");
+  auto const stimuli = some_stimuli();
+  std::vector<std::size_t> shown;
+  place.on_root([&] {
+    std::string table = "type=image\npath=.\ndata=stimID,run\n";
+    for (std::size_t v = 0; v < 40; ++v) table += fmt::format("{},{}\n", World::id(v), v / 20);
+    write_atomically(place.folder / "runs.stim.csv", table);
+    std::vector<float> y;
+    for (std::size_t v = 0; v < 40; ++v)
+      for (std::size_t x = 0; x < 9; ++x) y.push_back(World::feature(1, v, x) + World::feature(0, v, x));
+    write_npy(place.folder / "y.npy", y, {40, 9});
+  });
+  std::string table = "type=image\npath=.\ndata=stimID,run\n";
+  for (std::size_t v = 0; v < 30; ++v) {
+    shown.push_back(stimuli[v * 7 % 23]);
+    table += fmt::format("{},{}\n", World::id(shown[v]), v < 13 ? "a" : "b");
+  }
+  std::string const fits =
+      "features: [{name: x, store: act.h5, layers: b, delays: [2, 0]}, {name: z, store: act.h5, layers: a}]\n"
+      "responses: {data: y.npy, stimuli: runs.stim.csv, run: run}\ncv: {group: run, inner: {folds: 2}}\n"
+      "model: {type: banded_ridge, n_iter: 4, alphas: [1, 10]}\nsave: coefficients\noutput: fits\n";
+  place.on_root([&] {
+    write_atomically(place.folder / "fits.yaml", fits);
+    write_atomically(place.folder / "new-runs.stim.csv", table);
+  });
+  auto const encoded = run_encode(place.world, place.folder.path, fits);
+  ASSERT_EQ(encoded.code, Exit::ok) << encoded.message;
+  std::string const yaml =
+      "encode: fits.yaml\nfeatures: [{name: x, store: new.h5, stimuli: new-runs.stim.csv}, "
+      "{name: z, store: new.h5}]\nrun: run\nunits: deviations\noutput: many\n";
+  auto const done = place.predict(yaml);
+  ASSERT_EQ(done.code, Exit::ok) << done.message;
+  auto const coef = place.get("fits", "joint/coef"), intercept = place.get("fits", "joint/intercept"),
+             got = place.get("many", "joint/prediction");
+  ASSERT_EQ(coef.size(), (2 * 10 + 12) * 9U);
+  ASSERT_EQ(got.size(), 30 * 9U);
+  for (std::size_t v = 0; v < 30; ++v)
+    for (std::size_t j = 0; j < 9; ++j) {
+      double want = intercept[j];
+      for (std::size_t u = 0; u < 10; ++u) {
+        if (v >= (v < 13 ? 2U : 15U)) want += World::feature(1, shown[v - 2], u) * coef[u * 9 + j];
+        want += World::feature(1, shown[v], u) * coef[(10 + u) * 9 + j];
+      }
+      for (std::size_t u = 0; u < 12; ++u) want += World::feature(0, shown[v], u) * coef[(20 + u) * 9 + j];
+      EXPECT_NEAR(got[v * 9 + j], want, 2e-5) << v << " " << j;
+    }
+  if (place.world.root()) {
+    auto const alone = place.predict(yaml, {.sets = {"output=alone"}}, true);
+    ASSERT_EQ(alone.code, Exit::ok) << alone.message;
+    auto const same = place.get("alone", "joint/prediction");
+    EXPECT_EQ(std::memcmp(same.data(), got.data(), got.size() * sizeof(double)), 0);
+  }
+  place.world.barrier();
+}
+
 TEST(PredictRanks, ScoresAreThoseOfThePredictions) {
   Place const place("predict_scores");
   place.encode("fits", "{alphas: {logspace: [0, 3, 4]}}", {});

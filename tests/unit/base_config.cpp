@@ -103,6 +103,10 @@ TEST(Config, MessagesNameFileLineAndKey) {
   EXPECT_EQ(error_of("output: o\ncv:\n  foldz: 3\n"),
             "job.yaml: line 3: cv.foldz: is not a key here; did you mean `folds`?");
   EXPECT_EQ(error_of("output: o\nfolds: 3\n"), "job.yaml: line 2: folds: is not a key here; did you mean `cv.folds`?");
+  EXPECT_EQ(error_of("output: o\ncv: {limit: 3}\n"),
+            "job.yaml: line 2: cv.limit: is not a key here; `limit` stands at the top level, beside `cv`");
+  EXPECT_EQ(error_of("output: o\nitems: [{name: a, scores: r2}]\n"),
+            "job.yaml: line 2: items[0].scores: is not a key here; `scores` stands at the top level, beside `items`");
   EXPECT_EQ(error_of("output: o\ncv: {folds: 3.5}\n"), "job.yaml: line 2: cv.folds: needs a whole number, not `3.5`");
   EXPECT_EQ(error_of("output: o\ncv: {folds: -1}\n"), "job.yaml: line 2: cv.folds: is -1, below the least allowed, 0");
   EXPECT_EQ(error_of("output: o\nitems: [{name: a}, {weight: 2}]\n"),

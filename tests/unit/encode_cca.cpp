@@ -18,6 +18,7 @@ class EncodeCca : public testing::Test {
 
   TempFolder dir_;
   World world_;
+  int runs_ = 0;
 };
 
 TEST_F(EncodeCca, CorrelationsOfTestRowsAndThePenaltyStandInTheResult) {
@@ -42,6 +43,22 @@ TEST_F(EncodeCca, CorrelationsOfTestRowsAndThePenaltyStandInTheResult) {
   }
   auto const components = result("b/components");
   for (double c : components) EXPECT_TRUE(std::isnan(c) || c == 1 || c == 2 || c == 5) << c;
+}
+
+TEST_F(EncodeCca, SaysWhatLimitsTheComponents) {
+  auto const warned = [&](std::string const& sets, std::string const& words) {
+    auto const before = log::warnings();
+    Outcome const out = run({"features.layers=wide", sets, fmt::format("output=out{}", ++runs_)});
+    EXPECT_EQ(out.code, Exit::ok) << out.message;
+    for (auto const& [text, times] : log::warnings())
+      if (text.find(words) != std::string::npos && (!before.contains(text) || before.at(text) < times)) return true;
+    return false;
+  };
+  EXPECT_TRUE(
+      warned("model.response_pca=3", "wide: 1 numbers of components were left out: model.response_pca: 3 keeps"));
+  EXPECT_TRUE(warned("model.components=[2, 60]", "wide: 1 numbers of components were left out: model.response_pca: 8"));
+  // 17 training rows of an inner fold span no 25 dimensions.
+  EXPECT_TRUE(warned("model={type: cca, components: [2, 30], response_pca: 40}", "a training set has fewer rows"));
 }
 
 TEST_F(EncodeCca, RefusesWhatItCannotDo) {

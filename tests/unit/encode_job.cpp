@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "encode_common.hpp"
+#include "striate/models/table.hpp"
 
 using namespace encode_test;
 
@@ -73,6 +74,14 @@ TEST_F(EncodeJob, RefusesWhatTheConfigCannotMean) {
   refused({"model={type: elastic_net, l1_ratio: 0}"}, Exit::config, {"model.l1_ratio"});
   refused({"model={type: elastic_net, l1_ratio: 2}"}, Exit::config, {"model.l1_ratio", "1"});
   refused({"model={type: lasso, alphas: []}"}, Exit::config, {"model.alphas"});
+  // Settings of other models, which names those that take them.
+  refused({"model={response_pca: 20}"}, Exit::config, {"model.response_pca", "of cca,", "is ridge"});
+  refused({"model={rf: {grid: 4}}"}, Exit::config, {"model.rf", "of fwrf,", "is ridge"});
+  refused({"model={components: 3}"}, Exit::config, {"model.components", "of pls, cca, pcr,", "is ridge"});
+  refused({"model.type=pls"}, Exit::config,
+          {"model.alphas", "of ridge, lasso, elastic_net, cca, banded_ridge, fwrf,", "is pls"});
+  refused({"model={type: ols, sign: signed}"}, Exit::config, {"model.sign", "of univariate,", "is ols"});
+  refused({"model={type: fwrf, n_iter: 7}"}, Exit::config, {"model.n_iter", "of banded_ridge,", "is fwrf"});
   refused({"cv.folds=1"}, Exit::config, {"cv.folds", "1"});
   refused({"cv.folds=leave-one-out"}, Exit::config, {"leave_one_out"});
   refused({"cv.repeats=3"}, Exit::config, {"cv.shuffle"});
@@ -80,6 +89,15 @@ TEST_F(EncodeJob, RefusesWhatTheConfigCannotMean) {
   refused({"cv.folds=0", "save=predictions"}, Exit::config, {"predictions"});
   refused({"features=[{store: act.h5}, {name: x, store: act.h5}]"}, Exit::config, {"features[0].name"});
   refused({"features=[{name: x, store: act.h5}, {name: x, store: act.h5}]"}, Exit::config, {"stands twice"});
+}
+
+/// As provenance.json writes them down: they ask for nothing.
+TEST_F(EncodeJob, TakesDefaultsOfOtherModels) {
+  Outcome const out =
+      run({"model={components: {up_to: 25}, response_pca: 50, n_iter: 100, sign: absolute, l1_ratio: null}"},
+          {.only_plan = true});
+  EXPECT_EQ(out.code, Exit::ok) << out.message;
+  for (auto const& name : model_names()) EXPECT_NE(model_keys(name), nullptr) << name << " says no settings";
 }
 
 TEST_F(EncodeJob, RefusesFilesThatDoNotFit) {
@@ -271,7 +289,7 @@ TEST_F(EncodeJob, CoefficientsPredictWhatWasPredicted) {
 
 TEST_F(EncodeJob, ComponentsAreChosenAmongThoseAsked) {
   for (std::string const type : {"pls", "pcr"}) {
-    ASSERT_EQ(run({"model.type=" + type, "model.components=[2, 5]", "output=" + type}).code, Exit::ok);
+    ASSERT_EQ(run({"model={type: " + type + ", components: [2, 5]}", "output=" + type}).code, Exit::ok);
     auto const counts = read(dir_ / (type + "/result.h5"), "/b/components");
     std::size_t two = 0, five = 0;
     for (double c : counts) {
@@ -282,7 +300,7 @@ TEST_F(EncodeJob, ComponentsAreChosenAmongThoseAsked) {
     EXPECT_GT(two, 0U) << type;
     EXPECT_GT(five, 0U) << type;
     EXPECT_TRUE(fs::exists(dir_ / (type + "/maps/layer-b_stat-components.nii.gz")));
-    ASSERT_EQ(run({"model.type=" + type, "model.components=4", "output=" + type + "4"}).code, Exit::ok);
+    ASSERT_EQ(run({"model={type: " + type + ", components: 4}", "output=" + type + "4"}).code, Exit::ok);
     for (double c : read(dir_ / (type + "4/result.h5"), "/b/components")) EXPECT_TRUE(std::isnan(c) || c == 4);
   }
 }

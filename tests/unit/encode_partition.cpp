@@ -5,6 +5,7 @@
 
 namespace striate {
 std::unique_ptr<Job> make_partition();
+std::unique_ptr<Job> make_permute();
 }
 
 using namespace encode_test;
@@ -77,6 +78,22 @@ TEST_F(Partition, SubsetsAreModelsOfTheirFeatures) {
     EXPECT_TRUE(fs::exists(dir_ / "out/maps" / (std::string(map) + ".nii.gz"))) << map;
 }
 
+/// More permutations of every subset, as one run of all would have made them.
+TEST_F(Partition, PermutedFurther) {
+  std::string config = World::yaml();
+  config.replace(config.find("{store: act.h5}"), 15, "{store: act.h5, layers: [a, b]}");
+  write_atomically(dir_ / "some.yaml", config + "permutation: {n: 4}\n");
+  Outcome const some = run_job(make_partition(), Comm(), dir_ / "some.yaml", config + "permutation: {n: 4}\n");
+  ASSERT_EQ(some.code, Exit::ok) << some.message;
+  Outcome const more =
+      run_job(make_permute(), Comm(), dir_ / "permute.yaml", "encode: some.yaml\npermutation: {n: 5}\noutput: more\n");
+  ASSERT_EQ(more.code, Exit::ok) << more.message;
+  ASSERT_EQ(partition({"features.layers=[a, b]", "output=whole", "permutation.n=9"}).code, Exit::ok);
+  for (char const* what :
+       {"a/permutation/r2/exceed", "a+b/permutation/r2/p", "a+b/permutation/r2/null_max", "best/permutation/r2/p_max"})
+    expect_equal(of("more", what), of("whole", what));
+}
+
 TEST_F(Partition, ThreeSpacesOfTwoStores) {
   auto const done = partition({"features=[{name: x, store: act.h5, layers: [a, b]}, {name: y, store: act.h5, layers: wide}, "
                                "{name: z, store: act.h5, layers: b}]",
@@ -107,6 +124,29 @@ TEST(Commonality, KnownCases) {
   EXPECT_NEAR(copy[2], 0.3, 1e-15);
   EXPECT_NEAR(copy[5], 0.2, 1e-15);
   EXPECT_NEAR(copy[7], 0, 1e-15);
+}
+
+/// The 180 units of wide are noise to those voxels that read the 10 of b, and share one penalty with them.
+TEST_F(Partition, WarnsWhereAllSpacesPredictLessThanSome) {
+  auto const warned = [&](std::string const& layers) {
+    auto const before = log::warnings();
+    Outcome const done = partition({"features.layers=" + layers, "output=out"});
+    EXPECT_EQ(done.code, Exit::ok) << done.message;
+    std::string said;
+    for (auto const& [text, times] : log::warnings())
+      if (text.starts_with("partition: R²") && (!before.contains(text) || before.at(text) < times)) said = text;
+    return said;
+  };
+  std::string const said = warned("[b, wide]");
+  auto const b = of("out", "b/score/r2"), wide = of("out", "wide/score/r2"), all = of("out", "b+wide/score/r2");
+  std::size_t worse = 0, predicted = 0;
+  for (std::size_t j = 0; j < b.size(); ++j) {
+    double const best = std::max({b[j], wide[j], all[j]});
+    predicted += best > 0.01 ? 1 : 0;
+    worse += best > 0.01 && all[j] < best - 0.01 ? 1 : 0;
+  }
+  EXPECT_NE(said.find(fmt::format("in {} of the {} targets", worse, predicted)), std::string::npos) << said;
+  EXPECT_GT(worse, 20U);
 }
 
 TEST_F(Partition, Refusals) {

@@ -358,6 +358,11 @@ TEST_F(EncodePermute, RefusesWhatCannotBePermuted) {
   refused({pls, "permutation.stop={exceed: 5}", "permutation.correct=fdr"}, Exit::config, "permutation.stop");
   refused({pls, "permutation.scheme=fixed_alpha"}, Exit::config, "permutation.scheme");
   refused({"permutation.exchange=stimID"}, Exit::data, "nothing to permute");
+  std::string table = "type=image\npath=.\ndata=stimID,odd\n";
+  for (std::size_t i = 0; i < n; ++i) table += fmt::format("{},{}\n", World::id(i), i % 2);
+  write_atomically(dir_ / "odd.stim.csv", table);
+  refused({"responses.stimuli=odd.stim.csv", "permutation={shuffle: circular, exchange: odd}"}, Exit::data,
+          "those of 0 do not follow one another");
   refused({"permutation.scheme=fixed_model", "cv.folds=leave_one_out", "aggregate=concat", "scores=pearson"}, Exit::data, "fold 0");
 }
 

@@ -62,4 +62,19 @@ TEST_F(EncodePlan, MemoryCountsMapsAndAllFolds) {
   EXPECT_GT(clusters.memory_per_rank, plain.memory_per_rank);
 }
 
+/// Scores of all draws of a tile, and sums of the regions that it meets, beside what the fits take.
+TEST_F(EncodePlan, MemoryCountsTheBootstrap) {
+  std::vector<std::string> const tile{"target_tile=512", "scores=[r2, pearson, mse]"};
+  auto const with = [&](std::string const& more) {
+    auto sets = tile;
+    sets.push_back(more);
+    return plan(sets);
+  };
+  auto const plain = with("seed=0"), some = with("bootstrap.n=1000"), many = with("bootstrap.n=100000");
+  EXPECT_GE(some.memory_per_rank, plain.memory_per_rank);
+  // 8 targets at least, three layers and scores: their draws, and the sums of all targets and of both regions.
+  EXPECT_GE(many.memory_per_rank, 4 * 8 * 9 * 1e5 + 8 * 9 * 2 * 1e5);
+  EXPECT_LT(many.memory_per_rank, some.memory_per_rank + 4 * 16 * 9 * 1e5 + 8 * 9 * 3 * 1e5 + 1e8);
+}
+
 }  // namespace

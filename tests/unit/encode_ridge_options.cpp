@@ -116,6 +116,34 @@ class EncodeRidge : public testing::Test {
   World world_;
 };
 
+/// The last bits of coefficients, too, are the same whatever the width of a tile of targets is.
+TEST_F(EncodeRidge, CoefficientsDoNotDependOnTiles) {
+  std::vector<float> covariance(180 * 180);
+  for (std::size_t i = 0; i < covariance.size(); ++i)
+    covariance[i] =
+        i % 181 == 0 ? 2.0F : std::exp(-std::abs(static_cast<float>(i / 180) - static_cast<float>(i % 180)) / 9);
+  write_npy(dir_ / "covariance.npy", covariance, {180, 180});
+  std::vector<std::pair<std::string, std::vector<std::string>>> const settings{
+      {"wide", {}},
+      {"b", {"features.transform.pca=4"}},
+      {"joint", {"model={type: banded_ridge, n_iter: 6}"}},
+      {"wide",
+       {"model.prior=covariance.npy", "features={store: act.h5, layers: wide, transform: {standardize: false}}"}}};
+  for (auto const& [layer, sets] : settings) {
+    std::vector<std::vector<double>> found;
+    for (char const* width : {"8", "11", "20", "64", "512"}) {
+      auto all = sets;
+      all.insert(all.end(), {"save=coefficients", "cv.folds=2", fmt::format("target_tile={}", width)});
+      Outcome const out = run(all, "tiles", {.fresh = true});
+      ASSERT_EQ(out.code, Exit::ok) << out.message;
+      found.push_back(read(dir_ / "tiles/result.h5", layer + "/coef"));
+      ASSERT_EQ(found.back().size(), found[0].size());
+      EXPECT_EQ(std::memcmp(found.back().data(), found[0].data(), found[0].size() * sizeof(double)), 0)
+          << layer << ", tiles of " << width << (sets.empty() ? "" : ", " + sets[0]);
+    }
+  }
+}
+
 TEST_F(EncodeRidge, RefusesWhatDoesNotGoTogether) {
   std::string const cv = "cv={folds: 3}";
   refused({"model.selection=lo", cv}, Exit::config, {"model.selection", "loo"});

@@ -1,7 +1,5 @@
 // Time series in encode: runs cleaned, trimmed and delayed, against numpy and scikit-learn
-// (tests/golden/make_encode_series.py); noise that must stay noise; what is refused.
-#include <numeric>
-
+// (tests/golden/make_encode_series.py); what follows from coefficients; what is refused.
 #include "../../src/commands/encode_series.hpp"
 #include "encode_common.hpp"
 
@@ -172,6 +170,10 @@ TEST_F(EncodeSeries, RefusesRunsThatDoNotFit) {
       list("turned.stim.csv", [&](std::size_t v) { return id(v < 66 ? v : 131 - v) + (v < 66 ? ",a" : ",b"); });
   refused({turned, "features.delays=[1]", "cv={folds: 3}"}, Exit::data, {"features.delays", "keep"});
   EXPECT_EQ(run({"", ", run: run"}, {turned, "cv={folds: 3}"}, true).code, Exit::ok);
+  // Runs have 44, 38 and 50 volumes.
+  refused({"features.delays=[1, 38]"}, Exit::data, {"features.delays", "38 TR reach back", "run 10 (38 volumes)"});
+  refused({"features.delays=[36]", "responses.trim=[0, 2]"}, Exit::data, {"features.delays", "run 10"});
+  EXPECT_EQ(run({"", ", run: run"}, {"features.delays=[37]"}, true).code, Exit::ok);
   EXPECT_EQ(run({"", ", run: run, repeats: keep", ", delays: 1"}, {turned, "cv={folds: 3}"}, true).code, Exit::ok);
 }
 
@@ -265,6 +267,40 @@ TEST_F(EncodeSeries, ResumesOnlyTheSame) {
   EXPECT_EQ(other.code, Exit::cant_create) << other.message;
 }
 
+/// What follows from coefficients of delayed features, volume by volume; 0 before a run.
+TEST_F(EncodeSeries, PredictLooksBackWithinRuns) {
+  std::string const fits = yaml_of(cases[2], "save: coefficients\n");
+  write_atomically(dir_ / "encode.yaml", fits);
+  ASSERT_EQ(run_encode(Comm(), dir_.path, fits).code, Exit::ok);
+  std::string const config = fmt::format(
+      "encode: encode.yaml\nfeatures: {{store: {0}/act.h5, stimuli: {0}/act.stim.csv}}\n"
+      "run: run\nvolumes: {0}/volumes.stim.csv\nunits: deviations\noutput: predicted\n",
+      golden());
+  Outcome const done = run_job(make_predict(), Comm(), dir_ / "predict.yaml", config);
+  ASSERT_EQ(done.code, Exit::ok) << done.message;
+  auto const coef = read(dir_ / "out/result.h5", "conv/coef"),
+             intercept = read(dir_ / "out/result.h5", "conv/intercept"),
+             got = read(dir_ / "predicted/result.h5", "conv/prediction"), x = read(golden() + "/act.h5", "conv");
+  auto const volumes = read_stim_table(golden() + "/volumes.stim.csv");
+  auto const ids = volumes.ids(), run = volumes.column("run"),
+             stored = read_stim_table(golden() + "/act.stim.csv").ids();
+  EXPECT_EQ(h5::File::open(dir_ / "predicted/result.h5").dataset("stimulus_id").read_strings(), ids);
+  std::size_t const t = intercept.size(), p = x.size() / stored.size();
+  ASSERT_EQ(coef.size(), 3 * p * t);
+  ASSERT_EQ(got.size(), ids.size() * t);
+  for (std::size_t v = 0; v < ids.size(); ++v)
+    for (std::size_t j = 0; j < t; ++j) {
+      double want = intercept[j];
+      for (std::size_t d = 1; d <= 3 && d <= v && run[v - d] == run[v]; ++d) {
+        auto const row = static_cast<std::size_t>(std::ranges::find(stored, ids[v - d]) - stored.begin());
+        for (std::size_t u = 0; u < p; ++u) want += x[row * p + u] * coef[((d - 1) * p + u) * t + j];
+      }
+      if (!std::isnan(want)) {
+        EXPECT_NEAR(got[v * t + j], want, 1e-5) << v << " " << j;
+      }
+    }
+}
+
 TEST_F(EncodeSeries, PredictRefusesWhatItCannotDo) {
   auto const predict = [&](Case const& c, std::string const& more) {
     write_atomically(dir_ / "encode.yaml", yaml_of(c, "save: coefficients\n"));
@@ -278,99 +314,17 @@ TEST_F(EncodeSeries, PredictRefusesWhatItCannotDo) {
   EXPECT_EQ(h5::File::open(dir_ / "out/result.h5").dataset("conv/coef").shape(), (h5::Shape{36, 12}));
   Outcome const delayed = predict(cases[2], "");
   EXPECT_EQ(delayed.code, Exit::config);
-  EXPECT_NE(delayed.message.find("features.delays"), std::string::npos) << delayed.message;
+  EXPECT_NE(delayed.message.find("run: is needed"), std::string::npos) << delayed.message;
+  Outcome const shuffled = predict(cases[2], "run: run\n");
+  EXPECT_EQ(shuffled.code, Exit::data);
+  EXPECT_NE(shuffled.message.find("run:"), std::string::npos) << shuffled.message;
+  Outcome const useless = predict(cases[0], "run: run\n");
+  EXPECT_EQ(useless.code, Exit::config);
+  EXPECT_NE(useless.message.find("run: is there for features with delays"), std::string::npos) << useless.message;
   Outcome const truth =
       predict(cases[0], fmt::format("responses: {{data: {0}/bold.npy, stimuli: {0}/volumes.stim.csv}}\n", golden()));
   EXPECT_EQ(truth.code, Exit::config);
   EXPECT_NE(truth.message.find("responses.detrend"), std::string::npos) << truth.message;
-}
-
-/// Noise as slow as the features, in runs that are cleaned: shifting it in circles keeps the level of the test, what
-/// breaks up its correlation does not. STRIATE_REPETITIONS: data sets.
-TEST_F(EncodeSeries, CircularPermutationsKeepTheirLevel) {
-  constexpr std::size_t n = 150, p = 12, t = 60;
-  char const* const given = std::getenv("STRIATE_REPETITIONS");
-  std::size_t const sets = given != nullptr ? std::strtoul(given, nullptr, 10) : 8;
-  std::string table = "type=image\npath=.\ndata=stimID,run\n";
-  for (std::size_t i = 0; i < n; ++i) table += fmt::format("v{},{}\n", i, i / 50);
-  write_atomically(dir_ / "slow.stim.csv", table);
-  auto const slow = [&](std::size_t columns, std::uint64_t stream) {
-    std::vector<float> x(n * columns);
-    for (std::size_t i = 0; i < n; ++i)
-      for (std::size_t u = 0; u < columns; ++u)
-        x[i * columns + u] = noise(i + 1000 * stream, u) + (i % 50 == 0 ? 0 : 0.8F * x[(i - 1) * columns + u]);
-    return x;
-  };
-  std::map<std::string, double> below;
-  for (std::size_t s = 0; s < sets; ++s) {
-    auto file = h5::File::create(Comm(), dir_ / "slow.h5");
-    auto const x = slow(p, 2 * s + 1), y = slow(t, 2 * s + 2);
-    file.create_dataset("layer", h5::Dtype::f32, {n, p}).write(std::span<float const>(x));
-    file.close();
-    write_npy(dir_ / "slow.npy", y, {n, t});
-    for (std::string const how : {"circular", "rows"}) {
-      Outcome const out = run_encode(
-          Comm(), dir_.path,
-          fmt::format("features: {{store: slow.h5, stimuli: slow.stim.csv}}\n"
-                      "responses: {{data: slow.npy, stimuli: slow.stim.csv, run: run, detrend: {{polynomial: 1}}, "
-                      "zscore_runs: true, trim: 2}}\nmodel: {{alphas: 30}}\ncv: {{group: run}}\nscores: pearson\n"
-                      "permutation: {{n: 39, shuffle: {}, exchange: run, correct: max}}\nseed: {}\noutput: {}\n",
-                      how, s, how),
-          {.fresh = true});
-      ASSERT_EQ(out.code, Exit::ok) << out.message;
-      for (double one : read(dir_ / how / "result.h5", "layer/permutation/pearson/p"))
-        below[how] += one <= 0.05 ? 1 : 0;
-    }
-  }
-  double const tests = static_cast<double>(sets * t);
-  RecordProperty("circular", fmt::format("{:.4f}", below["circular"] / tests));
-  RecordProperty("rows", fmt::format("{:.4f}", below["rows"] / tests));
-  EXPECT_NEAR(below["circular"] / tests, 0.05, 3 * std::sqrt(0.05 * 0.95 / tests) + 0.01);
-  EXPECT_GT(below["rows"], 1.5 * below["circular"]);
-}
-
-/// Noise on strong trends, far more features than rows: no score of a held-out run.
-TEST_F(EncodeSeries, NoiseScoresNothing) {
-  constexpr std::size_t n = 120, p = 700, t = 300;
-  auto file = h5::File::create(Comm(), dir_ / "noise.h5");
-  std::vector<float> x(n * p), y(n * t);
-  std::string table = "type=image\npath=.\ndata=stimID,run\n";
-  for (std::size_t i = 0; i < n; ++i) {
-    double const time = static_cast<double>(i % 40) / 40;
-    table += fmt::format("v{},{}\n", i, i / 40);
-    for (std::size_t u = 0; u < p; ++u)  // features drift, too
-      x[i * p + u] = noise(i, u) + noise(i + 1, u) + 3 * static_cast<float>(time) * noise(1, 7000 + u);
-    for (std::size_t v = 0; v < t; ++v)
-      y[i * t + v] =
-          noise(i, 90000 + v) + 200 + static_cast<float>(8 * time + 3 * time * time) * (1 + noise(2, 80000 + v));
-  }
-  file.create_dataset("layer", h5::Dtype::f32, {n, p}).write(std::span<float const>(x));
-  file.close();
-  write_npy(dir_ / "noise.npy", y, {n, t});
-  write_atomically(dir_ / "noise.stim.csv", table);
-  auto const scores = [&](std::string const& how, std::string const& output) {
-    Outcome const out = run_encode(Comm(), dir_.path,
-                                   fmt::format("features: {{store: noise.h5, stimuli: noise.stim.csv}}\n"
-                                               "responses: {{data: noise.npy, stimuli: noise.stim.csv, run: run{}}}\n"
-                                               "cv: {{group: run}}\nscores: pearson\noutput: {}\n",
-                                               how, output));
-    EXPECT_EQ(out.code, Exit::ok) << out.message;
-    auto const r = read(dir_ / output / "result.h5", "layer/score/pearson");
-    double const mean = std::accumulate(r.begin(), r.end(), 0.0) / t;
-    double square = 0;
-    for (double v : r) square += (v - mean) * (v - mean);
-    return std::pair(mean, std::sqrt(square / (t - 1) / t));
-  };
-  std::pair<char const*, char const*> const ways[] = {
-      {"polynomial", ", detrend: {polynomial: 2}, zscore_runs: true, trim: 2"},
-      {"cosine", ", detrend: {cosine: 30}, tr: 1.5"}};
-  for (auto const& [name, how] : ways) {
-    auto const [mean, error] = scores(how, name);
-    EXPECT_LT(std::abs(mean), 3 * error) << how << ": " << mean << " ± " << error;
-    EXPECT_LT(error, 0.02);
-  }
-  auto const [mean, error] = scores("", "raw");  // drifts are what they share
-  EXPECT_GT(mean, 20 * error) << mean << " ± " << error;
 }
 
 }  // namespace

@@ -227,6 +227,22 @@ TEST(InfoJoin, TablesOfSeveralResultsAreOne) {
   EXPECT_EQ(command({"--join", one + "/best-layers.tsv"}, &text), 0);
   EXPECT_EQ(text, "result\tnet\tp_best\n" + one + "\talexnet\t0.01\n");
   EXPECT_EQ(command({"--join", one, one + "/best-layers.tsv"}), static_cast<int>(Exit::usage));
+  // As permute and predict write them: lines that mean something else.
+  std::filesystem::create_directories(dir / "permuted");
+  std::filesystem::create_directories(dir / "predicted");
+  write_bytes(dir / "permuted/summary.tsv", "layer\troi\tscore\ttargets\tvalid\nconv1\tall\tr2\t5\t5\n");
+  write_bytes(dir / "predicted/summary.tsv", "layer\tscore\ttargets\tvalid\tmean\nconv1\tr2\t5\t5\t0.1\n");
+  for (char const* other : {"permuted", "predicted"}) {
+    EXPECT_EQ(command({"--join", one, (dir / other).string()}), static_cast<int>(Exit::usage));
+    EXPECT_EQ(command({"--join", (dir / other).string(), (dir / other).string()}), 0);
+  }
+  expect_error(
+      [&] {
+        (void)run_info({"--join", one, (dir / "predicted").string()});
+      },
+      Exit::usage,
+      "has a line per layer × roi and " + (dir / "predicted").string() + " one per layer × score; join them apart",
+      true);
   EXPECT_EQ(command({"--join"}), static_cast<int>(Exit::usage));
   EXPECT_EQ(command({"--join", "--compare", one, two}), static_cast<int>(Exit::usage));
   EXPECT_EQ(command({"--join", (dir / "bare").string()}), static_cast<int>(Exit::no_input));

@@ -170,6 +170,24 @@ TEST(Skinny, ProductsAreThoseOfTheLibrary) {
   }
 }
 
+/// Columns have the same bits alone and anywhere among others.
+TEST(Skinny, ColumnsOfAProductStandAlone) {
+  for (auto const& [rows, depth] : {std::pair{1, 1}, std::pair{9, 6}, std::pair{300, 37}, std::pair{517, 129}}) {
+    std::size_t const m = static_cast<std::size_t>(rows), k = static_cast<std::size_t>(depth), stride = m + 3, n = 21;
+    auto const f = random_floats(stride * k + k * n, 5);
+    std::vector<double> const a(f.begin(), f.begin() + static_cast<std::ptrdiff_t>(stride * k)),
+        x(f.begin() + static_cast<std::ptrdiff_t>(stride * k), f.end());
+    std::vector<double> plain(m * n), whole(m * n, 7), one(m, 7);
+    blas::gemm('N', 'N', m, n, k, 1.0, a.data(), stride, x.data(), k, 0.0, plain.data(), m);
+    skinny_product(m, k, a.data(), stride, x.data(), n, whole.data());
+    for (std::size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(whole[i], plain[i], 1e-13 * static_cast<double>(k));
+    for (std::size_t c = 0; c < n; ++c) {
+      skinny_product(m, k, a.data(), stride, x.data() + c * k, 1, one.data());
+      EXPECT_EQ(std::memcmp(one.data(), whole.data() + c * m, m * sizeof(double)), 0) << m << " column " << c;
+    }
+  }
+}
+
 TEST(Blas, FactorsAndEigenvalues) {
   std::size_t const n = 30;
   auto const f = random_floats(n * 50, 8);

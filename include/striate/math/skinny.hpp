@@ -13,4 +13,9 @@ void skinny_lower_transposed(std::size_t n, double const* l, double const* x, st
 /// out = L x, from the lower triangle. out must not be x.
 void skinny_lower(std::size_t n, double const* l, double const* x, std::size_t columns, double* out);
 
+/// out = A x; A rows × depth (`stride` apart), x depth × columns, out rows × columns. A column's bits depend on neither
+/// its place nor on what stands beside it.
+void skinny_product(std::size_t rows, std::size_t depth, double const* a, std::size_t stride, double const* x,
+                    std::size_t columns, double* out);
+
 }  // namespace striate

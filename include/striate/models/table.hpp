@@ -1,5 +1,5 @@
 #pragma once
-/// The table of encoding models. To add one: one file, one row here.
+/// The table of encoding models. To add one: one file, one row in models(), one in model_keys().
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,5 +29,7 @@ struct ModelRow {
 [[nodiscard]] std::vector<ModelRow> const& models();
 [[nodiscard]] std::vector<std::string> model_names();
 [[nodiscard]] ModelRow const* find_model(std::string_view name);
+/// Settings below `model` that a model looks at, beside `type`; null where the table has no such model.
+[[nodiscard]] std::vector<std::string> const* model_keys(std::string_view name);
 
 }  // namespace striate
