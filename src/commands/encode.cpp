@@ -209,7 +209,7 @@ void Encode::begin(Context const& context, ResultFile& result) const {
 
 /// Everything beside result.h5 is on disk before the mark, so that whatever is marked complete is whole.
 void Encode::finish(Context& context, ResultFile& result) const {
-  encode::Finish const f{config_, inputs_, layout_, result};
+  encode::Finish const f{config_, inputs_, layout_, result, context.team};
   result.flush();
   together(context.comm, [&] {
     if (!context.comm.root()) return;
@@ -225,7 +225,7 @@ void Encode::finish(Context& context, ResultFile& result) const {
 void Encode::look_again(Context const& context, ResultFile& result) const {
   together(context.comm, [&] {
     if (!context.comm.root()) return;
-    encode::Finish const f{config_, inputs_, layout_, result};
+    encode::Finish const f{config_, inputs_, layout_, result, context.team};
     auto const files = encode::output_files(f);
     auto const missing = std::ranges::count_if(files, [](auto const& file) { return !fs::exists(file); });
     if (missing > 0) {

@@ -102,7 +102,7 @@ void derive(Finish const& f) {
   }
   f.result.write("/best/layer", std::span<std::int32_t const>(best));
   f.result.write("/best/score", std::span<double const>(best_score));
-  derive_permutation(f.config, f.inputs, f.layout, f.result);
+  derive_permutation(f.config, f.inputs, f.layout, f.team, f.result);
   derive_gradients(f.config, f.inputs, f.layout, f.result);
   if (f.config.partition) derive_partition(f.config, f.inputs, f.result);
 }

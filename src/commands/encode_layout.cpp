@@ -14,6 +14,7 @@
 #include "encode_prior.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
+#include "striate/stats/tail.hpp"
 
 namespace striate::encode {
 namespace {
@@ -60,6 +61,10 @@ PermutationLayout permutation_layout(Config const& config, Inputs const& in, Lay
   }
   p.tile = l.tile;
   while (p.tile % 2 == 0 && p.tile > 32 && static_cast<double>(p.tile * p.tile) > 2 * work) p.tile /= 2;
+  if (config.permutation.fits_targets()) {  // a longer block keeps a smaller share of its scores
+    double const wanted = std::min<double>(4 * kept_tail, static_cast<double>(p.n));
+    while (p.tile % 2 == 0 && p.tile > 64 && work / static_cast<double>(p.tile) < wanted) p.tile /= 2;
+  }
   p.tiles = (l.t + p.tile - 1) / p.tile;
   auto const block = std::clamp(work / static_cast<double>(p.tile), 1.0, static_cast<double>(p.n));
   p.block = static_cast<std::size_t>(block);
