@@ -10,8 +10,8 @@
 namespace striate::encode {
 namespace {
 
-constexpr std::size_t held_targets = 65536;  ///< whose tails are in memory at once: 66 MB
-constexpr std::size_t fitted_targets = 32;   ///< of a piece of work
+constexpr std::size_t held_targets = 65536;                ///< whose tails are in memory at once: 66 MB
+constexpr std::size_t fitted_targets = 32;                 ///< of a piece of work
 constexpr std::size_t read_values = std::size_t{1} << 22;  ///< of tails, at once
 
 class Reader {

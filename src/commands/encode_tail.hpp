@@ -1,6 +1,6 @@
 #pragma once
-/// permutation.tail_fit for targets one by one: each unit of the test keeps the greatest null scores of its targets, from
-/// which, merged over all permutations, a generalised Pareto distribution is fitted (stats/tail.hpp).
+/// permutation.tail_fit for targets one by one: each unit of the test keeps the greatest null scores of its targets,
+/// from which, merged over all permutations, a generalised Pareto distribution is fitted (stats/tail.hpp).
 ///
 /// A unit writes them to a place of its own, so that one that is done again after a kill counts once; the greatest of a
 /// union do not depend on the order of its parts, so that blocks, ranks and the parts of `permute` add up exactly.
