@@ -9,6 +9,7 @@
 #include "encode_permute.hpp"
 #include "encode_plan.hpp"
 #include "encode_run.hpp"
+#include "encode_unique.hpp"
 #include "fingerprint.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/fsio.hpp"
@@ -102,6 +103,7 @@ void Encode::plan(Context& context, Plan& plan) {
   together(comm, [&] {
     encode::check_permutation(config_, inputs_);
     encode::check_bootstrap(config_, inputs_);
+    encode::check_unique(config_, inputs_);
     layout_ = encode::make_layout(config_, inputs_);
     costs_ = encode::cost_of(config_, inputs_, 1e15);
     costs_.private_bytes = std::max(costs_.private_bytes, encode::maps_bytes(config_, inputs_, layout_, threads));
@@ -164,6 +166,11 @@ void Encode::say_plan(Context const& context, Plan& plan) const {
                                                      b.n, config_.bootstrap.over, b.tiles, b.tile,
                                                      4.0 * static_cast<double>(encode::heldout_rows(inputs_) * t * layout_.layers) / gib));
     plan.flops += encode::bootstrap_flops(config_, inputs_) * static_cast<double>(t);
+  }
+  if (layout_.unique.n > 0) {
+    plan.lines.emplace_back("unique", fmt::format("{} flips of held-out improvements, {} units of {} targets", layout_.unique.n,
+                                                  layout_.unique.tiles, layout_.unique.tile));
+    plan.flops += encode::unique_flops(config_, inputs_) * static_cast<double>(t);
   }
   // Targets that are not kept are read for every fit of every layer.
   plan.bytes_read += y * (memory_.target_block < t ? static_cast<double>(layout_.layers * layout_.passes) : 1);

@@ -270,6 +270,7 @@ ModelOptions model_options(Config const& config) {
   o.standardize_responses = config.responses.standardize;
   bool const ranks = std::ranges::find(config.scores, "spearman") != config.scores.end();
   o.predictions = config.outer() && (config.saves("predictions") || config.aggregate == "concat" || ranks || config.bootstrap.n > 0 ||
+                                      (config.partition && config.permutation.n > 0) ||
                                       (config.permutation.n > 0 && config.permutation.scheme == "fixed_model"));
   o.coefficients = !config.outer() && config.saves("coefficients");
   o.n_iter = static_cast<std::size_t>(config.model.n_iter);

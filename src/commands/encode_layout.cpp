@@ -12,6 +12,7 @@
 #include "encode_permute.hpp"
 #include "encode_plan.hpp"
 #include "encode_prior.hpp"
+#include "encode_unique.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
 #include "striate/stats/tail.hpp"
@@ -108,6 +109,7 @@ Layout make_layout(Config const& config, Inputs const& in) {
   l.between_tiles = in.subjects == 0 ? 0 : l.tiles;
   l.permutation = permutation_layout(config, in, l, 0, static_cast<std::size_t>(config.permutation.n));
   l.bootstrap = bootstrap_layout(config, in, l);
+  l.unique = unique_layout(config, in, l);
   return l;
 }
 
@@ -115,7 +117,7 @@ Layout permutations_alone(Config const& config, Inputs const& in, std::size_t fi
   Layout l = make_layout(config, in);
   l.passes = l.noise_tiles = l.between_tiles = 0;
   l.permutation = permutation_layout(config, in, l, first, count);
-  l.bootstrap = {};
+  l.bootstrap = l.unique = {};
   return l;
 }
 
@@ -168,7 +170,7 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
   d.push_back({"/.striate/fold", Dtype::i32, {in.n()}, 0});
   for (auto const& of :
        {permutation_results(config, in, layout, layout.permutation.n), permutation_working(config, in, layout),
-        bootstrap_datasets(config, in, layout), choice_working(config, in, layout)})
+        bootstrap_datasets(config, in, layout), unique_datasets(config, in, layout), choice_working(config, in, layout)})
     d.insert(d.end(), of.begin(), of.end());
   d.push_back({counts_name, Dtype::u64, {layout.units(), counts}, 0});
   d.push_back({report_name, Dtype::u64, {layout.layers * layout.passes, founds}, 0});

@@ -159,8 +159,10 @@ TEST(Tail, PSmallByChanceIsAsRareAsItSays) {
   char const* const given = std::getenv("STRIATE_REPETITIONS");
   std::size_t const runs = given != nullptr ? std::strtoul(given, nullptr, 10) : 200;
   std::vector<Known> const nulls{
-      correlations("correlation of 40 rows", 38), correlations("correlation of 10 rows", 8),
-      {"normal", [](Philox& d) { return d.normal(); }, [](double x) { return 0.5 * std::erfc(x / std::sqrt(2.0)); }, 20},
+      correlations("correlation of 40 rows", 38),
+      correlations("correlation of 10 rows", 8),
+      {"normal", [](Philox& d) { return d.normal(); }, [](double x) { return 0.5 * std::erfc(x / std::sqrt(2.0)); },
+       20},
       {"exponential", [](Philox& d) { return -std::log(d.uniform()); }, [](double x) { return std::exp(-x); }, 100}};
   ASSERT_NEAR(nulls[0].beyond(0.3120), 0.025, 1e-4);  // tables of the t distribution: t = 2.024
   for (Known const& null : nulls)
