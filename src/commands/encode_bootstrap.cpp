@@ -363,9 +363,7 @@ void BootstrapTiles::compute(std::size_t tile) {
 void BootstrapTiles::write(std::span<std::size_t const> mine) {
   for (std::size_t tile : mine) impl_->write(tile, impl_->ready.take(tile));
 }
-void BootstrapTiles::mark(std::span<std::size_t const> mine) {
-  impl_->s.result.mark(mine, impl_->s.layout.maps());
-}
+void BootstrapTiles::mark(std::span<std::size_t const> mine) { impl_->s.result.mark(mine, impl_->s.layout.maps()); }
 void BootstrapTiles::flush() { impl_->s.result.flush(); }
 void BootstrapTiles::progress(std::size_t done) { impl_->said(done); }
 

@@ -123,6 +123,11 @@ void check_unique(Config const& config, Inputs const& in) {
   if (!tests_unique(config)) return;
   Flips const flips = make_flips(config, in);
   double const arrangements = flips.permuter.log10_arrangements();
+  if (config.cv.group && config.permutation.shuffle == "rows")
+    log::warn(
+        "permutation: cv.group keeps the rows of a {} together, but the test of unique variance flips each by itself; "
+        "where they are correlated, use shuffle: blocks and exchange: {}",
+        *config.cv.group, *config.cv.group);
   if (arrangements < std::log10(static_cast<double>(config.permutation.n)))
     log::warn(
         "permutation: the improvement by a space is flipped in {} blocks (permutation.exchange, block), so that only "

@@ -24,7 +24,7 @@ namespace striate::encode {
                                                          Layout const& layout);
 /// Datasets that become maps, and the stems of those.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> unique_maps(Config const& config, Inputs const& inputs);
-/// Warns where there are few flips.
+/// Warns where there are few flips, or rows that may hang together.
 void check_unique(Config const& config, Inputs const& inputs);
 /// Flops of a target.
 [[nodiscard]] double unique_flops(Config const& config, Inputs const& inputs);

@@ -1,5 +1,5 @@
-// Sequential stopping, and the tails of single targets: what tests of so many permutations count and keep, in blocks of any
-// length, on any ranks, through stops.
+// Sequential stopping, and the tails of single targets: what tests of so many permutations count and keep, in blocks of
+// any length, on any ranks, through stops.
 #include "../../src/commands/encode_finish.hpp"
 #include "../../src/commands/encode_null.hpp"
 #include "../../src/commands/encode_run.hpp"
@@ -31,8 +31,8 @@ struct Place : SharedWorld {
     return null;
   }
 
-  /// The units of an encode whose permutations are cut into blocks of `block`; a stop at each of `stops` ticks. `use` sees
-  /// them at the end.
+  /// The units of an encode whose permutations are cut into blocks of `block`; a stop at each of `stops` ticks. `use`
+  /// sees them at the end.
   template <class F>
   void units(std::size_t block, std::vector<std::string> sets, std::size_t memory_targets,
              std::vector<std::size_t> const& stops, std::string const& name, F const& use) const {
@@ -158,7 +158,8 @@ TEST(TargetTails, SameInAnyBlocksAndThroughStops) {
       EXPECT_EQ(0, std::memcmp(p[k].data(), whole[k].data(), p[k].size() * sizeof(double))) << block << " " << k;
   }
   std::size_t beyond = 0;
-  for (auto const& p : whole) beyond += static_cast<std::size_t>(std::ranges::count_if(p, [](double v) { return v < 1.0 / 301; }));
+  for (auto const& p : whole)
+    beyond += static_cast<std::size_t>(std::ranges::count_if(p, [](double v) { return v < 1.0 / 301; }));
   if (Comm::world().root()) EXPECT_GT(beyond, 20U);
 }
 

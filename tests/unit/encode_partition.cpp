@@ -1,4 +1,5 @@
-// partition: each subset is the model of its features side by side, and the shares are what inclusion and exclusion say.
+// partition: each subset is the model of its features side by side, and the shares are what inclusion and exclusion
+// say.
 #include "../../src/commands/encode_partition.hpp"
 
 #include "encode_common.hpp"
@@ -27,7 +28,8 @@ class Partition : public testing::Test {
     auto store = ActWriter::open(Comm(), dir_ / "joint.h5", spec);
     std::vector<float> values;
     for (std::size_t i = 0; i < world_.n; ++i)
-      for (std::size_t u = 0; u < 22; ++u) values.push_back(u < 12 ? World::feature(0, i, u) : World::feature(1, i, u - 12));
+      for (std::size_t u = 0; u < 22; ++u)
+        values.push_back(u < 12 ? World::feature(0, i, u) : World::feature(1, i, u - 12));
     (void)store->write_batch(0, 0, values.data());
     store->flush();
     store->mark(std::vector<std::size_t>{0});
@@ -79,11 +81,13 @@ TEST_F(Partition, SubsetsAreModelsOfTheirFeatures) {
 }
 
 TEST_F(Partition, ThreeSpacesOfTwoStores) {
-  auto const done = partition({"features=[{name: x, store: act.h5, layers: [a, b]}, {name: y, store: act.h5, layers: wide}, "
-                               "{name: z, store: act.h5, layers: b}]",
-                               "output=out"});
+  auto const done =
+      partition({"features=[{name: x, store: act.h5, layers: [a, b]}, {name: y, store: act.h5, layers: wide}, "
+                 "{name: z, store: act.h5, layers: b}]",
+                 "output=out"});
   ASSERT_EQ(done.code, Exit::ok) << done.message;
-  std::vector<std::string> const parts{"unique/x", "unique/y", "unique/z", "shared/x+y", "shared/x+z", "shared/y+z", "shared/x+y+z"};
+  std::vector<std::string> const parts{"unique/x",   "unique/y",   "unique/z",    "shared/x+y",
+                                       "shared/x+z", "shared/y+z", "shared/x+y+z"};
   auto const all = of("out", "x+y+z/score/r2");
   std::vector<double> sum(all.size(), 0);
   for (auto const& part : parts) {
@@ -113,7 +117,8 @@ TEST(Commonality, KnownCases) {
 /// Everything anew from the saved predictions.
 TEST_F(Partition, ImprovementsAreFlipped) {
   constexpr std::size_t P = 60;
-  auto const done = partition({"features.layers=[a, b]", "output=out", "save=predictions", "permutation.n=60", "seed=3"});
+  auto const done =
+      partition({"features.layers=[a, b]", "output=out", "save=predictions", "permutation.n=60", "seed=3"});
   ASSERT_EQ(done.code, Exit::ok) << done.message;
   auto const fold = of("out", ".striate/fold"), index = of("out", "targets/index");
   std::size_t const n = fold.size(), t = index.size();
@@ -126,7 +131,9 @@ TEST_F(Partition, ImprovementsAreFlipped) {
     ++volumes[row[s]];
     for (std::size_t j = 0; j < t; ++j) {
       auto const x = static_cast<std::size_t>(index[j]);
-      y[row[s] * t + j] += x == 9 ? 3.0F : x == 17 && v == 5 ? std::nanf("") : 100 + world_.response(x, s) + noise(v, 90000 + x);
+      y[row[s] * t + j] += x == 9              ? 3.0F
+                           : x == 17 && v == 5 ? std::nanf("")
+                                               : 100 + world_.response(x, s) + noise(v, 90000 + x);
     }
   }
   ASSERT_EQ(rows, n);
@@ -137,9 +144,12 @@ TEST_F(Partition, ImprovementsAreFlipped) {
   std::vector<double> mean_gain(n * t), max[2];
   for (int space = 0; space < 2; ++space) {
     std::string const name = space == 0 ? "a" : "b";
-    auto const smaller = of("out", (space == 0 ? "b" : "a") + std::string("/prediction")), unique = of("out", "unique/" + name);
-    auto const statistic = of("out", "permutation/unique/" + name + "/statistic"), p = of("out", "permutation/unique/" + name + "/p"),
-               q = of("out", "permutation/unique/" + name + "/q_fdr"), p_max = of("out", "permutation/unique/" + name + "/p_max");
+    auto const smaller = of("out", (space == 0 ? "b" : "a") + std::string("/prediction")),
+               unique = of("out", "unique/" + name);
+    auto const statistic = of("out", "permutation/unique/" + name + "/statistic"),
+               p = of("out", "permutation/unique/" + name + "/p"),
+               q = of("out", "permutation/unique/" + name + "/q_fdr"),
+               p_max = of("out", "permutation/unique/" + name + "/p_max");
     std::vector<double> greatest(P, -1e300), seen(t);
     for (std::size_t j = 0; j < t; ++j) {
       ASSERT_EQ(std::isnan(p[j]), std::isnan(unique[j])) << j;
@@ -148,7 +158,8 @@ TEST_F(Partition, ImprovementsAreFlipped) {
       for (auto& g : gain) g.assign(n, 0);
       for (double f = 0; f < 3; ++f) {
         double mean = 0, square = 0, count = 0, middle = 0, tests = 0, variance = 0;
-        for (std::size_t r = 0; r < n; ++r) (fold[r] == f ? middle : mean) += y[r * t + j] / volumes[r], (fold[r] == f ? tests : count) += 1;
+        for (std::size_t r = 0; r < n; ++r)
+          (fold[r] == f ? middle : mean) += y[r * t + j] / volumes[r], (fold[r] == f ? tests : count) += 1;
         mean /= count, middle /= tests;
         for (std::size_t r = 0; r < n; ++r) {
           double const v = y[r * t + j] / volumes[r];
@@ -203,7 +214,8 @@ TEST_F(Partition, ImprovementsAreFlipped) {
 }
 
 TEST_F(Partition, FlipsFollowTheExchange) {
-  auto const done = partition({"features.layers=[a, b]", "output=out", "permutation={n: 20, shuffle: blocks, block: 20}"});
+  auto const done =
+      partition({"features.layers=[a, b]", "output=out", "permutation={n: 20, shuffle: blocks, block: 20}"});
   ASSERT_EQ(done.code, Exit::ok) << done.message;
   for (double p : of("out", "permutation/unique/b/p"))  // two blocks: of four flips one is the observed
     if (!std::isnan(p)) {
