@@ -6,5 +6,6 @@ striate_test(test_models_univariate FILES unit/models_univariate.cpp unit/univar
 striate_test(test_models_banded FILES unit/banded_golden.cpp unit/banded_properties.cpp unit/banded_refine.cpp ROOMS models)
 striate_test(test_models_team FILES ranks/models_team.cpp ROOMS models RANKS 1 2 3)
 striate_test(test_permutation_statistics FILES unit/permutation_statistics.cpp ROOMS models TIMEOUT 300)
+striate_test(test_stats_flips FILES unit/stats_flips.cpp ROOMS models TIMEOUT 300)
 striate_test(test_models_cca FILES unit/models_cca.cpp ROOMS models)
 striate_test(test_models_fwrf FILES unit/models_fwrf.cpp ROOMS models)

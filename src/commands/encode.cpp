@@ -10,6 +10,7 @@
 #include "encode_permute.hpp"
 #include "encode_plan.hpp"
 #include "encode_run.hpp"
+#include "encode_unique.hpp"
 #include "fingerprint.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/fsio.hpp"
@@ -101,6 +102,7 @@ void Encode::plan(Context& context, Plan& plan) {
   together(comm, [&] {
     encode::check_permutation(config_, inputs_);
     encode::check_bootstrap(config_, inputs_);
+    encode::check_unique(config_, inputs_);
     layout_ = encode::make_layout(config_, inputs_);
     costs_ = encode::cost_of(config_, inputs_, 1e15);
     costs_.private_bytes = std::max({costs_.private_bytes, encode::maps_bytes(config_, inputs_, layout_, threads),
@@ -165,6 +167,11 @@ void Encode::say_plan(Context const& context, Plan& plan) const {
                                                      4.0 * static_cast<double>(encode::heldout_rows(inputs_) * t * layout_.layers) / gib));
     plan.flops += encode::bootstrap_flops(config_, inputs_) * static_cast<double>(t);
   }
+  if (layout_.unique.n > 0) {
+    plan.lines.emplace_back("unique", fmt::format("{} flips of held-out improvements, {} units of {} targets", layout_.unique.n,
+                                                  layout_.unique.tiles, layout_.unique.tile));
+    plan.flops += encode::unique_flops(config_, inputs_) * static_cast<double>(t);
+  }
   // Targets that are not kept are read for every fit of every layer.
   plan.bytes_read += y * (memory_.target_block < t ? static_cast<double>(layout_.layers * layout_.passes) : 1);
   plan.bytes_written = encode::bytes_of(encode::result_spec(config_, inputs_, layout_, {}));
@@ -209,7 +216,7 @@ void Encode::begin(Context const& context, ResultFile& result) const {
 
 /// Everything beside result.h5 is on disk before the mark, so that whatever is marked complete is whole.
 void Encode::finish(Context& context, ResultFile& result) const {
-  encode::Finish const f{config_, inputs_, layout_, result};
+  encode::Finish const f{config_, inputs_, layout_, result, context.team};
   result.flush();
   together(context.comm, [&] {
     if (!context.comm.root()) return;
@@ -225,7 +232,7 @@ void Encode::finish(Context& context, ResultFile& result) const {
 void Encode::look_again(Context const& context, ResultFile& result) const {
   together(context.comm, [&] {
     if (!context.comm.root()) return;
-    encode::Finish const f{config_, inputs_, layout_, result};
+    encode::Finish const f{config_, inputs_, layout_, result, context.team};
     auto const files = encode::output_files(f);
     auto const missing = std::ranges::count_if(files, [](auto const& file) { return !fs::exists(file); });
     if (missing > 0) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "encode_scores.hpp"
 #include "striate/base/error.hpp"
@@ -88,6 +89,21 @@ std::size_t heldout_at(Inputs const& in, Layout const& layout, std::size_t tile,
   std::size_t before = 0;
   for (std::size_t f = 0; f < fold; ++f) before += in.passes[f].outer.test.size();
   return layout.first(tile) * heldout_rows(in) + layout.width(tile) * before;
+}
+
+std::vector<std::vector<float>> read_heldout(Shared const& s, std::vector<std::size_t> const& layers, std::size_t first,
+                                             std::size_t count) {
+  std::size_t const k = s.inputs.folds, tile = first / s.layout.tile;
+  std::vector<std::vector<float>> values(layers.size() * k);
+  for (std::size_t l = 0; l < layers.size(); ++l)
+    for (std::size_t f = 0; f < k; ++f) {
+      std::size_t const e = s.inputs.passes[f].outer.test.size();
+      auto& one = values[l * k + f];
+      one.resize(e * count);
+      s.result.read_slice(heldout_name(s.inputs.layers[layers[l]].name),
+                          heldout_at(s.inputs, s.layout, tile, f) + (first - s.layout.first(tile)) * e, std::span(one));
+    }
+  return values;
 }
 
 std::vector<std::string> bootstrap_stats(Config const& config) {
@@ -344,19 +360,9 @@ BootstrapTiles::~BootstrapTiles() = default;
 
 void BootstrapTiles::load(std::size_t tile) {
   Impl& m = *impl_;
-  std::size_t const first = m.b.first(tile), T = m.b.width(tile, m.s.layout.t), k = m.s.inputs.folds;
-  std::size_t const outer = first / m.s.layout.tile;  // the folds' tile
-  std::vector<std::vector<float>> values(m.shape.layers * k);
-  for (std::size_t l = 0; l < m.shape.layers; ++l)
-    for (std::size_t f = 0; f < k; ++f) {
-      std::size_t const e = m.shape.tests[f].size();
-      auto& one = values[l * k + f];
-      one.resize(e * T);
-      m.s.result.read_slice(heldout_name(m.s.inputs.layers[l].name),
-                            heldout_at(m.s.inputs, m.s.layout, outer, f) + (first - m.s.layout.first(outer)) * e,
-                            std::span(one));
-    }
-  m.loaded.give(tile, std::move(values));
+  std::vector<std::size_t> layers(m.shape.layers);
+  std::iota(layers.begin(), layers.end(), std::size_t{0});
+  m.loaded.give(tile, read_heldout(m.s, layers, m.b.first(tile), m.b.width(tile, m.s.layout.t)));
 }
 
 void BootstrapTiles::compute(std::size_t tile) {
@@ -378,9 +384,7 @@ void BootstrapTiles::compute(std::size_t tile) {
 void BootstrapTiles::write(std::span<std::size_t const> mine) {
   for (std::size_t tile : mine) impl_->write(tile, impl_->ready.take(tile));
 }
-void BootstrapTiles::mark(std::span<std::size_t const> mine) {
-  impl_->s.result.mark(mine, impl_->s.layout.units() - impl_->b.tiles);
-}
+void BootstrapTiles::mark(std::span<std::size_t const> mine) { impl_->s.result.mark(mine, impl_->s.layout.maps()); }
 void BootstrapTiles::flush() { impl_->s.result.flush(); }
 void BootstrapTiles::progress(std::size_t done) { impl_->said(done); }
 

@@ -37,6 +37,10 @@ void say_bootstrap(Config const& config, Inputs const& inputs, ResultFile const&
 [[nodiscard]] std::size_t heldout_rows(Inputs const& inputs);
 [[nodiscard]] std::size_t heldout_at(Inputs const& inputs, Layout const& layout, std::size_t tile, std::size_t fold);
 
+/// Of `layers`, targets [first, first + count) of one tile of the folds: [layer × fold] rows × targets. Main thread.
+[[nodiscard]] std::vector<std::vector<float>> read_heldout(Shared const& shared, std::vector<std::size_t> const& layers,
+                                                           std::size_t first, std::size_t count);
+
 /// Intervals of the mean score of each region: of all targets first, then of Inputs::regions. `score`: observed (t).
 /// Not collective.
 [[nodiscard]] std::vector<BootstrapInterval> region_intervals(Config const& config, Inputs const& inputs,

@@ -122,8 +122,9 @@ void check_permutation(Config const& c) {
          p.scheme);
   if (p.fits_tail() && p.n < 200)
     fail(Exit::config, "permutation.tail_fit: gpd needs 200 permutations for its fit, but n is {}; ask for more", p.n);
-  if (p.fits_tail() && !p.corrects("max") && !p.corrects("tfce"))
-    fail(Exit::config, "permutation.tail_fit: gpd is of the maxima of correct: max and tfce, which names neither; add one");
+  if (p.fits_tail() && p.stop.exceed > 0)
+    fail(Exit::config,
+         "permutation.tail_fit: gpd needs every permutation of every target, which stop leaves out; remove one");
   for (char const* how : {"max", "tfce", "cluster"})
     if (p.stop.exceed > 0 && p.corrects(how))
       fail(Exit::config,

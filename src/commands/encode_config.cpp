@@ -175,8 +175,8 @@ void describe(Schema& s, Permutation& p) {
     {.doc = "with cluster, the score from which a voxel belongs to a cluster, e.g. 0.1; with tail left minus that, with "
             "two both"});
   s("tail_fit", p.tail_fit,
-    {.doc = "gpd: for max and tfce also p beyond 1/n, from a generalised Pareto distribution fitted to the greatest "
-            "quarter of the maxima",
+    {.doc = "gpd: also p beyond 1/n, of each target and for max and tfce, from a generalised Pareto distribution fitted "
+            "to the greatest quarter of its null scores (250 at most), of the maxima",
      .choices = {"none", "gpd"}});
   s("stop", p.stop, {.doc = "sequential stopping, target by target; for correct: fdr, fdr_by or []"});
   s("best_layer", p.best_layer,
@@ -273,6 +273,7 @@ ModelOptions model_options(Config const& config) {
   o.standardize_responses = config.responses.standardize;
   bool const ranks = std::ranges::find(config.scores, "spearman") != config.scores.end();
   o.predictions = config.outer() && (config.saves("predictions") || config.aggregate == "concat" || ranks || config.bootstrap.n > 0 ||
+                                      (config.partition && config.permutation.n > 0) ||
                                       (config.permutation.n > 0 && config.permutation.scheme == "fixed_model"));
   o.coefficients = !config.outer() && config.saves("coefficients");
   o.n_iter = static_cast<std::size_t>(config.model.n_iter);

@@ -123,9 +123,11 @@ struct Permutation {
   std::optional<double> cluster_threshold;
   bool best_layer = true;
   std::string tail_fit = "none";
+  bool keeps_tails = true;  ///< no setting: false where permutations count in whose tails were not kept
   Stop stop;
   [[nodiscard]] bool corrects(std::string const& how) const;
   [[nodiscard]] bool fits_tail() const { return n > 0 && tail_fit == "gpd"; }
+  [[nodiscard]] bool fits_targets() const { return fits_tail() && keeps_tails; }
   /// Whether whole maps are needed, not targets one by one.
   [[nodiscard]] bool spatial() const { return n > 0 && (corrects("tfce") || corrects("cluster")); }
 };

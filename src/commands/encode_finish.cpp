@@ -11,6 +11,7 @@
 #include "encode_partition.hpp"
 #include "encode_scores.hpp"
 #include "encode_summary.hpp"
+#include "encode_unique.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/fsio.hpp"
 #include "striate/base/log.hpp"
@@ -102,9 +103,10 @@ void derive(Finish const& f) {
   }
   f.result.write("/best/layer", std::span<std::int32_t const>(best));
   f.result.write("/best/score", std::span<double const>(best_score));
-  derive_permutation(f.config, f.inputs, f.layout, f.result);
+  derive_permutation(f.config, f.inputs, f.layout, f.team, f.result);
   derive_gradients(f.config, f.inputs, f.layout, f.result);
   if (f.config.partition) derive_partition(f.config, f.inputs, f.result);
+  derive_unique(f.config, f.inputs, f.layout, f.result);
 }
 
 void write_outputs(Finish const& f) {
@@ -151,6 +153,7 @@ void write_outputs(Finish const& f) {
   write_best(f);
   for (auto const& share : partition_datasets(f.config, f.inputs))
     map(f, f.result.read<double>(share.name), maps / share_file(share.name));
+  for (auto const& [name, stem] : unique_maps(f.config, f.inputs)) map(f, f.result.read<double>(name), maps / stem);
   for (auto const& name : f.layout.ceilings())
     map(f, f.result.read<double>("/noise_ceiling/" + name), maps / ("noise-ceiling_stat-" + name));
   if (!f.inputs.root.gradients.empty())
@@ -181,6 +184,7 @@ std::vector<fs::path> output_files(Finish const& f) {
   }
   for (auto const& stat : best_permutation_stats(f.config, f.layout)) stems.push_back(maps / ("best-score_" + stat));
   for (auto const& share : partition_datasets(f.config, f.inputs)) stems.push_back(maps / share_file(share.name));
+  for (auto const& [name, stem] : unique_maps(f.config, f.inputs)) stems.push_back(maps / stem);
   for (auto const& name : f.layout.ceilings()) stems.push_back(maps / ("noise-ceiling_stat-" + name));
   for (auto& stem : stems) stem += extension;
   stems.push_back(maps / "best-layer.tsv");

@@ -5,6 +5,7 @@
 
 #include "encode_inputs.hpp"
 #include "encode_layout.hpp"
+#include "striate/math/team.hpp"
 
 namespace striate::encode {
 
@@ -14,6 +15,7 @@ struct Finish {
   Inputs const& inputs;
   Layout const& layout;
   ResultFile& result;
+  Team& team;
 };
 
 /// Writes the derived datasets: /L/score/S, /best/*.

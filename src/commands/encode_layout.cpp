@@ -12,9 +12,11 @@
 #include "encode_permute.hpp"
 #include "encode_plan.hpp"
 #include "encode_prior.hpp"
+#include "encode_unique.hpp"
 #include "encode_whole.hpp"
 #include "striate/base/error.hpp"
 #include "striate/models/table.hpp"
+#include "striate/stats/tail.hpp"
 
 namespace striate::encode {
 namespace {
@@ -84,6 +86,10 @@ PermutationLayout permutation_layout(Config const& config, Inputs const& in, Lay
   if (p.refits) return whole_permutations(config, in, l, p);
   p.tile = l.tile;
   while (p.tile % 2 == 0 && p.tile > 32 && static_cast<double>(p.tile * p.tile) > 2 * work) p.tile /= 2;
+  if (config.permutation.fits_targets()) {  // a longer block keeps a smaller share of its scores
+    double const wanted = std::min<double>(4 * kept_tail, static_cast<double>(p.n));
+    while (p.tile % 2 == 0 && p.tile > 64 && work / static_cast<double>(p.tile) < wanted) p.tile /= 2;
+  }
   p.tiles = (l.t + p.tile - 1) / p.tile;
   auto const block = std::clamp(work / static_cast<double>(p.tile), 1.0, static_cast<double>(p.n));
   p.block = static_cast<std::size_t>(block);
@@ -127,6 +133,7 @@ Layout make_layout(Config const& config, Inputs const& in) {
   l.between_tiles = in.subjects == 0 ? 0 : l.tiles;
   l.permutation = permutation_layout(config, in, l, 0, static_cast<std::size_t>(config.permutation.n));
   l.bootstrap = bootstrap_layout(config, in, l);
+  l.unique = unique_layout(config, in, l);
   return l;
 }
 
@@ -134,7 +141,7 @@ Layout permutations_alone(Config const& config, Inputs const& in, std::size_t fi
   Layout l = make_layout(config, in);
   l.passes = l.noise_tiles = l.between_tiles = 0;
   l.permutation = permutation_layout(config, in, l, first, count);
-  l.bootstrap = {};
+  l.bootstrap = l.unique = {};
   return l;
 }
 
@@ -187,7 +194,7 @@ ResultSpec result_spec(Config const& config, Inputs const& in, Layout const& lay
   d.push_back({"/.striate/fold", Dtype::i32, {in.n()}, 0});
   for (auto const& of :
        {permutation_results(config, in, layout, layout.permutation.n), permutation_working(config, in, layout),
-        bootstrap_datasets(config, in, layout), choice_working(config, in, layout)})
+        bootstrap_datasets(config, in, layout), unique_datasets(config, in, layout), choice_working(config, in, layout)})
     d.insert(d.end(), of.begin(), of.end());
   d.push_back({counts_name, Dtype::u64, {layout.units(), counts}, 0});
   d.push_back({report_name, Dtype::u64, {layout.layers * layout.passes, founds}, 0});

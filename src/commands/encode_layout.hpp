@@ -22,7 +22,7 @@ struct PermutationLayout {
   [[nodiscard]] std::size_t map_units() const { return maps * map_blocks; }
 };
 
-/// Tiles of the bootstrap; n: draws, 0: none. `tile` divides Layout::tile.
+/// Tiles of the bootstrap, or of the flips of `partition`; n: draws, 0: none. `tile` divides Layout::tile.
 struct BootstrapLayout {
   std::size_t n = 0, tile = 0, tiles = 0;
   [[nodiscard]] std::size_t first(std::size_t i) const { return i * tile; }
@@ -31,17 +31,18 @@ struct BootstrapLayout {
 
 /// Unit u: first the tiles of the noise ceilings (from repeats, between subjects), then layer × pass × stage × tile
 /// (stages: 1, or first what chooses an alpha for all targets, then scores), then the permutation test, then its maps,
-/// then the bootstrap. A pass is an outer fold or the refit.
+/// then the bootstrap, then the flips of `partition`. A pass is an outer fold or the refit.
 struct Layout {
   std::size_t t = 0, tile = 0, tiles = 0, layers = 0, passes = 0, noise_tiles = 0, between_tiles = 0;
   std::size_t stages = 1;
   PermutationLayout permutation;
-  BootstrapLayout bootstrap;
+  BootstrapLayout bootstrap, unique;
   [[nodiscard]] std::size_t ceiling_tiles() const { return noise_tiles + between_tiles; }
   [[nodiscard]] std::size_t fits() const { return ceiling_tiles() + layers * passes * stages * tiles; }
   [[nodiscard]] std::size_t tests() const { return fits() + permutation.units(); }
   [[nodiscard]] std::size_t maps() const { return tests() + permutation.map_units(); }
-  [[nodiscard]] std::size_t units() const { return maps() + bootstrap.tiles; }
+  [[nodiscard]] std::size_t draws() const { return maps() + bootstrap.tiles; }
+  [[nodiscard]] std::size_t units() const { return draws() + unique.tiles; }
   [[nodiscard]] std::size_t unit(std::size_t layer, std::size_t pass, std::size_t i) const {
     return choice_unit(layer, pass, i) + (stages - 1) * tiles;
   }

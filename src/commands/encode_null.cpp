@@ -44,8 +44,8 @@ void add(std::vector<std::uint64_t>& to, std::vector<std::uint64_t> const& more)
 
 class Writer {
  public:
-  Writer(Config const& config, Null const& null, ResultFile& out)
-      : c_(config), null_(null), out_(out), scores_(scores_of(config)) {}
+  Writer(Config const& config, Null const& null, Team& team, ResultFile& out)
+      : c_(config), null_(null), team_(team), out_(out), scores_(scores_of(config)) {}
 
   void run(Inputs const& in, std::vector<std::vector<std::vector<double>>> const& score) {
     std::vector<std::vector<double>> first_scores;
@@ -84,6 +84,10 @@ class Writer {
       out_.write(permutation_name(layer, c_.scores[s], "permutations"), std::span<std::uint64_t const>(made));
     }
     write(layer, s, "p", p);
+    if (c_.permutation.fits_targets()) {
+      std::string const tails = layer == "best" ? best_tail : tail_name(layer, c_.scores[s]);
+      write(layer, s, "p_gpd", target_tail_p(null_.tails, tails, observed, exceed, null_.n, team_));
+    }
     if (c_.permutation.corrects("fdr")) write(layer, s, "q_fdr", fdr_bh(p));
     if (c_.permutation.corrects("fdr_by")) write(layer, s, "q_fdr_by", fdr_by(p));
   }
@@ -97,6 +101,7 @@ class Writer {
 
   Config const& c_;
   Null const& null_;
+  Team& team_;
   ResultFile& out_;
   std::vector<Score> scores_;
 };
@@ -116,6 +121,7 @@ void Null::append(Null const& more) {
     }
   add(best_exceed, more.best_exceed);
   for (std::size_t l = 0; l < spatial.size(); ++l) spatial[l].append(more.spatial[l]);
+  tails.insert(tails.end(), more.tails.begin(), more.tails.end());
 }
 
 Null read_null(Config const& config, Inputs const& in, Layout const& layout, ResultFile const& result) {
@@ -143,17 +149,19 @@ Null read_null(Config const& config, Inputs const& in, Layout const& layout, Res
 }
 
 void write_permutation(Config const& config, Inputs const& in, Null const& null,
-                       std::vector<std::vector<std::vector<double>>> const& score, ResultFile& out) {
-  Writer(config, null, out).run(in, score);
+                       std::vector<std::vector<std::vector<double>>> const& score, Team& team, ResultFile& out) {
+  Writer(config, null, team, out).run(in, score);
 }
 
-void derive_permutation(Config const& config, Inputs const& in, Layout const& layout, ResultFile& result) {
+void derive_permutation(Config const& config, Inputs const& in, Layout const& layout, Team& team, ResultFile& result) {
   if (layout.permutation.n == 0) return;
   std::vector<std::vector<std::vector<double>>> score(in.layers.size());
   for (std::size_t l = 0; l < in.layers.size(); ++l)
     for (std::size_t s = 0; s < config.scores.size(); ++s)
       score[l].push_back(layer_scores(config, in, result, l, s));
-  write_permutation(config, in, read_null(config, in, layout, result), score, result);
+  Null null = read_null(config, in, layout, result);
+  null.tails = {{layout.permutation, &result, {}}};
+  write_permutation(config, in, null, score, team, result);
 }
 
 }  // namespace striate::encode

@@ -5,6 +5,7 @@
 
 #include "encode_permute.hpp"
 #include "encode_spatial.hpp"
+#include "encode_tail.hpp"
 
 namespace striate::encode {
 
@@ -17,15 +18,18 @@ struct Null {
   std::vector<std::vector<std::vector<std::uint64_t>>> stop;  ///< [layer][score] → (t), 0: never; with permutation.stop
   std::vector<std::uint64_t> best_stop;
   std::vector<SpatialNull> spatial;                             ///< [layer]; of the first score, where asked for
+  std::vector<TailSource> tails;                                ///< where tails are fitted: to be given by who reads
   void append(Null const& more);
 };
 /// From the units in a file. Not collective.
 [[nodiscard]] Null read_null(Config const& config, Inputs const& inputs, Layout const& layout, ResultFile const& result);
 
-/// Writes exceed, p, corrected p, null_max of every layer and score, and of the best layer. `score`: as observed.
+/// Writes exceed, p, corrected p, null_max of every layer and score, and of the best layer. `score`: as observed. `team`:
+/// its threads of this rank fit tails.
 void write_permutation(Config const& config, Inputs const& inputs, Null const& null,
-                       std::vector<std::vector<std::vector<double>>> const& score, ResultFile& out);
+                       std::vector<std::vector<std::vector<double>>> const& score, Team& team, ResultFile& out);
 /// The same for an encode result whose units are done. First rank alone.
-void derive_permutation(Config const& config, Inputs const& inputs, Layout const& layout, ResultFile& result);
+void derive_permutation(Config const& config, Inputs const& inputs, Layout const& layout, Team& team,
+                        ResultFile& result);
 
 }  // namespace striate::encode

@@ -106,6 +106,19 @@ std::vector<ResultDataset> partition_datasets(Config const& config, Inputs const
   return d;
 }
 
+UniqueModels unique_models(Config const& config, Inputs const& in) {
+  auto const spaces = spaces_of(config, in);
+  auto const subsets = subsets_of(spaces.size());  // in the order of in.layers
+  UniqueModels models;
+  models.all = subsets.size() - 1;
+  for (std::size_t i = 0; i < spaces.size(); ++i) {
+    models.space.push_back(spaces[i].name);
+    auto const rest = std::ranges::find(subsets, subsets.back() & ~(1U << i));
+    models.without.push_back(static_cast<std::size_t>(rest - subsets.begin()));
+  }
+  return models;
+}
+
 std::string share_file(std::string const& dataset) {
   std::size_t const slash = dataset.find('/', 1);
   return dataset.substr(1, slash - 1) + "_" + file_safe(dataset.substr(slash + 1));

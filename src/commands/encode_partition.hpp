@@ -21,6 +21,14 @@ void make_subsets(Config const& config, Inputs& inputs);
 /// "/shared/A+B" → "shared_A+B", for a map.
 [[nodiscard]] std::string share_file(std::string const& dataset);
 
+/// Of each space the model (layer) that lacks it alone, and the one of all spaces.
+struct UniqueModels {
+  std::vector<std::string> space;
+  std::vector<std::size_t> without;
+  std::size_t all = 0;
+};
+[[nodiscard]] UniqueModels unique_models(Config const& config, Inputs const& inputs);
+
 /// R² of every subset (index: bits of the spaces; [0] unused) → the share of each, which sum to R² of all spaces:
 /// share(S) = −Σ over T ⊆ S of (−1)^|T| R²(T ∪ rest).
 [[nodiscard]] std::vector<double> commonality(std::vector<double> const& r2);

@@ -9,11 +9,13 @@
 #include "encode_scores.hpp"
 #include "encode_sequential.hpp"
 #include "encode_spatial.hpp"
+#include "encode_tail.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/log.hpp"
 #include "striate/models/table.hpp"
 #include "striate/par/together.hpp"
 #include "striate/stats/multiple.hpp"
+#include "striate/stats/tail.hpp"
 
 namespace striate::encode {
 namespace {
@@ -57,6 +59,7 @@ std::vector<ResultDataset> permutation_results(Config const& config, Inputs cons
     if (values) {
       d.push_back({name("exceed"), Dtype::u64, {t}, 0});
       d.push_back({name("p"), Dtype::f64, {t}, 0});
+      if (c.fits_targets()) d.push_back({name("p_gpd"), Dtype::f64, {t}, 0});
       if (c.stop.exceed > 0) d.push_back({name("permutations"), Dtype::u64, {t}, 0});
       if (c.corrects("fdr")) d.push_back({name("q_fdr"), Dtype::f64, {t}, 0});
       if (c.corrects("fdr_by")) d.push_back({name("q_fdr_by"), Dtype::f64, {t}, 0});
@@ -87,7 +90,11 @@ std::vector<ResultDataset> permutation_working(Config const& config, Inputs cons
         d.push_back({stop_name(l.name, s), Dtype::u64, {layout.t}, 0});
       else
         d.push_back({working_name(l.name, s, "max"), Dtype::f64, {p.tiles * p.n}, 0});
+      if (config.permutation.fits_targets())
+        d.push_back({tail_name(l.name, s), Dtype::f32, {tail_values(p) * layout.t}, 0});
     }
+  if (tests_best(layout) && config.permutation.fits_targets())
+    d.push_back({best_tail, Dtype::f32, {tail_values(p) * layout.t}, 0});
   if (tests_best(layout)) d.push_back({best_working, Dtype::u32, {p.blocks * layout.t}, 0});
   if (tests_best(layout) && config.permutation.stop.exceed > 0) d.push_back({best_stop, Dtype::u64, {layout.t}, 0});
   for (auto const& one : spatial_working(config, in, layout)) d.push_back(one);
@@ -97,6 +104,7 @@ std::vector<ResultDataset> permutation_working(Config const& config, Inputs cons
 std::vector<std::string> permutation_stats(Config const& config) {
   if (config.permutation.n == 0) return {};
   std::vector<std::string> stats{"p"};
+  if (config.permutation.fits_targets()) stats.emplace_back("p_gpd");
   if (config.permutation.corrects("fdr")) stats.emplace_back("q_fdr");
   if (config.permutation.corrects("fdr_by")) stats.emplace_back("q_fdr_by");
   if (config.permutation.corrects("max")) stats.emplace_back("p_max");
@@ -230,6 +238,7 @@ struct Left {
   std::vector<double> max;                 ///< [layer][score][permutations of the block]
   std::vector<std::uint32_t> best_exceed;  ///< [T]
   std::vector<float> maps;                 ///< [layer][permutations of the block][T], as scores; for whole maps
+  std::vector<float> tail;                 ///< [layer][score], then the best layer: [T][tail_width]
 };
 
 struct PermutationTiles::Impl {
@@ -279,7 +288,9 @@ struct PermutationTiles::Impl {
   Left unit(std::size_t tile, std::size_t block, Rescorer& rescorer) const {
     std::size_t const T = width(tile), S = scores.size(), L = layers, P = count(block);
     bool const with_best = tests_best(shared.layout);
-    Left left{tile, block, std::vector<std::uint32_t>(L * S * T, 0), std::vector<double>(L * S * P, least), {}, {}};
+    Left left{tile, block, std::vector<std::uint32_t>(L * S * T, 0), std::vector<double>(L * S * P, least), {}, {}, {}};
+    bool const with_tail = shared.config.permutation.fits_targets();
+    Greatest tail(with_tail ? (L * S + (with_best ? 1 : 0)) * T : 0, tail_width(p, block));
     rescorer.begin({.first = first(tile), .y = y.columns(first(tile), T), .end = p.first + from(block) + P});
     auto const seen = observed_of(tile, rescorer.identity());
     auto const best_seen = best(seen, T);
@@ -300,15 +311,21 @@ struct PermutationTiles::Impl {
           // A score that a rearrangement does not have (a constant fold) counts against the observed one.
           left.exceed[k * T + t] += std::isnan(value) || reaches(value, seen[k * T + t]) ? 1 : 0;
           left.max[k * P + i] = value > left.max[k * P + i] ? value : left.max[k * P + i];
+          if (with_tail) tail.add(k * T + t, kept(value));
         }
       if (!with_best) continue;
       auto const greatest = best(values, T);
-      for (std::size_t t = 0; t < T; ++t)
-        left.best_exceed[t] +=
-            !std::isnan(best_seen[t]) && (std::isnan(greatest[t]) || reaches(greatest[t], best_seen[t])) ? 1 : 0;
+      for (std::size_t t = 0; t < T; ++t) {
+        if (std::isnan(best_seen[t])) continue;
+        left.best_exceed[t] += std::isnan(greatest[t]) || reaches(greatest[t], best_seen[t]) ? 1 : 0;
+        if (with_tail) tail.add(L * S * T + t, kept(greatest[t]));
+      }
     }
+    left.tail = tail.take();
     return left;
   }
+  /// No score at all counts as the most extreme one.
+  [[nodiscard]] static float kept(double value) { return static_cast<float>(std::isnan(value) ? -least : value); }
 
   void write(Left const& left) const {
     std::size_t const T = width(left.tile), S = scores.size(), P = count(left.block);
@@ -327,6 +344,12 @@ struct PermutationTiles::Impl {
                       std::span<float const>(left.maps).subspan(l * P * T, P * T));
     if (!left.best_exceed.empty())
       out.write_slice(best_working, 0, counts_at, std::span<std::uint32_t const>(left.best_exceed));
+    std::size_t const tail_of = T * tail_width(p, left.block), tail_to = tail_at(p, left.tile, T, left.block);
+    for (std::size_t k = 0; k * tail_of < left.tail.size(); ++k)
+      out.write_slice(k == folds.size() * S
+                          ? best_tail
+                          : tail_name(shared.inputs.layers[first_layer + k / S].name, shared.config.scores[k % S]),
+                      0, tail_to, std::span<float const>(left.tail).subspan(k * tail_of, tail_of));
   }
 };
 

@@ -5,6 +5,7 @@
 
 #include "encode_bootstrap.hpp"
 #include "encode_maps.hpp"
+#include "encode_tail.hpp"
 #include "encode_whole.hpp"
 #include "striate/math/panel_product.hpp"
 
@@ -30,17 +31,17 @@ TestCost test_cost(Config const& config, Inputs const& in, Layout const& layout,
 double maps_bytes(Config const& config, Inputs const& in, Layout const& layout, int threads) {
   PermutationLayout const& p = layout.permutation;
   auto const t = static_cast<double>(layout.t), layers = static_cast<double>(in.layers.size());
-  double most = 0;
+  double most = 2 * threads * tail_bytes(config, layout);  // a round is computed while the one before is written
   if (config.keeps_maps()) {
     double const group = p.groups == 1 ? layers : 1;
-    // A round is computed while the one before is written.
-    most = 2 * threads * 4.0 * group * static_cast<double>(p.block * p.tile);
+    most += 2 * threads * 4.0 * group * static_cast<double>(p.block * p.tile);
     most = std::max(most, kept_maps_bytes(in, layout));
   }
   if (p.maps > 0) {  // read ahead for every thread; a map, its enhanced scores and what clusters are joined in
     double const unit = 4.0 * t * static_cast<double>(p.map_block);
     most = std::max(most, threads * (unit + 64 * t));
   }
+  most = std::max(most, tail_fit_bytes(config, layout));
   return most;
 }
 

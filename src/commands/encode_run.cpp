@@ -10,6 +10,7 @@
 #include "encode_prior.hpp"
 #include "encode_series.hpp"
 #include "encode_spatial.hpp"
+#include "encode_unique.hpp"
 #include "encode_whole.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/log.hpp"
@@ -51,7 +52,7 @@ class Engine {
       shared_.result.flush();  // scores that other ranks wrote
       if (!permute(y, read_observed(context_.comm, config_, in_, shared_.result))) return false;
     }
-    return spatial() && bootstrap(y);
+    return spatial() && bootstrap(y) && unique(y);
   }
 
   /// The test of scores that are known.
@@ -240,6 +241,20 @@ class Engine {
     shared_.result.flush();  // scores and predictions that other ranks wrote
     Observed const observed = read_observed(context_.comm, config_, in_, shared_.result);
     BootstrapTiles work(shared_, y, observed, saying());
+    return loaded_by_block(base, units, width, y, work);
+  }
+
+  bool unique(TargetBlock& y) {
+    std::size_t const base = layout_.draws(), units = layout_.unique.tiles;
+    if (!pending(base, base + units)) return true;
+    shared_.result.flush();  // predictions that other ranks wrote
+    UniqueTiles work(shared_, y, saying());
+    return loaded_by_block(base, units, layout_.unique.tile, y, work);
+  }
+
+  /// Units that are tiles of `width` targets, block of targets by block.
+  template <class Work>
+  bool loaded_by_block(std::size_t base, std::size_t units, std::size_t width, TargetBlock& y, Work& work) {
     for (std::size_t b = 0; b < y.blocks(); ++b) {
       std::size_t const from = b * y.width() / width, to = std::min(units, ((b + 1) * y.width() + width - 1) / width);
       if (!pending(base + from, base + to)) continue;

@@ -8,6 +8,7 @@
 #include "encode_bootstrap.hpp"
 #include "encode_joint.hpp"
 #include "encode_scores.hpp"
+#include "encode_unique.hpp"
 #include "striate/math/skinny.hpp"
 #include "striate/models/table.hpp"
 #include "striate/stats/ranks.hpp"
@@ -58,6 +59,7 @@ FoldTiles::FoldTiles(Shared const& shared, TargetBlock const& y, FittedFold cons
       plan_(shared.inputs.passes[pass]),
       refit_(pass >= shared.inputs.folds),
       coefficients_(shared.config.saves("coefficients") && (refit_ || !shared.config.outer())),
+      heldout_(!refit_ && keeps_heldout(shared.config, shared.inputs, layer)),
       scales_(coefficients_ && layer == 0) {
   ModelRow const& model = *find_model(shared.config.model.type);
   chooses_ = model.chooses;
@@ -87,7 +89,7 @@ void FoldTiles::write(std::vector<Ready> const& tiles) {
   for (Ready const& ready : tiles) {
     write_scores(ready);
     if (s_.config.saves("predictions") && !refit_) write_predictions(ready);
-    if (s_.config.bootstrap.n > 0 && !refit_) write_heldout(ready);
+    if (heldout_) write_heldout(ready);
   }
   if (coefficients_) write_coefficients(tiles);
 }
@@ -149,7 +151,7 @@ void FoldTiles::write_predictions(Ready const& ready) {
   write_rows(never, [](std::uint32_t, std::size_t) { return std::numeric_limits<float>::quiet_NaN(); });
 }
 
-/// All predictions of test rows, NaN for targets without a score: for the bootstrap.
+/// All predictions of test rows, NaN for targets without a score: for the bootstrap, and the flips of `partition`.
 void FoldTiles::write_heldout(Ready const& ready) {
   TileResult const& r = ready.made->result;
   std::size_t const e = plan_.outer.test.size();

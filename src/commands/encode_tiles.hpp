@@ -111,7 +111,7 @@ class FoldTiles final : public Tiles {
   std::string root_, chooses_;
   std::vector<std::string> extras_;
   FoldPlan const& plan_;
-  bool refit_, coefficients_, scales_;  ///< scales_: writes /targets/mean and sd, which all layers share
+  bool refit_, coefficients_, heldout_, scales_;  ///< scales_: writes /targets/mean and sd, which all layers share
   std::vector<std::uint32_t> scored_rows_;  ///< test rows whose prediction this fold writes
 };
 

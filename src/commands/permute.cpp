@@ -196,7 +196,16 @@ void Permute::open_encode(Context const& context) {
     apart_ = fmt::format("without the {} of the encode, as {}", before,
                          same ? fmt::format("from: {} does not go on where they end", first_) : other);
   together(comm, [&] {
-    if (same && first_ == before && comm.root()) earlier_ = encode::read_null(asked_, inputs_, layout, *result);
+    if (!same || first_ != before) return;
+    config_.permutation.keeps_tails = asked_.permutation.fits_tail();
+    if (!comm.root()) return;
+    earlier_ = encode::read_null(asked_, inputs_, layout, *result);
+    earlier_.tails = {{layout.permutation, nullptr, file}};
+    if (config_.permutation.fits_tail() && !config_.permutation.keeps_tails)
+      log::warn(
+          "permutation.tail_fit: the {} permutations of the encode count in, but kept no tails (its tail_fit is none), so "
+          "that p_gpd of single targets is left out; set from: 0 to begin anew, or tail_fit: gpd in the encode",
+          before);
   });
 }
 
@@ -274,7 +283,7 @@ bool Permute::run(Context& context) {
   together(comm, [&] {
     if (comm.root())
       merge_parts({config_, inputs_, observed_, output_, part.k, first_, static_cast<std::size_t>(permutation_.n), earlier_,
-                   identity(context)});
+                   identity(context), context.team});
   });
   return true;
 }

@@ -25,7 +25,9 @@ class Merger {
       Part const part{i, m_.parts};
       auto const [first, last] = part.range(m_.from, m_.n);
       auto const layout = encode::permutations_alone(m_.config, m_.inputs, first, last - first);
-      null.append(encode::read_null(m_.config, m_.inputs, layout, *open_part(part, layout)));
+      auto one = encode::read_null(m_.config, m_.inputs, layout, *open_part(part, layout));
+      one.tails = {{layout.permutation, nullptr, part.file(m_.folder)}};
+      null.append(one);
     }
     write_result(null);
     write_maps();
@@ -53,7 +55,7 @@ class Merger {
     fs::path const made = m_.folder / fmt::format(".result.{}.h5", ::getpid());  // another part may merge as well
     auto const file = ResultFile::open(Comm(), made, spec, true);
     file->write("/targets/index", std::span<std::uint64_t const>(m_.inputs.index));
-    encode::write_permutation(m_.config, m_.inputs, null, m_.observed.score, *file);
+    encode::write_permutation(m_.config, m_.inputs, null, m_.observed.score, m_.team, *file);
     file->finish([](ResultFile&) {});
     fs::rename(made, m_.folder / "result.h5");
     sync_folder(m_.folder);

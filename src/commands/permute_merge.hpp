@@ -27,6 +27,7 @@ struct Merge {
   std::size_t parts = 1, from = 0, n = 0;  ///< n: of all parts
   encode::Null earlier;                    ///< of the encode itself, where it made the permutations before `from`
   nlohmann::ordered_json identity;         ///< of each part, but for `part`
+  Team& team;                              ///< whose threads of this rank fit tails
 };
 
 /// Writes result.h5, maps/ and summary.tsv where every part is complete; says how many are not. First rank alone.

@@ -1,7 +1,12 @@
-// Bootstrapped intervals of encode: against saved predictions, at any tiles and ranks, through interruptions.
+// What is made of kept held-out predictions, bootstrapped intervals of encode and flips of partition: against saved
+// predictions, at any tiles and ranks, through interruptions.
 #include "../unit/encode_common.hpp"
 #include "striate/stats/bootstrap.hpp"
 #include "striate/stats/scores.hpp"
+
+namespace striate {
+std::unique_ptr<Job> make_partition();
+}
 
 using namespace encode_test;
 
@@ -170,6 +175,35 @@ TEST(EncodeBootstrap, GoesOnAfterAStop) {
   EXPECT_TRUE(place.encode({"output=parts", "permutation.n=9"}).finished);
   EXPECT_GT(stops, 2U);
   if (Comm::world().root()) expect_same(place.folder / "whole", place.folder / "parts");
+}
+
+TEST(PartitionFlips, SameAtAnyTilesRanksThreadsAndThroughStops) {
+  Comm const world = Comm::world();
+  Place const place("unique_ranks");
+  auto const partition = [&](std::vector<std::string> const& more, Options o, Comm const& comm) {
+    o.sets = {"features.layers=[a, b]", "permutation.n=40", "cv.shuffle=true", "cv.repeats=2"};
+    o.sets.insert(o.sets.end(), more.begin(), more.end());
+    auto const out = run_job(make_partition(), comm, place.folder / "partition.yaml", World::yaml(), o);
+    EXPECT_EQ(out.code, Exit::ok) << out.message;
+    return out.finished;
+  };
+  EXPECT_TRUE(partition({"output=ranks"}, {.threads = 2}, world));
+  EXPECT_TRUE(partition({"output=wide", "target_tile=64"}, {}, world));
+  std::size_t stops = 0;
+  for (std::size_t when = 1; when < 120; when += 13) {
+    StopFlag stop(false);
+    stops += partition({"output=parts"}, {.when = when, .at = [&] { stop.request(); }, .stop = &stop}, world) ? 0 : 1;
+  }
+  EXPECT_TRUE(partition({"output=parts"}, {}, world));
+  EXPECT_GT(stops, 2U);
+  if (world.root()) {
+    EXPECT_TRUE(partition({"output=alone"}, {}, Comm()));
+    expect_same(place.folder / "alone", place.folder / "ranks");
+    expect_same(place.folder / "alone", place.folder / "parts");
+    expect_same_results(place.folder / "alone", place.folder / "wide");
+    EXPECT_GT(results(place.folder / "alone/result.h5").count("permutation/unique/a/p_max"), 0U);
+  }
+  world.barrier();
 }
 
 TEST(EncodeBootstrap, RepeatedFoldsDrawARowOnce) {

@@ -1,4 +1,5 @@
-// Sequential stopping: what tests of so many permutations count, in blocks of any length, on any ranks, through stops.
+// Sequential stopping, and the tails of single targets: what tests of so many permutations count and keep, in blocks of
+// any length, on any ranks, through stops.
 #include "../../src/commands/encode_finish.hpp"
 #include "../../src/commands/encode_null.hpp"
 #include "../../src/commands/encode_run.hpp"
@@ -19,20 +20,32 @@ struct Place : SharedWorld {
     return run_encode(Comm::world(), folder.path, World::yaml(), {.sets = sets, .fresh = true});
   }
 
-  /// The units of an encode whose permutations are cut into blocks of `block`; a stop at each of `stops` ticks.
   [[nodiscard]] encode::Null blocks(std::size_t block, std::vector<std::string> sets, std::size_t memory_targets,
                                     std::vector<std::size_t> const& stops, std::string const& name) const {
-    sets.insert(sets.end(),
-                {"features.layers=[a, b]", "scores=[pearson, mse]", "permutation.n=" + std::to_string(P)});
+    encode::Null null;
+    sets.push_back("permutation.n=" + std::to_string(P));
+    units(block, std::move(sets), memory_targets, stops, name,
+          [&](auto const& config, auto const& in, auto const& layout, auto& result, Team&) {
+            null = encode::read_null(config, in, layout, result);
+          });
+    return null;
+  }
+
+  /// The units of an encode whose permutations are cut into blocks of `block`; a stop at each of `stops` ticks. `use`
+  /// sees them at the end.
+  template <class F>
+  void units(std::size_t block, std::vector<std::string> sets, std::size_t memory_targets,
+             std::vector<std::size_t> const& stops, std::string const& name, F const& use) const {
     Comm const world = Comm::world();
     encode::Config config;
     Schema schema;
     encode::declare(schema, config);
+    sets.insert(sets.end(), {"features.layers=[a, b]", "scores=[pearson, mse]", "permutation.correct=[fdr]"});
     read_config(schema, {(folder / "encode.yaml").string(), World::yaml(), sets});
     auto const in = encode::load_inputs(config, world);
     encode::Layout layout = encode::make_layout(config, in);
     layout.permutation.block = block;
-    layout.permutation.blocks = (P + block - 1) / block;
+    layout.permutation.blocks = (layout.permutation.n + block - 1) / block;
     auto const costs = encode::cost_of(config, in, 1e15);
     auto memory = encode::divide_memory(in, layout, costs, costs, 4e9, world.size(), 1);
     memory.target_block = memory_targets;
@@ -50,10 +63,9 @@ struct Place : SharedWorld {
       if (run == stops.size()) {
         EXPECT_TRUE(done);
         EXPECT_EQ(interrupted, stops.size());
-        return encode::read_null(config, in, layout, *result);
+        use(config, in, layout, *result, *plain);
       }
     }
-    return {};
   }
 };
 
@@ -141,6 +153,35 @@ TEST(WholePermutations, SameInAnyBlocksAndThroughStops) {
   }
 }
 
+/// Of the two layers and of the better one, by the tails of 300 permutations.
+TEST(TargetTails, SameInAnyBlocksAndThroughStops) {
+  Place const place("target_tails");
+  constexpr std::size_t n = 300;
+  std::vector<std::vector<double>> whole;
+  for (auto const& [block, targets, stops] :
+       {std::tuple{n, std::size_t{75}, std::vector<std::size_t>{}},
+        std::tuple{std::size_t{37}, std::size_t{32}, std::vector<std::size_t>{}},
+        std::tuple{std::size_t{280}, std::size_t{75}, std::vector<std::size_t>{3, 20, 21}}}) {
+    std::vector<std::vector<double>> p;
+    place.units(block, {"permutation.n=300", "permutation.tail_fit=gpd"}, targets, stops, "tails.h5",
+                [&](auto const& config, auto const& in, auto const& layout, auto& result, Team& team) {
+                  if (!Comm::world().root()) return;
+                  encode::derive({config, in, layout, result, team});
+                  for (char const* layer : {"/a", "/b", "/best"})
+                    p.push_back(result.template read<double>(std::string(layer) + "/permutation/pearson/p_gpd"));
+                  p.push_back(result.template read<double>("/b/permutation/mse/p_gpd"));
+                });
+    if (whole.empty()) whole = p;
+    ASSERT_EQ(p.size(), whole.size());
+    for (std::size_t k = 0; k < p.size(); ++k)
+      EXPECT_EQ(0, std::memcmp(p[k].data(), whole[k].data(), p[k].size() * sizeof(double))) << block << " " << k;
+  }
+  std::size_t beyond = 0;
+  for (auto const& p : whole)
+    beyond += static_cast<std::size_t>(std::ranges::count_if(p, [](double v) { return v < 1.0 / 301; }));
+  if (Comm::world().root()) EXPECT_GT(beyond, 20U);
+}
+
 /// p of h exceedances at permutation l, of all there are: at most alpha with a probability of at most alpha.
 TEST(Sequential, PHoldsItsLevel) {
   std::vector<double> const observed{1};
@@ -166,6 +207,11 @@ TEST(Sequential, Refusals) {
       run_encode(Comm::world(), place.folder.path, yaml, {.sets = {"permutation.n=9", "permutation.stop.exceed=2"}});
   EXPECT_EQ(out.code, Exit::config);
   EXPECT_NE(out.message.find("set correct: [fdr]"), std::string::npos) << out.message;
+  auto const tail = run_encode(Comm::world(), place.folder.path, yaml,
+                               {.sets = {"permutation.n=300", "permutation.stop.exceed=2", "permutation.correct=[fdr]",
+                                         "permutation.tail_fit=gpd"}});
+  EXPECT_EQ(tail.code, Exit::config);
+  EXPECT_NE(tail.message.find("which stop leaves out"), std::string::npos) << tail.message;
 }
 
 }  // namespace

@@ -108,6 +108,29 @@ TEST(PermuteRanks, PartsOfWholePermutationsAddUp) {
   }
 }
 
+/// The greatest null scores of each target, of parts and of the encode itself.
+TEST(PermuteRanks, TailsOfPartsAddUpToTheWhole) {
+  Place const place("permute_tails");
+  auto const block = [](int n) { return fmt::format("permutation: {{n: {}, tail_fit: gpd}}\nscores: [pearson]", n); };
+  EXPECT_EQ(place.encode("whole", {block(600)}).code, Exit::ok);
+  EXPECT_EQ(place.encode("some", {block(300)}).code, Exit::ok);
+  EXPECT_EQ(place.encode("plain", {"permutation: {n: 300}\nscores: [pearson]"}).code, Exit::ok);
+  std::string const more = "permutation: {n: 300, tail_fit: gpd}\noutput: ";
+  for (char const* part : {"2/2", "1/2"}) {
+    auto const done = place.permute("encode: some.yaml\n" + more + "more\n", {std::string("part=") + part});
+    EXPECT_EQ(done.code, Exit::ok) << done.message;
+    Comm::world().barrier();
+  }
+  EXPECT_EQ(place.results("whole"), place.results("more"));
+  EXPECT_TRUE(place.results("whole").contains("best/permutation/pearson/p_gpd"));
+  EXPECT_TRUE(fs::exists(place.folder / "more/maps/layer-b_stat-pearson_p_gpd.nii.gz"));
+  // Permutations that count in kept no tails: what is left are those of the maxima.
+  EXPECT_EQ(place.permute("encode: plain.yaml\n" + more + "half\n", {}).code, Exit::ok);
+  auto const half = place.results("half"), whole = place.results("whole");
+  EXPECT_FALSE(half.contains("b/permutation/pearson/p_gpd"));
+  EXPECT_EQ(half.at("b/permutation/pearson/p_max_gpd"), whole.at("b/permutation/pearson/p_max_gpd"));
+}
+
 TEST(PermuteRanks, OtherSchemesOfAFinishedEncode) {
   Place const place("permute_schemes");
   EXPECT_EQ(place.encode("plain", {"cv: {split: part, inner: {folds: 3}}"}).code, Exit::config);  // cv stands twice

@@ -6,6 +6,7 @@
 #include "striate/stats/permute.hpp"
 #include "striate/stats/ranks.hpp"
 #include "striate/stats/scores.hpp"
+#include "striate/stats/tail.hpp"
 
 using namespace encode_test;
 
@@ -339,6 +340,45 @@ TEST_F(EncodePermute, TailsOfMaximaAreFitted) {
     EXPECT_GT(beyond, 0U);
   }
   EXPECT_TRUE(fs::exists(dir_ / "out/maps/layer-b_stat-pearson_p_max_gpd.npy"));
+}
+
+/// Against all null scores, which save: permutations keeps.
+TEST_F(EncodePermute, TailsOfTargetsAreFitted) {
+  constexpr std::size_t many = 300;
+  auto const done = run({"permutation.n=300", "scores=[pearson, mse]", "permutation.tail_fit=gpd", "permutation.correct=[]",
+                         "save=permutations"},
+                        "out");
+  ASSERT_EQ(done.code, Exit::ok) << done.message;
+  std::vector<std::vector<double>> map;
+  for (std::string const layer : {"a", "b"}) map.push_back(of("out", ".striate/permutation/map/" + layer + "/pearson"));
+  std::size_t beyond = 0, counted = 0;
+  for (std::string const layer : {"a", "b", "best"}) {
+    std::string const at = layer + "/permutation/pearson/";
+    auto const p = of("out", at + "p_gpd"), plain = of("out", at + "p"), exceed = of("out", at + "exceed"),
+               seen = layer == "best" ? of("out", "best/score") : of("out", layer + "/score/pearson");
+    for (std::size_t v = 0; v < t; ++v) {
+      ASSERT_EQ(std::isnan(p[v]), std::isnan(seen[v]));
+      if (std::isnan(seen[v])) continue;
+      std::size_t const first = v / 8 * 8, T = std::min<std::size_t>(8, t - first);  // tiles of targets
+      std::vector<float> null;
+      for (std::size_t i = 0; i < many; ++i) {
+        auto const score = [&](std::size_t l) { return map[l][first * many + i * T + v - first]; };
+        null.push_back(static_cast<float>(layer == "best" ? std::max(score(0), score(1)) : score(layer == "a" ? 0 : 1)));
+      }
+      std::ranges::sort(null, std::greater<>());
+      null.resize(kept_tail);
+      EXPECT_DOUBLE_EQ(p[v], NullTail(null, many).p(seen[v], static_cast<std::size_t>(exceed[v])));
+      if (exceed[v] >= 10) {
+        EXPECT_DOUBLE_EQ(p[v], plain[v]);
+      }
+      beyond += p[v] < 1.0 / (many + 1) ? 1 : 0, counted += exceed[v] >= 10 ? 1 : 0;
+    }
+  }
+  EXPECT_GT(beyond, 5U);
+  EXPECT_GT(counted, 5U);
+  EXPECT_TRUE(fs::exists(dir_ / "out/maps/layer-b_stat-pearson_p_gpd.npy"));
+  EXPECT_TRUE(fs::exists(dir_ / "out/maps/best-score_p_gpd.npy"));
+  EXPECT_NE(read_text(dir_ / "out/summary.tsv").find("p_gpd_below_0.05"), std::string::npos);
 }
 
 TEST_F(EncodePermute, RefusesWhatCannotBePermuted) {

@@ -58,6 +58,10 @@ TEST_F(EncodePlan, MemoryCountsMapsAndAllFolds) {
   EXPECT_GT(maps.memory_per_rank, plain.memory_per_rank);
   EXPECT_GE(maps.memory_per_rank, std::min(4.0 * 500 * voxels * 3, 0.9 * block));
   EXPECT_GE(maps.bytes_written - plain.bytes_written, 4.0 * 500 * 3 * 0.9 * voxels);
+  // 251 null scores of every target: of 3 layers × 2 scores and the best layer.
+  auto const tails = plan({"permutation={n: 500, best_layer: true, tail_fit: gpd}"});
+  EXPECT_GE(tails.bytes_written - plain.bytes_written, 4.0 * 251 * 7 * 0.9 * voxels);
+  EXPECT_GE(tails.memory_per_rank, 4.0 * 2 * 251 * 0.9 * voxels);
   auto const clusters = plan({"permutation={n: 500, correct: [tfce]}"});
   EXPECT_GT(clusters.memory_per_rank, plain.memory_per_rank);
 }

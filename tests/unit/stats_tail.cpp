@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <sstream>
 #include <string>
 
@@ -96,6 +97,110 @@ TEST(Tail, FewPermutationsComeNearToMany) {
     std::printf("p %.4f: median factor %.2f, bias %.2f\n", levels[i], std::pow(10, logs[i][30]), std::pow(10, mean));
     EXPECT_LT(logs[i][30], most[i]);
   }
+}
+
+TEST(Tail, TheGreatestAreKeptInAnyOrder) {
+  Philox draw(3, 0, 0);
+  std::vector<std::vector<float>> all(3);
+  for (int i = 0; i < 700; ++i)
+    for (auto& one : all) one.push_back(std::round(static_cast<float>(draw.normal()) * 50));  // many ties
+  all[2].resize(4);
+  Greatest forwards(3, 20), backwards(3, 20), parts(3, 20);
+  for (std::size_t t = 0; t < 3; ++t) {
+    for (float v : all[t]) forwards.add(t, v);
+    std::ranges::reverse(all[t]);
+    for (float v : all[t]) backwards.add(t, v);
+    for (std::size_t from = 0; from < all[t].size(); from += 90) {  // the greatest of a union
+      Greatest part(1, 20);
+      for (std::size_t i = from; i < std::min(from + 90, all[t].size()); ++i) part.add(0, all[t][i]);
+      for (float v : part.take())
+        if (!std::isnan(v)) parts.add(t, v);
+    }
+    std::ranges::sort(all[t], std::greater<>());
+  }
+  auto const a = forwards.take(), b = backwards.take(), c = parts.take();
+  for (std::size_t i = 0; i < 60; ++i) {
+    bool const there = i % 20 < all[i / 20].size();
+    ASSERT_EQ(std::isnan(a[i]), !there);
+    if (!there) continue;
+    EXPECT_EQ(a[i], all[i / 20][i % 20]);
+    EXPECT_EQ(b[i], a[i]);
+    EXPECT_EQ(c[i], a[i]);
+  }
+}
+
+/// Null scores whose tail is known.
+struct Known {
+  char const* name;
+  std::function<double(Philox&)> draw;
+  std::function<double(double)> beyond;
+  double greatest;
+};
+
+/// Correlations of df + 2 rows of independent normal values; df even (Abramowitz and Stegun 26.7.4).
+Known correlations(char const* name, int df) {
+  auto const draw = [df](Philox& random) {
+    double const z = random.normal();
+    double product = 1;
+    for (int i = 0; i < df / 2; ++i) product *= random.uniform();
+    return z / std::sqrt(z * z - 2 * std::log(product));
+  };
+  auto const beyond = [df](double r) {
+    double sum = 0, term = 1;
+    for (int k = 0; k <= (df - 2) / 2; ++k) sum += term, term *= (1 - r * r) * (2 * k + 1) / (2 * k + 2);
+    return 0.5 * (1 - r * sum);
+  };
+  return {name, draw, beyond, 1};
+}
+
+/// How often chance makes p of a target as small as it says, by the tails of its own null scores.
+/// STRIATE_REPETITIONS=5000 is the long form.
+TEST(Tail, PSmallByChanceIsAsRareAsItSays) {
+  char const* const given = std::getenv("STRIATE_REPETITIONS");
+  std::size_t const runs = given != nullptr ? std::strtoul(given, nullptr, 10) : 200;
+  std::vector<Known> const nulls{
+      correlations("correlation of 40 rows", 38),
+      correlations("correlation of 10 rows", 8),
+      {"normal", [](Philox& d) { return d.normal(); }, [](double x) { return 0.5 * std::erfc(x / std::sqrt(2.0)); },
+       20},
+      {"exponential", [](Philox& d) { return -std::log(d.uniform()); }, [](double x) { return std::exp(-x); }, 100}};
+  ASSERT_NEAR(nulls[0].beyond(0.3120), 0.025, 1e-4);  // tables of the t distribution: t = 2.024
+  for (Known const& null : nulls)
+    for (std::size_t const n : {500, 1000, 5000}) {
+      if (given == nullptr && (n != 1000 || null.greatest > 1)) continue;
+      constexpr std::size_t L = 5;
+      double const one = 1 / static_cast<double>(n + 1), levels[L] = {0.01, 2 * one, one, 0.1 * one, 0.02 * one};
+      double rate[L] = {}, square[L] = {};
+      std::vector<double> factor[L];
+      for (std::size_t run = 0; run < runs; ++run) {
+        Philox draw(21, n, run);
+        Greatest greatest(1, std::min(kept_tail, n));
+        for (std::size_t i = 0; i < n; ++i) greatest.add(0, static_cast<float>(null.draw(draw)));
+        auto const kept = greatest.take();
+        NullTail const tail(kept, n);
+        auto const p = [&](double x) {
+          return tail.p(x, static_cast<std::size_t>(std::ranges::count_if(kept, [&](double v) { return v >= x; })));
+        };
+        for (std::size_t k = 0; k < L; ++k) {
+          double low = kept.back(), high = null.greatest;
+          for (int i = 0; i < 40; ++i) (p((low + high) / 2) <= levels[k] ? high : low) = (low + high) / 2;
+          double const exact = null.beyond(high);
+          rate[k] += exact / static_cast<double>(runs), square[k] += exact * exact / static_cast<double>(runs);
+          factor[k].push_back(std::abs(std::log(exact / levels[k])));
+        }
+      }
+      for (std::size_t k = 0; k < L; ++k) {
+        double const error = std::sqrt((square[k] - rate[k] * rate[k]) / static_cast<double>(runs)) / levels[k];
+        std::ranges::nth_element(factor[k], factor[k].begin() + static_cast<std::ptrdiff_t>(runs / 2));
+        std::printf("%s, n %zu: p <= %.2g in %.2f (se %.2f) times that; half within a factor of %.3g\n", null.name, n,
+                    levels[k], rate[k] / levels[k], error, std::exp(factor[k][runs / 2]));
+        if (null.greatest > 1) continue;  // heavier tails than score_shape expects
+        EXPECT_LT(rate[k] / levels[k], 1.1 + 3 * error) << null.name << levels[k];
+        if (k < 3 && n > 500) {
+          EXPECT_GT(rate[k] / levels[k], 0.35) << null.name << levels[k];
+        }
+      }
+    }
 }
 
 }  // namespace
