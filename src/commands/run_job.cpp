@@ -16,6 +16,7 @@
 #include "striate/base/log.hpp"
 #include "striate/base/provenance.hpp"
 #include "striate/math/blas.hpp"
+#include "striate/net/torch_engine.hpp"
 #include "striate/par/memory.hpp"
 #include "striate/par/mpi.hpp"
 #include "striate/par/team.hpp"
@@ -87,6 +88,9 @@ void check_place(fs::path const& output) {
 }
 
 OutputLock lock_output(Comm const& comm, fs::path const& output, std::string const& command) {
+  context.torch_engine = [](std::string const& device, Comm const& all) {
+    return torch_engine({.device = device, .local_rank = all.node().rank(), .node_ranks = all.node().size()});
+  };
   OutputLock lock;
   together(comm, [&] {
     if (comm.root())
@@ -178,6 +182,9 @@ bool execute(Command const& command, CommandLine& line, Comm const& comm, StopFl
                   line.config,
                   resolved(ready.schema),
                   resolved(ready.schema, true)};
+  context.torch_engine = [](std::string const& device, Comm const& all) {
+    return torch_engine({.device = device, .local_rank = all.node().rank(), .node_ranks = all.node().size()});
+  };
   OutputLock lock;
   if (!line.dry_run) {
     lock = lock_output(comm, output, command.name);

@@ -162,6 +162,7 @@ Shape shape_of(std::size_t p, std::size_t targets, bool standardize, double pca,
   s.spectral = fit != Fit::ridge || pca > 0 || s.selection != Selection::folds;
   s.coefficients = options.coefficients;
   s.pca = pca;
+  s.width = options.width;
   if (fit == Fit::pcr || fit == Fit::pls || fit == Fit::cca) {
     s.components = *std::max_element(options.components.begin(), options.components.end());
     s.cca = fit == Fit::cca;
@@ -275,10 +276,10 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
   if (shape.bands > 0 && shape.coefficients) {
     widest = std::max(widest, is_dual(form) ? rows.n_train : shape.p);
   }
-  double const tile = static_cast<double>(target_tile) *
+  double const tile = static_cast<double>(shape.width) *
                       (4 * (3 * used + (form == Form::primal ? p * static_cast<double>(rows.blocks.blocks() + 2) : 0)) +
                        4 * static_cast<double>(widest * shape.alphas) + 8 * 8 * static_cast<double>(shape.alphas));
-  double const left_out = shape.selection == Selection::folds ? 0 : static_cast<double>(target_tile) * 4 * 4 * used;
+  double const left_out = shape.selection == Selection::folds ? 0 : static_cast<double>(shape.width) * 4 * 4 * used;
   c.thread_bytes = std::max(w.scratch, tile + left_out) + 32e6;
   c.read_bytes = passes * p * static_cast<double>(rows.n) * 4;
   return c;
