@@ -88,9 +88,6 @@ void check_place(fs::path const& output) {
 }
 
 OutputLock lock_output(Comm const& comm, fs::path const& output, std::string const& command) {
-  context.torch_engine = [](std::string const& device, Comm const& all) {
-    return torch_engine({.device = device, .local_rank = all.node().rank(), .node_ranks = all.node().size()});
-  };
   OutputLock lock;
   together(comm, [&] {
     if (comm.root())
