@@ -7,14 +7,17 @@
 namespace striate::encode {
 
 /// A GPU wants wide products.
-std::size_t engine_width(Config const& config) { return config.engine == "torch" ? 4 * target_tile : target_tile; }
+std::size_t engine_width(Config const& config) {
+  return config.engine == "torch" ? static_cast<std::size_t>(config.target_tile.value_or(4 * target_tile))
+                                  : target_tile;
+}
 
 void check_engine(Config const& c, EncodingModel const& model) {
   if (c.engine == "blas" && c.device == "cuda")
     fail(Exit::config, "device: cuda is of engine: torch, but engine is blas; set engine: torch, or remove device");
   if (c.engine != "blas" && !model.takes_engine())
-    fail(Exit::config, "engine: {} is there for ridge, ols and banded_ridge, but model.type is {}; use engine: blas", c.engine,
-         c.model.type);
+    fail(Exit::config, "engine: {} is there for ridge, ols and banded_ridge, but model.type is {}; use engine: blas",
+         c.engine, c.model.type);
 }
 
 std::shared_ptr<Engine const> make_engine(Context& context, Config const& config) {

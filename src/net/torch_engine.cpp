@@ -1,6 +1,6 @@
 // Matrices of a tile are tensors (width × rows), so that a target's values are contiguous, as on the host. A factor is
-// (rows × depth). What a product is made of depends on shapes alone, never on what happens to be on the device: a factor is
-// cut into the same pieces whether they are kept or brought anew.
+// (rows × depth). What a product is made of depends on shapes alone, never on what happens to be on the device: a
+// factor is cut into the same pieces whether they are kept or brought anew.
 #include "striate/net/torch_engine.hpp"
 
 #include <torch/script.h>
@@ -81,7 +81,8 @@ auto guarded(c10::Device device, F const& f) {
     std::string const what = error.what_without_backtrace(), line = what.substr(0, what.find('\n'));
     if (what.find("out of memory") != std::string::npos || what.find("allocate memory") != std::string::npos)
       fail(Exit::limit,
-           "engine: torch: the memory of {} does not suffice for a tile ({}); set a smaller target_tile, or use fewer ranks "
+           "engine: torch: the memory of {} does not suffice for a tile ({}); set a smaller target_tile, or use fewer "
+           "ranks "
            "a GPU",
            device_text(device), line);
     fail(Exit::internal, "engine: torch: {}", line);
@@ -122,7 +123,8 @@ class TorchEngine final : public Engine {
   }
 
   TileMatrix columns(TileMatrix const& m, std::span<std::size_t const> which, float*) const override {
-    return guarded(device_, [&] { return wrap(tensor_of(m).narrow(1, 0, i64(m.rows)).index_select(0, indices(which))); });
+    return guarded(device_,
+                   [&] { return wrap(tensor_of(m).narrow(1, 0, i64(m.rows)).index_select(0, indices(which))); });
   }
 
   TileMatrix product(FactorCache* cache, Factor const& a, TileMatrix const& b, float*, Buffer<float>&) const override {
@@ -233,11 +235,13 @@ class TorchEngine final : public Engine {
   [[nodiscard]] Tensor column(double const* data, std::size_t count) const {
     return at::from_blob(const_cast<double*>(data), {i64(count), 1}, at::kDouble).to(device_);
   }
-  /// Adds products(from, count), columns × rows of block (i, j), panel by panel to the block in host memory. In float64.
+  /// Adds products(from, count), columns × rows of block (i, j), panel by panel to the block in host memory. In
+  /// float64.
   template <class Products>
   void add(PackedShape const& shape, std::size_t i, std::size_t j, double* block, std::size_t depth,
            Products const& products) const {
-    Tensor const there = at::from_blob(block, {i64(shape.size(j)), i64(shape.size(i))}, {i64(shape.block), 1}, at::kDouble);
+    Tensor const there =
+        at::from_blob(block, {i64(shape.size(j)), i64(shape.size(i))}, {i64(shape.block), 1}, at::kDouble);
     Tensor sum = there.to(device_);
     for (std::size_t from = 0; from < depth; from += gram_panel)
       sum.add_(products(i64(from), i64(std::min(gram_panel, depth - from))).to(at::kDouble));

@@ -1,5 +1,5 @@
-// The torch engine, on the CPU, against the blas engine: the same products and sums in every form of ridge, up to float32
-// rounding; whether factors are kept on the device or brought for each product must not change a bit.
+// The torch engine, on the CPU, against the blas engine: the same products and sums in every form of ridge, up to
+// float32 rounding; whether factors are kept on the device or brought for each product must not change a bit.
 #include "models_common.hpp"
 #include "striate/base/error.hpp"
 #include "striate/math/engine.hpp"
@@ -114,7 +114,8 @@ TEST_P(TorchEngine, AgreesWithBlas) {
 TEST_P(TorchEngine, KeptOrBroughtFactorsGiveTheSameBits) {
   Problem const data = problem();
   auto const there = torch_engine({.device = "cpu"}), kept = torch_engine({.device = "cpu", .resident = 1e9}),
-             some = torch_engine({.device = "cpu", .resident = 3e4}), none = torch_engine({.device = "cpu", .resident = 0});
+             some = torch_engine({.device = "cpu", .resident = 3e4}),
+             none = torch_engine({.device = "cpu", .resident = 0});
   Fit const a = fit(data, there.get());
   for (Engine const* engine : {kept.get(), some.get(), none.get()}) {
     Fit const b = fit(data, engine);
@@ -126,21 +127,22 @@ TEST_P(TorchEngine, KeptOrBroughtFactorsGiveTheSameBits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Forms, TorchEngine,
-    ::testing::Values(Setting{"block_inverse", "ridge", 80, 300, false, 0}, Setting{"dual", "ridge", 80, 300, true, 0},
-                      Setting{"primal", "ridge", 120, 20, true, 0},
-                      Setting{"spectral_dual", "ridge", 60, 200, true, 10},
-                      Setting{"spectral_primal", "ridge", 90, 30, true, 0.9},
-                      Setting{"loo_dual", "ridge", 60, 200, true, 0, Selection::loo},
-                      Setting{"loo_primal", "ridge", 90, 30, false, 0, Selection::loo},
-                      Setting{"gcv", "ridge", 60, 200, true, 0, Selection::gcv},
-                      Setting{"ols", "ols", 90, 30, true, 0}, Setting{"banded_dual", "banded_ridge", 60, 200, true, 0},
-                      Setting{"banded_primal", "banded_ridge", 90, 20, true, 0},
-                      Setting{"refit", "ridge", 80, 300, false, 0, Selection::folds, false},
-                      Setting{"refit_primal", "ridge", 90, 20, true, 0, Selection::folds, false},
-                      Setting{"refit_loo", "ridge", 60, 200, true, 0, Selection::loo, false}),
-    [](auto const& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Forms, TorchEngine,
+                         ::testing::Values(Setting{"block_inverse", "ridge", 80, 300, false, 0},
+                                           Setting{"dual", "ridge", 80, 300, true, 0},
+                                           Setting{"primal", "ridge", 120, 20, true, 0},
+                                           Setting{"spectral_dual", "ridge", 60, 200, true, 10},
+                                           Setting{"spectral_primal", "ridge", 90, 30, true, 0.9},
+                                           Setting{"loo_dual", "ridge", 60, 200, true, 0, Selection::loo},
+                                           Setting{"loo_primal", "ridge", 90, 30, false, 0, Selection::loo},
+                                           Setting{"gcv", "ridge", 60, 200, true, 0, Selection::gcv},
+                                           Setting{"ols", "ols", 90, 30, true, 0},
+                                           Setting{"banded_dual", "banded_ridge", 60, 200, true, 0},
+                                           Setting{"banded_primal", "banded_ridge", 90, 20, true, 0},
+                                           Setting{"refit", "ridge", 80, 300, false, 0, Selection::folds, false},
+                                           Setting{"refit_primal", "ridge", 90, 20, true, 0, Selection::folds, false},
+                                           Setting{"refit_loo", "ridge", 60, 200, true, 0, Selection::loo, false}),
+                         [](auto const& info) { return info.param.name; });
 
 TEST(TorchDevice, RefusesAGpuThatIsNotThere) {
   try {
