@@ -33,6 +33,8 @@ encode_test(test_series_ranks FILES ranks/series_ranks.cpp RANKS 1 2 3 TIMEOUT 3
 target_link_libraries(test_series_ranks PRIVATE convolve_command)
 encode_test(test_encode_partition FILES unit/encode_partition.cpp TIMEOUT 300)
 encode_test(test_encode_ridge_options FILES unit/encode_ridge_options.cpp TIMEOUT 300)
+encode_test(test_engine_ranks FILES ranks/engine_ranks.cpp RANKS 1 2 3 TIMEOUT 300)
+target_link_libraries(test_engine_ranks PRIVATE striate::net)
 encode_test(test_encode_univariate FILES unit/encode_univariate.cpp)
 encode_test(test_encode_cca FILES unit/encode_cca.cpp)
 encode_test(test_encode_fwrf FILES unit/encode_fwrf.cpp)

@@ -133,6 +133,8 @@ void Encode::say_plan(Context const& context, Plan& plan) const {
   plan.lines.emplace_back("responses", fmt::format("{} rows × {} targets{}", n, t, repeats));
   if (config_.responses.run) plan.lines.emplace_back("series", series_text());
   plan.lines.emplace_back("folds", cv_text());
+  if (config_.engine != "blas")
+    plan.lines.emplace_back("engine", fmt::format("{}, device {}", config_.engine, config_.device));
   if (inputs_.subjects > 0) {
     plan.lines.emplace_back("ceiling",
                             fmt::format("between {} subjects, {} stimuli", inputs_.subjects, inputs_.stimuli));
@@ -248,6 +250,7 @@ bool Encode::run(Context& context) {
   together(context.comm, [&] {
     if (context.comm.root()) make_folder(config_.output);
   });
+  auto const engine = encode::make_engine(context, config_);
   auto const spec = encode::result_spec(config_, inputs_, layout_, context.identity);
   auto const result = ResultFile::open(context.comm, result_file(), spec, context.fresh);
   if (result->state() == StoreState::complete) {
@@ -256,7 +259,7 @@ bool Encode::run(Context& context) {
   }
   together(context.comm, [&] { note(context); });
   begin(context, *result);
-  if (!encode::compute(context, config_, inputs_, layout_, memory_, *result)) {
+  if (!encode::compute(context, config_, inputs_, layout_, memory_, *result, *engine)) {
     result->flush();
     return false;
   }

@@ -213,6 +213,7 @@ void check(Config const& c) {
     fail(Exit::config, "aggregate: cv.folds: 0 gives the mean over inner folds; use aggregate: mean");
   check_spearman(c);
   auto const model = row->make(model_options(c));  // says what is wrong with its settings
+  check_engine(c, *model);
   if (c.permutation.n > 0 && c.permutation.stop.exceed > 0 && c.permutation.scheme != "fixed_model" &&
       model->prepare_uses_responses())
     fail(Exit::config,

@@ -229,8 +229,16 @@ void declare(Schema& s, Config& c) {
     {.doc = "coefficients (of a refit on all rows), predictions (of held-out rows), permutations (the first score of "
             "every target in every permutation: p of gradients and of the best layer of a region)",
      .choices = {"coefficients", "predictions", "permutations"}});
+  s("engine", c.engine,
+    {.doc = "what multiplies and scores tiles of targets: blas, or torch (LibTorch, on a GPU or the CPU), for ridge, ols "
+            "and banded_ridge; results differ in the last digits",
+     .choices = {"blas", "torch"}});
+  s("device", c.device,
+    {.doc = "with engine: torch, where it runs; auto: the GPU of this rank's place on its node, where there is one",
+     .choices = {"auto", "cpu", "cuda"}});
   s("target_tile", c.target_tile,
-    {.doc = "targets of a work unit; default 512, fewer where a unit would take too long; no result depends on it",
+    {.doc = "targets of a work unit; default 512 (engine: torch 2048), fewer where a unit would take too long; no result "
+            "depends on it (engine: torch: but in the last digits)",
      .min = 8,
      .max = 65536});
   s("memory", c.memory,
@@ -285,6 +293,7 @@ ModelOptions model_options(Config const& config) {
   o.rf = {static_cast<std::size_t>(rf.grid), rf.extent, rf.sizes.listed, static_cast<std::size_t>(rf.sizes.steps), 1, 1};
   if (!rf.visual_angle.empty()) o.rf.width = rf.visual_angle.front(), o.rf.height = rf.visual_angle.back();
   o.split = config.outer();
+  o.width = engine_width(config);
   return o;
 }
 

@@ -161,6 +161,7 @@ struct Config {
   double noise_ceiling_floor = 0.1;
   OtherSubjects other_subjects;
   std::vector<std::string> scores{"pearson", "r2"}, save;
+  std::string engine = "blas", device = "auto";
   std::optional<std::int64_t> target_tile;  ///< nothing: chosen from shapes
   std::optional<double> memory;
   std::filesystem::path output;
@@ -197,6 +198,10 @@ void check_series(Config const& config);
 /// What the settings ask for together. Throws Error(Exit::config).
 void check(Config const& config);
 
+/// Targets that are multiplied at once.
+[[nodiscard]] std::size_t engine_width(Config const& config);
+/// Of check(): what belongs to engines.
+void check_engine(Config const& config, EncodingModel const& model);
 /// Of check(): what belongs to ridge alone.
 void check_ridge(Config const& config);
 

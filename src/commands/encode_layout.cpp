@@ -24,10 +24,17 @@ namespace {
 constexpr double gib = 1024.0 * 1024 * 1024;
 /// A unit is to take 30 s at most on a slow core (20 Gflop/s), so that a signal is answered in time.
 constexpr double unit_flops = 6e11;
+/// A GPU is at least so much faster, and wants more to do at once.
+constexpr double gpu_factor = 20;
 /// Scores of targets × permutations that a unit holds where maps are kept.
 constexpr double unit_scores = 4e6;
 /// Bytes that a unit of the bootstrap holds, or of permutations that are fitted anew.
 constexpr double unit_bytes = 64e6;
+
+/// By the config alone, whatever the machine has.
+double flops_of_unit(Config const& config) {
+  return config.engine == "torch" && config.device != "cpu" ? gpu_factor * unit_flops : unit_flops;
+}
 
 }  // namespace
 
@@ -75,7 +82,7 @@ PermutationLayout permutation_layout(Config const& config, Inputs const& in, Lay
   bool const joint = in.layers.size() == 1 || config.permutation.best_layer;
   p.groups = joint ? 1 : in.layers.size();
   flops /= static_cast<double>(p.groups);
-  double work = std::max(1.0, unit_flops / flops);  // targets × permutations of a unit
+  double work = std::max(1.0, flops_of_unit(config) / flops);  // targets × permutations of a unit
   if (config.keeps_maps()) work = std::min(work, unit_scores / static_cast<double>(joint ? in.layers.size() : 1));
   if (config.permutation.spatial()) {
     p.maps = in.layers.size();
@@ -120,10 +127,10 @@ std::size_t score_rows(Config const& config, Inputs const& in) {
 Layout make_layout(Config const& config, Inputs const& in) {
   Layout l;
   l.t = in.t();
-  l.tile = static_cast<std::size_t>(config.target_tile.value_or(target_tile));
+  l.tile = static_cast<std::size_t>(config.target_tile.value_or(engine_width(config)));
   if (!config.target_tile) {
     double const flops = cost_of(config, in, 1e15).flops_per_target;
-    while (l.tile > 32 && flops * static_cast<double>(l.tile) > unit_flops) l.tile /= 2;
+    while (l.tile > 32 && flops * static_cast<double>(l.tile) > flops_of_unit(config)) l.tile /= 2;
   }
   l.tiles = (l.t + l.tile - 1) / l.tile;
   l.layers = in.layers.size();

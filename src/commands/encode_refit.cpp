@@ -30,7 +30,15 @@ class Refitting final : public Rescorer {
     for (std::size_t l = 0; l < folds_.size(); ++l) layer(l, y, std::span(scores).subspan(l * S * T, S * T));
   }
 
-  std::vector<double> identity() override { return {}; }
+  /// The fits' scores, but where they depend on the tile in the last digits.
+  std::vector<double> identity() override {
+    std::vector<double> scores;
+    if (s_.config.engine == "blas") return scores;
+    std::size_t const T = tile_.y.cols, size = scores_.size() * T;
+    scores.resize(folds_.size() * size);
+    for (std::size_t l = 0; l < folds_.size(); ++l) layer(l, tile_.y, std::span(scores).subspan(l * size, size));
+    return scores;
+  }
 
  private:
   void layer(std::size_t l, MatrixView<float const> y, std::span<double> out) {

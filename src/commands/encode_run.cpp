@@ -20,10 +20,10 @@
 namespace striate::encode {
 namespace {
 
-class Engine {
+class Work {
  public:
-  Engine(Context& context, Config const& config, Inputs const& inputs, Layout const& layout, Memory const& memory,
-         ResultFile& result)
+  Work(Context& context, Config const& config, Inputs const& inputs, Layout const& layout, Memory const& memory,
+       Engine const& engine, ResultFile& result)
       : context_(context),
         config_(config),
         in_(inputs),
@@ -33,6 +33,7 @@ class Engine {
         done_(result.done()),
         progress_("encode", "units", layout.units(), finished()) {
     ModelOptions options = model_options(config, inputs);
+    options.engine = &engine;
     scoring_ = find_model(config.model.type)->make(options);
     options.coefficients = true;
     options.predictions = false;
@@ -354,13 +355,13 @@ class Engine {
 }  // namespace
 
 bool compute(Context& context, Config const& config, Inputs const& inputs, Layout const& layout, Memory const& memory,
-             ResultFile& result) {
-  return Engine(context, config, inputs, layout, memory, result).go();
+             ResultFile& result, Engine const& engine) {
+  return Work(context, config, inputs, layout, memory, engine, result).go();
 }
 
 bool compute_permutations(Context& context, Config const& config, Inputs const& inputs, Layout const& layout,
-                          Memory const& memory, Observed const& observed, ResultFile& result) {
-  return Engine(context, config, inputs, layout, memory, result).go(observed);
+                          Memory const& memory, Observed const& observed, ResultFile& result, Engine const& engine) {
+  return Work(context, config, inputs, layout, memory, engine, result).go(observed);
 }
 
 }  // namespace striate::encode

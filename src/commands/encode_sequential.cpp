@@ -82,7 +82,6 @@ class Sequential::Run {
     if (columns_.empty()) return std::move(out_);
     end_ = of_.p_.first + from_ + permutations;
     begin(rescorer);
-    if (auto const own = rescorer.identity(); !own.empty()) see(own);
     std::vector<double> values;
     for (std::size_t i = 0; i < permutations && !columns_.empty(); ++i) {
       rescorer.trial(of_.p_.first + from_ + i, values);
@@ -116,6 +115,7 @@ class Sequential::Run {
                     .y = MatrixView<float const>(moved_.data(), y_.rows, columns_.size()),
                     .columns = columns_,
                     .end = end_});
+    if (auto const own = rescorer.identity(); !own.empty()) see(own);
   }
   /// values: [layer][score][column] → [row][column], as extreme() sees them; the best layer last.
   [[nodiscard]] std::vector<double> rows_of(std::vector<double> const& values) const {

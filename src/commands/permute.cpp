@@ -138,9 +138,11 @@ void Permute::read_encode(Comm const& comm) {
   });
 }
 
-/// What the encode exchanged, or took gradients along, is its own affair: scores do not depend on it.
+/// What the encode exchanged, took gradients along, or ran on is its own affair: scores depend on it in no more than the
+/// last digits.
 void Permute::keep_others(fs::path const& file, ResultSpec& spec) {
   auto const stored = nlohmann::ordered_json::parse(h5::File::open(file).read_text("/.striate/identity"));
+  if (stored.contains("device")) spec.identity["device"] = stored["device"];
   if (!stored.contains("inputs")) return;
   auto mine = spec.identity["inputs"], theirs = stored["inputs"];
   for (char const* key : {"exchange_sha256", "gradient_sha256"}) mine.erase(key), theirs.erase(key);
@@ -263,6 +265,7 @@ bool Permute::run(Context& context) {
   together(comm, [&] {
     if (comm.root()) make_folder(output_);
   });
+  auto const engine = encode::make_engine(context, config_);
   Part const part = part_of(part_);
   ResultSpec spec;
   spec.datasets = encode::permutation_working(config_, inputs_, layout_);
@@ -272,7 +275,7 @@ bool Permute::run(Context& context) {
   spec.identity["part"] = fmt::format("{}/{}", part.i, part.k);
   auto const result = ResultFile::open(comm, output(), spec, context.fresh);
   if (result->state() != StoreState::complete) {
-    if (!encode::compute_permutations(context, config_, inputs_, layout_, memory_, observed_, *result)) {
+    if (!encode::compute_permutations(context, config_, inputs_, layout_, memory_, observed_, *result, *engine)) {
       result->flush();
       return false;
     }

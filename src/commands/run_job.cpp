@@ -16,6 +16,7 @@
 #include "striate/base/log.hpp"
 #include "striate/base/provenance.hpp"
 #include "striate/math/blas.hpp"
+#include "striate/net/torch_engine.hpp"
 #include "striate/par/memory.hpp"
 #include "striate/par/mpi.hpp"
 #include "striate/par/team.hpp"
@@ -180,6 +181,9 @@ bool execute(Command const& command, CommandLine& line, Comm const& comm, StopFl
                   resolved(ready.schema, true)};
   if (auto const key = context.resolved.find("memory"); key != context.resolved.end() && key->is_number())
     context.memory_budget = key->get<double>() * (1 << 30);
+  context.torch_engine = [](std::string const& device, Comm const& all) {
+    return torch_engine({.device = device, .local_rank = all.node().rank(), .node_ranks = all.node().size()});
+  };
   OutputLock lock;
   if (!line.dry_run) {
     lock = lock_output(comm, output, command.name);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 namespace striate {
 namespace {
@@ -77,12 +78,22 @@ Choice const& choice() {
   return chosen;
 }
 
+/// From depth after depth to row after row.
+void transpose_panel(float* panel, std::size_t depth) {
+  std::vector<float> const from(panel, panel + panel_rows * depth);
+  for (std::size_t r = 0; r < panel_rows; ++r) {
+    for (std::size_t k = 0; k < depth; ++k) {
+      panel[r * depth + k] = from[k * panel_rows + r];
+    }
+  }
+}
+
 }  // namespace
 
 char const* panel_product_kernel() { return choice().name; }
 
 template <class T>
-void pack_rows(PackSource<T> const& m, std::size_t rows, std::size_t depth, float* out) {
+void pack_rows(PackSource<T> const& m, std::size_t rows, std::size_t depth, float* out, Packing packing) {
   for (std::size_t first = 0; first < rows; first += panel_rows) {
     std::size_t const count = std::min(panel_rows, rows - first);
     T const* row[panel_rows];
@@ -100,11 +111,14 @@ void pack_rows(PackSource<T> const& m, std::size_t rows, std::size_t depth, floa
         out[r] = static_cast<float>((x * m.factor + m.offset) * (scale[r] * here));
       }
     }
+    if (packing == Packing::rows) {
+      transpose_panel(out - panel_rows * depth, depth);
+    }
   }
 }
 
-template void pack_rows(PackSource<float> const&, std::size_t, std::size_t, float*);
-template void pack_rows(PackSource<double> const&, std::size_t, std::size_t, float*);
+template void pack_rows(PackSource<float> const&, std::size_t, std::size_t, float*, Packing);
+template void pack_rows(PackSource<double> const&, std::size_t, std::size_t, float*, Packing);
 
 void panel_product(float const* packed, std::size_t rows, std::size_t depth, float const* b, std::size_t ldb,
                    std::size_t cols, float* c, Buffer<float>& scratch) {

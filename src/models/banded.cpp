@@ -6,7 +6,6 @@
 
 #include "epilogue.hpp"
 #include "fitted.hpp"
-#include "striate/math/panel_product.hpp"
 #include "test_scores.hpp"
 
 namespace striate::detail {
@@ -14,22 +13,26 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
+void add(double weight, float const* column, std::size_t n, double* out) {
+  for (std::size_t i = 0; weight != 0 && i < n; ++i) {
+    out[i] += weight * static_cast<double>(column[i]);
+  }
+}
+
 /// Σ_j weight[j] columns[j · stride + i] for i < n: a solution at any alpha from those of the skeleton.
 void combine(double const* weight, std::size_t q, float const* columns, std::size_t stride, std::size_t n,
              double* out) {
   std::fill_n(out, n, 0.0);
   for (std::size_t j = 0; j < q; ++j) {
-    for (std::size_t i = 0; weight[j] != 0 && i < n; ++i) {
-      out[i] += weight[j] * static_cast<double>(columns[j * stride + i]);
-    }
+    add(weight[j], columns + j * stride, n, out);
   }
 }
 
 }  // namespace
 
 /// Targets are taken in groups of one candidate.
-void Fitted::banded_outer(Responses const& r, std::size_t first, Choice const& chosen, TileResult& out,
-                          Workspace& work) const {
+void Fitted::banded_outer(Responses const& r, std::size_t first, Choice const& chosen,
+                          FeatureProducts const& products, TileResult& out, Workspace& work) const {
   std::size_t const bands = s_.bands.size(), total = out.alpha.size(), m = weight_rows();
   std::vector<std::size_t> order;
   for (std::size_t t = 0; t < r.targets; ++t) {
@@ -52,33 +55,34 @@ void Fitted::banded_outer(Responses const& r, std::size_t first, Choice const& c
   }
   std::stable_sort(order.begin(), order.end(),
                    [&](auto x, auto y) { return chosen.candidate[x] < chosen.candidate[y]; });
-  std::size_t ld = 0;
-  float const* z = project(r, s_.rows.inner(), ld, work);
+  TileMatrix const z = project(r, s_.rows.inner(), products, work);
   std::size_t const depth = s_.sets.back().depth;
   float* mine = work.gathered.grow(depth * r.width);
   for (std::size_t at = 0, end = 0; at < order.size(); at = end) {
     std::size_t const candidate = chosen.candidate[order[at]];
-    for (end = at; end < order.size() && chosen.candidate[order[end]] == candidate; ++end) {
-      std::copy_n(z + order[end] * ld, depth, mine + (end - at) * depth);
+    for (end = at; end < order.size() && chosen.candidate[order[end]] == candidate;) {
+      ++end;
     }
-    std::fill_n(mine + (end - at) * depth, (padded_cols(end - at) - (end - at)) * depth, 0.0F);
     std::span<std::size_t const> const group(order.data() + at, end - at);
+    TileMatrix const its = s_.engine().columns(z, group, mine);
     if (tests()) {
-      banded_tests(r, first, candidate, group, chosen, mine, out, work);
+      banded_tests(r, first, candidate, group, chosen, its, out, work);
     }
     if (s_.options.coefficients) {
-      banded_weights(r, first, candidate, group, chosen, mine, out, work);
+      banded_weights(r, first, candidate, group, chosen, its, out, work);
     }
   }
 }
 
 void Fitted::banded_tests(Responses const& r, std::size_t first, std::size_t candidate,
-                          std::span<std::size_t const> group, Choice const& chosen, float const* z, TileResult& out,
-                          Workspace& work) const {
+                          std::span<std::size_t const> group, Choice const& chosen, TileMatrix const& z,
+                          TileResult& out, Workspace& work) const {
   std::size_t const bands = s_.bands.size(), q = s_.q(), e = s_.rows.n_test, depth = s_.sets.back().depth;
-  std::size_t const block = panel_round(e), rows = padded_rows(q * bands * block), cols = padded_cols(group.size());
-  float* p = work.predictions.grow(rows * cols);
-  panel_product(s_.outer[candidate], q * bands * block, depth, z, depth, cols, p, work.slivers);
+  std::size_t const block = panel_round(e), stacked = q * bands * block;
+  TileMatrix const made = s_.product({s_.outer[candidate], stacked, depth}, z,
+                                     work.predictions.grow(padded_rows(stacked) * z.width), work.slivers);
+  float const* p = s_.engine().host(made, work.predictions);
+  std::size_t const rows = made.ld;
   std::vector<double> parts(bands * e);
   for (std::size_t g = 0; g < group.size(); ++g) {
     std::size_t const t = group[g];
@@ -132,18 +136,27 @@ void Fitted::banded_scores(Responses const& r, std::size_t first, std::size_t t,
 }
 
 void Fitted::banded_weights(Responses const& r, std::size_t first, std::size_t candidate,
-                            std::span<std::size_t const> group, Choice const& chosen, float const* z, TileResult& out,
-                            Workspace& work) const {
+                            std::span<std::size_t const> group, Choice const& chosen, TileMatrix const& z,
+                            TileResult& out, Workspace& work) const {
   std::size_t const q = s_.q(), depth = s_.sets.back().depth;
-  std::size_t const rows = padded_rows(depth), cols = padded_cols(group.size());
-  float* w = work.predictions.grow(rows * cols * q);
+  std::size_t const size = padded_rows(depth) * z.width;
+  std::vector<TileMatrix> made(q);
+  float* to = work.predictions.grow(size * q);
   for (std::size_t j = 0; j < q; ++j) {
-    panel_product(s_.inverse[candidate * q + j], depth, depth, z, depth, cols, w + j * rows * cols, work.slivers);
+    made[j] = s_.product({s_.inverse[candidate * q + j], depth, depth}, z, to + j * size, work.slivers);
+  }
+  std::vector<Buffer<float>> memory(q);
+  std::vector<float const*> w(q);
+  for (std::size_t j = 0; j < q; ++j) {
+    w[j] = s_.engine().host(made[j], memory[j]);
   }
   std::vector<double> mine(depth);
   for (std::size_t g = 0; g < group.size(); ++g) {
     std::size_t const t = group[g];
-    combine(s_.skeleton.weight.data() + chosen.alpha[t] * q, q, w + g * rows, rows * cols, depth, mine.data());
+    std::fill(mine.begin(), mine.end(), 0.0);
+    for (std::size_t j = 0; j < q; ++j) {
+      add(s_.skeleton.weight[chosen.alpha[t] * q + j], w[j] + g * made[j].ld, depth, mine.data());
+    }
     write_banded_weights(r, first, t, s_.weightings[candidate], mine.data(), out);
   }
 }

@@ -57,6 +57,7 @@ class BandedRidge final : public EncodingModel {
     return names;
   }
   [[nodiscard]] bool averages_extras() const override { return true; }
+  [[nodiscard]] bool takes_engine() const override { return true; }
 
  private:
   static void check_pca(double pca) {

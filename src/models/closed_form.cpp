@@ -25,10 +25,11 @@ bool spans(FoldState const& s) { return s.eigenvalues.size() + 1 == s.rows.n_tra
 
 }  // namespace
 
-/// As inner(); z: what project() makes of the outer training rows.
-void Fitted::closed_form(Responses const& r, std::size_t first, float const* z, std::size_t ld, TileResult const& out,
+/// As inner().
+void Fitted::closed_form(Responses const& r, std::size_t first, TileResult const& out,
                          std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const {
-  std::size_t const a = s_.alphas.size();
+  std::size_t const a = s_.alphas.size(), ld = r.projected.ld;
+  float const* z = s_.engine().host(r.projected, work.rows);
   mean_scores.assign(r.targets * a, 0);
   all.assign(tests() ? 0 : s_.options.scores.size() * r.targets * a, 0);
   if (s_.vectors != nullptr) {
@@ -42,7 +43,8 @@ void Fitted::closed_form(Responses const& r, std::size_t first, float const* z, 
 /// Residuals of left-out rows are made of residuals, not of predictions: both shrink together where leverages near 1.
 void Fitted::left_out(Responses const& r, std::size_t first, float const* z, std::size_t ld, TileResult const& out,
                       std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const {
-  std::size_t const a = s_.alphas.size(), n = s_.rows.n_train, depth = s_.eigenvalues.size(), rows = padded_rows(n);
+  std::size_t const a = s_.alphas.size(), n = s_.rows.n_train, depth = s_.eigenvalues.size();
+  std::size_t rows = padded_rows(n);
   auto const length = lengths(s_);
   float* shrunk = work.gathered.grow(depth * r.width);
   float* p = work.predictions.grow(rows * r.width);
@@ -56,7 +58,9 @@ void Fitted::left_out(Responses const& r, std::size_t first, float const* z, std
         shrunk[k + t * depth] = static_cast<float>(z[k + t * ld] * f[k]);
       }
     }
-    panel_product(s_.vectors, n, depth, shrunk, depth, r.width, p, work.slivers);
+    TileMatrix const made = s_.product({s_.vectors, n, depth}, s_.engine().load(shrunk, depth, depth, r.width), p, work.slivers);
+    p = s_.engine().host(made, work.predictions);
+    rows = made.ld;
   };
   float* outside = nullptr;  // what no component reaches
   if (!spans(s_)) {

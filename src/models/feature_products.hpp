@@ -3,16 +3,22 @@
 #include <vector>
 
 #include "responses.hpp"
+#include "striate/math/engine.hpp"
 
 namespace striate::detail {
 
-/// Xᵀ(y − ȳ) of each block of training rows, which all sets share, and (slot 0) the sum over all blocks, into
-/// work.products. x: per block, p × rows, packed, less the outer training mean.
-void block_products(RowPlan const& rows, std::size_t p, std::vector<float const*> const& x, Responses const& r,
-                    Workspace& work);
-/// The same over the training rows of a set, p × r.width with leading dimension padded_rows(p), from block_products.
-/// stats: per feature stats_size(sets). Points into work.products or work.rows.
-[[nodiscard]] float const* set_products(RowPlan const& rows, std::size_t p, double const* stats, Responses const& r,
-                                        std::size_t set, Workspace& work);
+/// p × width each.
+struct FeatureProducts {
+  TileMatrix all;  ///< of all training rows
+  std::vector<TileMatrix> parts;  ///< per block of training rows
+};
+
+/// Xᵀ(y − ȳ) of each block of training rows, which all sets share, and the sum over all blocks. x: per block, p × rows,
+/// packed, less the outer training mean; y: the responses of r. In work.products.
+[[nodiscard]] FeatureProducts block_products(Engine const& engine, FactorCache* cache, RowPlan const& rows, std::size_t p,
+                                             std::vector<float const*> const& x, TileMatrix const& y, Workspace& work);
+/// The same over the training rows of a set, from block_products. stats: per feature stats_size(sets). In work.rows.
+[[nodiscard]] TileMatrix set_products(Engine const& engine, RowPlan const& rows, std::size_t p, double const* stats,
+                                      Responses const& r, std::size_t set, FeatureProducts const& of, Workspace& work);
 
 }  // namespace striate::detail

@@ -73,14 +73,16 @@ void FieldFold::block(MatrixView<float const> Y, std::size_t first, TileResult& 
 }
 
 /// What project() needs of all sets together.
-void FieldFold::begin(FieldCandidate const& c, Responses const& r, Workspace& work) const {
-  if (!by_rows(s_.rows, s_.features)) {
-    block_products(s_.rows, s_.features, c.x, r, work);
+FeatureProducts FieldFold::feature_products(FieldCandidate const& c, Responses const& r, Workspace& work) const {
+  if (by_rows(s_.rows, s_.features)) {
+    return {};
   }
+  return block_products(blas_engine(), nullptr, s_.rows, s_.features, c.x, {r.y, r.used, r.used, r.width}, work);
 }
 
-/// Vᵀ Xᵀ y of a set: depth × width with leading dimension padded_rows(depth), in work.result. After begin().
-float const* FieldFold::project(FieldCandidate const& c, std::size_t set, Responses const& r, Workspace& work) const {
+/// Vᵀ Xᵀ y of a set: depth × width with leading dimension padded_rows(depth), in work.result.
+float const* FieldFold::project(FieldCandidate const& c, std::size_t set, Responses const& r,
+                                FeatureProducts const& products, Workspace& work) const {
   FieldSet const& of = c.sets[set];
   float* z = work.result.grow(std::max<std::size_t>(1, padded_rows(of.depth) * r.width));
   if (by_rows(s_.rows, s_.features)) {
@@ -89,7 +91,7 @@ float const* FieldFold::project(FieldCandidate const& c, std::size_t set, Respon
     panel_product(of.rotate, of.depth, s_.rows.sets[set].train.size(), y, ld, r.width, z, work.slivers);
     return z;
   }
-  float const* raw = set_products(s_.rows, s_.features, c.stats, r, set, work);
+  float const* raw = set_products(blas_engine(), s_.rows, s_.features, c.stats, r, set, products, work).host;
   panel_product(of.rotate, of.depth, s_.features, raw, padded_rows(s_.features), r.width, z, work.slivers);
   return z;
 }
@@ -103,12 +105,12 @@ void FieldFold::search(std::size_t field, Responses const& r, std::size_t first,
                     folds = s_.rows.inner();
   std::vector<double> mean_scores(T * a, 0.0), all(s_.rows.n_test > 0 ? 0 : folds * k * T * a);
   GridScores const scores{s_.rows, s_.options, skeleton, s_.combine[c.skeleton], a};
-  begin(c, r, work);
+  auto const products = feature_products(c, r, work);
   for (std::size_t set = 0; set < folds; ++set) {
     FieldSet const& of = c.sets[set];
     std::size_t const e = s_.rows.sets[set].test.size(), rows = padded_rows(e), size = rows * r.width,
                       ld = padded_rows(of.depth);
-    float const* z = project(c, set, r, work);
+    float const* z = project(c, set, r, products, work);
     float* p = work.predictions.grow(size * q);
     float* shrunk = work.gathered.grow(std::max<std::size_t>(1, of.depth * r.width));
     for (std::size_t j = 0; j < q; ++j) {
@@ -192,8 +194,7 @@ void FieldFold::fit(Group const& group, std::size_t first, std::vector<Best> con
   FieldCandidate const& c = s_.candidates[group.field];
   FieldSet const& of = c.sets.back();
   Responses const& r = group.r;
-  begin(c, r, work);
-  float const* z = project(c, s_.rows.inner(), r, work);
+  float const* z = project(c, s_.rows.inner(), r, feature_products(c, r, work), work);
   float* shrunk = work.gathered.grow(std::max<std::size_t>(1, of.depth * r.width));
   std::fill_n(shrunk, of.depth * r.width, 0.0F);
   for (std::size_t g = 0; g < r.targets; ++g) {

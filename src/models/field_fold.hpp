@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "feature_products.hpp"
 #include "fields.hpp"
 #include "responses.hpp"
 #include "striate/math/skeleton.hpp"
@@ -76,8 +77,9 @@ class FieldFold final : public FittedFold {
   void block(MatrixView<float const> Y, std::size_t first, TileResult& out, Workspace& work) const;
   void search(std::size_t field, Responses const& r, std::size_t first, std::vector<Best>& best, TileResult& out,
               Workspace& work) const;
-  void begin(FieldCandidate const& c, Responses const& r, Workspace& work) const;
-  float const* project(FieldCandidate const& c, std::size_t set, Responses const& r, Workspace& work) const;
+  FeatureProducts feature_products(FieldCandidate const& c, Responses const& r, Workspace& work) const;
+  float const* project(FieldCandidate const& c, std::size_t set, Responses const& r, FeatureProducts const& of,
+                       Workspace& work) const;
   void settle(std::size_t first, std::vector<Best> const& best, TileResult& out) const;
   void outer(Responses const& r, std::size_t first, std::vector<Best> const& best, TileResult& out,
              Workspace& work) const;

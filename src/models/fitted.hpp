@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "feature_products.hpp"
 #include "fold.hpp"
 #include "responses.hpp"
 
@@ -35,50 +36,49 @@ class Fitted final : public FittedFold {
   void run(MatrixView<float const> Y, std::span<double const> alpha, TileResult& out, Workspace& work) const;
   void block(MatrixView<float const> Y, std::span<double const> alpha, std::size_t first, TileResult& out,
              Workspace& work) const;
-  void begin(MatrixView<float const> Y, std::size_t first, TileResult& out, Responses& r, float const*& z,
-             std::size_t& ld, Workspace& work) const;
+  void begin(Responses& r, FeatureProducts& products, Workspace& work) const;
   void take(std::span<double const> alpha, std::size_t first, TileResult& out, std::vector<std::size_t>& chosen) const;
   void load(MatrixView<float const> Y, std::size_t first, TileResult& out, Responses& r, Workspace& work) const;
-  float const* project(Responses const& r, std::size_t set, std::size_t& ld, Workspace& work) const;
-  void score_candidates(Responses const& r, std::size_t first, std::size_t weighting, float const* z, std::size_t ld,
+  TileMatrix project(Responses const& r, std::size_t set, FeatureProducts const& products, Workspace& work) const;
+  void score_candidates(Responses const& r, std::size_t first, std::size_t weighting, FeatureProducts const& products,
                         TileResult& out, std::vector<double>& mean_scores, std::vector<double>& all,
                         Workspace& work) const;
-  void inner(Responses const& r, std::size_t first, std::size_t weighting, TileResult& out,
-             std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const;
-  void inner_target(Responses const& r, std::size_t set, std::size_t t, float const* p, double* mean_scores,
-                    double* all, Workspace& work) const;
+  void inner(Responses const& r, std::size_t first, std::size_t weighting, FeatureProducts const& products,
+             TileResult& out, std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const;
   void inner_components(Responses const& r, std::size_t set, std::size_t t, float const* z, double* mean_scores,
                         double* all, Workspace& work) const;
   void choose(std::size_t first, Responses const& r, std::size_t weighting, std::vector<double> const& mean_scores,
               std::vector<double> const& all, TileResult& out, Choice& chosen) const;
   // closed_form.cpp
-  void closed_form(Responses const& r, std::size_t first, float const* z, std::size_t ld, TileResult const& out,
+  void closed_form(Responses const& r, std::size_t first, TileResult const& out,
                    std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const;
   void left_out(Responses const& r, std::size_t first, float const* z, std::size_t ld, TileResult const& out,
                 std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const;
   void generalised(Responses const& r, std::size_t first, float const* z, std::size_t ld, TileResult const& out,
                    std::vector<double>& mean_scores) const;
   void settle(std::size_t first, Responses const& r, Choice const& chosen, TileResult& out) const;
-  void outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen, float const* z,
-             std::size_t ld, TileResult& out, Workspace& work) const;
+  void outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen,
+             TileMatrix const& z, TileResult& out, Workspace& work) const;
   void test_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
-                  float const* z, TileResult& out, Workspace& work) const;
+                  TileMatrix const& z, TileResult& out, Workspace& work) const;
   void weight_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
-                    float const* z, TileResult& out, Workspace& work) const;
+                    TileMatrix const& z, TileResult& out, Workspace& work) const;
   // banded.cpp
-  void banded_outer(Responses const& r, std::size_t first, Choice const& chosen, TileResult& out,
-                    Workspace& work) const;
+  void banded_outer(Responses const& r, std::size_t first, Choice const& chosen, FeatureProducts const& products,
+                    TileResult& out, Workspace& work) const;
   void banded_tests(Responses const& r, std::size_t first, std::size_t candidate, std::span<std::size_t const> group,
-                    Choice const& chosen, float const* z, TileResult& out, Workspace& work) const;
+                    Choice const& chosen, TileMatrix const& z, TileResult& out, Workspace& work) const;
   void banded_scores(Responses const& r, std::size_t first, std::size_t t, double const* parts, TileResult& out) const;
   void banded_weights(Responses const& r, std::size_t first, std::size_t candidate, std::span<std::size_t const> group,
-                      Choice const& chosen, float const* z, TileResult& out, Workspace& work) const;
+                      Choice const& chosen, TileMatrix const& z, TileResult& out, Workspace& work) const;
   void write_banded_weights(Responses const& r, std::size_t first, std::size_t t, std::vector<double> const& gamma,
                             double const* w, TileResult& out) const;
   // refine.cpp
   struct Climber;
-  void refine(Responses const& r, std::size_t first, Choice& chosen, TileResult& out, Workspace& work) const;
-  [[nodiscard]] std::vector<std::vector<float>> right_sides(Responses const& r, Workspace& work) const;
+  void refine(Responses const& r, std::size_t first, FeatureProducts const& products, Choice& chosen, TileResult& out,
+              Workspace& work) const;
+  [[nodiscard]] std::vector<std::vector<float>> right_sides(Responses const& r, FeatureProducts const& products,
+                                                            Workspace& work) const;
   [[nodiscard]] Climber climber(Responses const& r, std::size_t t, Choice const& chosen,
                                 std::vector<std::vector<float>> const& rights) const;
   void grow(std::size_t set, std::size_t round, std::vector<Climber>& group, RefineBuffers& work) const;

@@ -6,6 +6,7 @@
 
 #include "form.hpp"
 #include "refine.hpp"
+#include "striate/math/engine.hpp"
 #include "striate/math/gram.hpp"
 #include "striate/math/skeleton.hpp"
 
@@ -13,7 +14,7 @@ namespace striate::detail {
 
 /// The hat rows of one training set: predictions of its test rows, less the training mean, are hat · z with z the
 /// training responses (dual), Xᵀy of the training rows (primal), or basis · training responses (spectral). All matrices
-/// are packed for panel_product.
+/// are packed as the engine takes them.
 struct SetHats {
   std::size_t depth = 0;         ///< length of z
   float const* inner = nullptr;  ///< (q·n_e) × depth: skeleton alphas one after the other; inner sets only
@@ -49,8 +50,13 @@ struct FoldState {
   std::vector<float const*> components;  ///< dual, of bands with pca: number kept, 0, axes n_train × kept; else null
   std::vector<double> mean_product;   ///< dual: per band and training position Σ_j (x_ij − μ_j) μ_j scale_j²
   std::vector<std::shared_ptr<std::byte>> owned;
+  std::unique_ptr<FactorCache> factors;  ///< of the engine; gone before `owned`
   FoldReport report;
   double penalty = 0;  ///< cca: of the features, for all targets
+  [[nodiscard]] Engine const& engine() const { return options.engine == nullptr ? blas_engine() : *options.engine; }
+  [[nodiscard]] TileMatrix product(Factor const& a, TileMatrix const& b, float* out, Buffer<float>& scratch) const {
+    return engine().product(factors.get(), a, b, out, scratch);
+  }
   [[nodiscard]] bool by_components() const { return fit == Fit::pcr || fit == Fit::pls || fit == Fit::cca; }
   [[nodiscard]] std::size_t candidates() const { return by_components() ? counts.size() : alphas.size(); }
   [[nodiscard]] double candidate(std::size_t i) const {

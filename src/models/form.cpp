@@ -196,6 +196,7 @@ Shape shape_of(std::size_t p, std::size_t targets, bool standardize, double pca,
   s.refine = options.refine;
   s.reduced = std::ranges::any_of(options.band_pca, [](double k) { return k > 0; });
   s.pca = pca;
+  s.width = options.width;
   if (fit == Fit::pcr || fit == Fit::pls || fit == Fit::cca) {
     s.components = *std::max_element(options.components.begin(), options.components.end());
     s.cca = fit == Fit::cca;
@@ -321,10 +322,10 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
   if (shape.bands > 0 && shape.coefficients) {
     widest = std::max(widest, is_dual(form) ? rows.n_train : shape.p);
   }
-  double const tile = static_cast<double>(target_tile) *
+  double const tile = static_cast<double>(shape.width) *
                       (4 * (3 * used + (form == Form::primal ? p * static_cast<double>(rows.blocks.blocks() + 2) : 0)) +
                        4 * static_cast<double>(widest * shape.alphas) + 8 * 8 * static_cast<double>(shape.alphas));
-  double const left_out = shape.selection == Selection::folds ? 0 : static_cast<double>(target_tile) * 4 * 4 * used;
+  double const left_out = shape.selection == Selection::folds ? 0 : static_cast<double>(shape.width) * 4 * 4 * used;
   double refined = 0;
   if (shape.refines(rows)) {
     double const one = refine_bytes(rows, shape.bands, is_dual(form), shape.p);

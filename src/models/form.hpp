@@ -28,6 +28,7 @@ struct Shape {
   bool refine = false;  ///< banded ridge: operators of every set are kept
   bool standardize = true, spectral = false, coefficients = false;
   Selection selection = Selection::folds;  ///< ridge
+  std::size_t width = target_tile;         ///< targets that are multiplied at once
   bool scored = true;                      ///< scores are wanted where there are no outer test rows
   double pca = 0;
   std::size_t components = 0;      ///< pcr, pls, cca: the most to choose among

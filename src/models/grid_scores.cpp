@@ -30,6 +30,12 @@ void GridScores::add(Responses const& r, std::size_t set, std::size_t t, float c
   } else {  // predictions at all alphas from those of the skeleton
     combined_sums(p, e, stride, q, combine.data(), round_up(a, combined_lanes), y, sums);
   }
+  take(r, t, m, sums, mean_scores, all);
+}
+
+void GridScores::take(Responses const& r, std::size_t t, Moments m, Sums const* sums, double* mean_scores,
+                      double* all) const {
+  std::size_t const a = alphas;
   auto const folds = static_cast<double>(rows.inner());
   for (std::size_t i = 0; i < a; ++i) {
     m.f = sums[i].f;

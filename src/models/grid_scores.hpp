@@ -1,5 +1,6 @@
 #pragma once
 /// Scores of a target's held-out predictions at every alpha, from those at the skeleton's.
+#include "epilogue.hpp"
 #include "responses.hpp"
 #include "striate/math/skeleton.hpp"
 
@@ -20,6 +21,8 @@ struct GridScores {
   /// [score][target of r][alpha].
   void add(Responses const& r, std::size_t set, std::size_t t, float const* p, std::size_t stride, double* mean_scores,
            double* all, Workspace& work) const;
+  /// The same from sums over the test rows: m has n, y and yy.
+  void take(Responses const& r, std::size_t t, Moments m, Sums const* sums, double* mean_scores, double* all) const;
 };
 
 }  // namespace striate::detail

@@ -80,11 +80,11 @@ void Preparer::write_outer(std::size_t candidate, std::size_t j, double const* s
   std::size_t const m = most_.back(), e = s_.rows.n_test;
   for (std::size_t part = 0; part < s_.parts(); ++part) {
     pack_rows<double>({.from = solved + part * m * e, .row_stride = m, .depth_scale = scale}, e, m,
-                      at(slots[0].offset) + part * panel_round(e) * m);
+                      at(slots[0].offset) + part * panel_round(e) * m, s_.engine().packing());
   }
   if (inverse != nullptr) {
     pack_rows<double>({.from = inverse, .row_stride = m, .row_scale = scale, .depth_scale = scale}, m, m,
-                      at(slots[1].offset));
+                      at(slots[1].offset), s_.engine().packing());
   }
 }
 
@@ -160,7 +160,8 @@ bool Preparer::block_inverse_inner(float* out, std::size_t set, double const* in
     hat = wanted;
   }
   double const mean = 1 / static_cast<double>(nr);  // hats give deviations from the training mean
-  pack_rows<double>({.from = hat, .row_stride = nr, .factor = -1, .offset = -mean}, e, nr, out);
+  pack_rows<double>({.from = hat, .row_stride = nr, .factor = -1, .offset = -mean}, e, nr, out,
+                    s_.engine().packing());
   return true;
 }
 
@@ -192,7 +193,8 @@ bool Preparer::set_unit(std::size_t set, std::size_t candidate, std::size_t j, S
   }
   double const* d = dual ? nullptr : scale.data();
   if (!outer) {
-    pack_rows<double>({.from = test, .row_stride = m, .depth_scale = d}, e, m, inner_hat(set, candidate, j));
+    pack_rows<double>({.from = test, .row_stride = m, .depth_scale = d}, e, m, inner_hat(set, candidate, j),
+                      s_.engine().packing());
     return true;
   }
   if (s_.options.coefficients) {

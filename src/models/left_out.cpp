@@ -18,7 +18,7 @@ void Preparer::write_vectors(double const* vectors, std::size_t row_stride, std:
   }
   pack_rows<double>(
       {.from = vectors, .row_stride = row_stride, .depth_stride = depth_stride, .depth_scale = scale.data()}, n, keep,
-      at(vectors_at_));
+      at(vectors_at_), s_.engine().packing());
   auto* outside = reinterpret_cast<double*>(hats_.get() + outside_at_);
   for (std::size_t i = 0; i < n; ++i) {
     double inside = 1 / static_cast<double>(n);
@@ -48,11 +48,13 @@ void Preparer::left_out_factors() {
     auto* out = reinterpret_cast<double*>(hats_.get() + slots[u].offset);
     for (std::size_t first = 0; first < n; first += panel_rows) {
       float const* panel = at(vectors_at_) + first * depth;
+      bool const panels = s_.engine().packing() == Packing::panels;
+      std::size_t const row = panels ? 1 : depth, next = panels ? panel_rows : 1;
       double sum[panel_rows] = {};
       for (std::size_t k = 0; k < depth; ++k) {
         double const left = alpha / (values[k] + alpha);
         for (std::size_t l = 0; l < panel_rows; ++l) {
-          double const v = panel[k * panel_rows + l];
+          double const v = panel[k * next + l * row];
           sum[l] += v * v * left;
         }
       }

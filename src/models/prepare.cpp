@@ -214,7 +214,8 @@ void Preparer::pack_features() {
   team_.run(hats_.get(), slots, [&](std::size_t u) {
     std::size_t const b = u / per_block, first = u % per_block * features_per_unit;
     pack_rows<float>({.from = x + begin[b] + first * used, .row_stride = used, .row_shift = shift.data() + first},
-                     std::min(features_per_unit, s_.p - first), begin[b + 1] - begin[b], at(slots[u].offset));
+                     std::min(features_per_unit, s_.p - first), begin[b + 1] - begin[b], at(slots[u].offset),
+                     s_.engine().packing());
   });
 }
 
@@ -253,6 +254,7 @@ void Preparer::finish() {
   }
   s_.stats = reinterpret_cast<double const*>(stats_.get());
   s_.owned = {stats_, hats_};
+  s_.factors = s_.engine().cache();
   s_.combine = combination_of(s_.skeleton, s_.alphas.size());
   auto& r = s_.report;
   r.form = shape_.cca ? kernel_cca : shape_.pls ? kernel_pls : name_of(s_.form);

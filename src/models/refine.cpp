@@ -285,28 +285,31 @@ Fitted::Climber Fitted::climber(Responses const& r, std::size_t t, Choice const&
 }
 
 /// Primal: Xᵀy of standardised features, depth × targets of each set.
-std::vector<std::vector<float>> Fitted::right_sides(Responses const& r, Workspace& work) const {
+std::vector<std::vector<float>> Fitted::right_sides(Responses const& r, FeatureProducts const& products,
+                                                    Workspace& work) const {
   std::vector<std::vector<float>> all(s_.rows.sets.size());
+  Buffer<float> memory;
   std::size_t const width = stats_size(s_.rows.sets.size());
   for (std::size_t set = 0; set < all.size() && !is_dual(s_.form); ++set) {
-    std::size_t ld = 0;
-    float const* z = project(r, set, ld, work);
+    TileMatrix const made = project(r, set, products, work);
+    float const* z = s_.engine().host(made, memory);
     all[set].resize(s_.p * r.targets);
     for (std::size_t k = 0; k < all[set].size(); ++k) {
       std::size_t const j = k % s_.p;
-      all[set][k] = static_cast<float>(static_cast<double>(z[k / s_.p * ld + j]) * s_.stats[j * width + 2 + 2 * set]);
+      all[set][k] = static_cast<float>(static_cast<double>(z[k / s_.p * made.ld + j]) * s_.stats[j * width + 2 + 2 * set]);
     }
   }
   return all;
 }
 
-void Fitted::refine(Responses const& r, std::size_t first, Choice& chosen, TileResult& out, Workspace& work) const {
+void Fitted::refine(Responses const& r, std::size_t first, FeatureProducts const& products, Choice& chosen,
+                    TileResult& out, Workspace& work) const {
   std::vector<std::size_t> order;
   for (std::size_t t = 0; t < r.targets; ++t) {
     if (out.flag[first + t] == TargetFlag::ok) order.push_back(t);
   }
   std::ranges::stable_sort(order, {}, [&](std::size_t t) { return chosen.candidate[t]; });
-  auto const rights = right_sides(r, work);
+  auto const rights = right_sides(r, products, work);
   std::size_t const together = refine_width(refine_bytes(s_.rows, s_.bands.size(), is_dual(s_.form), s_.p));
   RefineBuffers buffers;
   for (std::size_t at = 0; at < order.size(); at += together) {

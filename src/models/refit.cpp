@@ -17,8 +17,8 @@ constexpr std::size_t features_at_once = 480;  ///< whole groups of panels
 
 /// Held-out predictions and weights at each target's own alpha: targets are grouped by it.
 /// z: what project() makes of the outer training rows.
-void Fitted::outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen, float const* z,
-                   std::size_t ld, TileResult& out, Workspace& work) const {
+void Fitted::outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen,
+                   TileMatrix const& z, TileResult& out, Workspace& work) const {
   std::size_t const set = s_.rows.inner();
   std::size_t const depth = s_.sets[set].depth;  // 0 where no component varies: every prediction is the mean
   std::vector<std::size_t> order;
@@ -41,56 +41,62 @@ void Fitted::outer(Responses const& r, std::size_t first, std::vector<std::size_
     std::size_t const alpha = alpha_of(order[at]);
     std::size_t end = at;
     while (end < order.size() && alpha_of(order[end]) == alpha) {
-      float* to = mine + (end - at) * depth;
-      if (depth > 0) {
-        std::copy_n(z + order[end] * ld, depth, to);
-      }
-      if (s_.by_components()) {
-        std::fill(to + s_.counts[chosen[order[end]]], to + depth, 0.0F);
-      }
       ++end;
     }
-    std::fill_n(mine + (end - at) * depth, (padded_cols(end - at) - (end - at)) * depth, 0.0F);
     std::span<std::size_t const> const group(order.data() + at, end - at);
+    TileMatrix const its = s_.engine().columns(z, group, mine);
+    for (std::size_t g = 0; s_.by_components() && g < group.size(); ++g) {
+      std::fill(mine + g * depth + s_.counts[chosen[group[g]]], mine + (g + 1) * depth, 0.0F);
+    }
     if (tests()) {
-      test_group(r, first, alpha, group, mine, out, work);
+      test_group(r, first, alpha, group, its, out, work);
     }
     if (s_.options.coefficients) {
-      weight_group(r, first, alpha, group, mine, out, work);
+      weight_group(r, first, alpha, group, its, out, work);
     }
     at = end;
   }
 }
 
 void Fitted::test_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
-                        float const* z, TileResult& out, Workspace& work) const {
-  auto const& hats = s_.sets.back();
-  std::size_t const e = s_.rows.n_test, rows = padded_rows(e);
-  float* p = work.predictions.grow(rows * padded_cols(group.size()));
-  panel_product(s_.outer[alpha], e, hats.depth, z, hats.depth, padded_cols(group.size()), p, work.slivers);
-  for (std::size_t g = 0; g < group.size(); ++g) {
+                        TileMatrix const& z, TileResult& out, Workspace& work) const {
+  std::size_t const e = s_.rows.n_test;
+  TileMatrix const p = s_.product({s_.outer[alpha], e, s_.sets.back().depth}, z,
+                                  work.predictions.grow(padded_rows(e) * z.width), work.slivers);
+  s_.engine().sums({.predictions = p, .y = r.tile, .rows = s_.rows.outer().test, .targets = group, .gathered = true,
+                    .stride = e},
+                   work.small, work.moments, [&](std::size_t g, double y, double yy, Sums const* sums) {
+                     Moments const m{static_cast<double>(e), y, yy, sums->f, sums->ff, sums->fy};
+                     write_scores(s_.options, m, r.sd[group[g]], first + group[g], out);
+                   });
+  float const* mine = s_.options.predictions ? s_.engine().host(p, work.predictions) : nullptr;
+  for (std::size_t g = 0; mine != nullptr && g < group.size(); ++g) {
     std::size_t const t = group[g];
-    float const* mine = p + g * rows;
-    write_scores(s_.options, test_moments(r, t, s_.rows.outer().test, 0, mine, work.small), r.sd[t], first + t, out);
-    write_predictions(s_.options, mine, e, r.mean[t], r.sd[t], first + t, out);
+    write_predictions(s_.options, mine + g * p.ld, e, r.mean[t], r.sd[t], first + t, out);
   }
 }
 
 void Fitted::weight_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
-                          float const* z, TileResult& out, Workspace& work) const {
+                          TileMatrix const& z, TileResult& out, Workspace& work) const {
   auto const& hats = s_.sets.back();
-  std::size_t const m = weight_rows(), width = stats_size(s_.rows.sets.size());
-  std::size_t const rows = padded_rows(m), cols = padded_cols(group.size());
-  float* w = work.predictions.grow(rows * cols);
+  std::size_t const m = weight_rows(), width = stats_size(s_.rows.sets.size()), depth = hats.depth;
+  float* to_host = work.predictions.grow(padded_rows(m) * z.width);
+  TileMatrix product;
+  std::vector<float> shrunk;
   if (!is_spectral(s_.form)) {
-    panel_product(s_.inverse[alpha], m, m, z, m, cols, w, work.slivers);
+    product = s_.product({s_.inverse[alpha], m, m}, z, to_host, work.slivers);
   } else {
-    std::vector<float> shrunk(hats.depth * cols);
+    float const* from = s_.engine().host(z, work.gathered);
+    shrunk.resize(depth * z.width);
     for (std::size_t i = 0; i < shrunk.size(); ++i) {
-      shrunk[i] = static_cast<float>(z[i] / (s_.eigenvalues[i % hats.depth] + s_.alphas[alpha]));
+      float const v = from[i / depth * z.ld + i % depth];
+      shrunk[i] = static_cast<float>(v / (s_.eigenvalues[i % depth] + s_.alphas[alpha]));
     }
-    panel_product(s_.basis_back, m, hats.depth, shrunk.data(), hats.depth, cols, w, work.slivers);
+    product = s_.product({s_.basis_back, m, depth}, s_.engine().load(shrunk.data(), depth, depth, z.width), to_host,
+                         work.slivers);
   }
+  float const* w = s_.engine().host(product, work.predictions);
+  std::size_t const rows = product.ld;
   for (std::size_t g = 0; g < group.size(); ++g) {
     std::size_t const t = group[g];
     double const unit = s_.options.standardize_responses ? 1 / r.sd[t] : 1;

@@ -4,6 +4,7 @@
 
 #include "rows.hpp"
 #include "striate/math/buffer.hpp"
+#include "striate/math/engine.hpp"
 #include "striate/math/matrix.hpp"
 #include "striate/models/model.hpp"
 
@@ -15,6 +16,8 @@ struct Responses {
   float* y = nullptr;             ///< used × width, less the outer training mean
   std::vector<double> mean, sd;   ///< per target, of the outer training rows
   std::vector<double> block_sum;  ///< [target][block], of y
+  TileMatrix tile;                ///< y, where an engine computes (Fitted::begin)
+  TileMatrix projected;           ///< closed forms: what project() makes of the outer training rows
 };
 
 /// Y: n × T raw responses. Writes T flags; what is flagged becomes zeros. `memory` holds r.y.

@@ -32,6 +32,7 @@ class Linear final : public EncodingModel {
 
   [[nodiscard]] bool fixes_choice() const override { return true; }
   [[nodiscard]] bool shares_choice() const override { return true; }
+  [[nodiscard]] bool takes_engine() const override { return true; }
   [[nodiscard]] std::size_t candidates() const override { return ols_ ? 1 : options_.alphas.size(); }
 
  private:

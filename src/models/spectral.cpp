@@ -82,7 +82,8 @@ void Preparer::write_components(std::size_t set, std::vector<double> const& valu
     out[i] = static_cast<float>(cross[i]);
   }
   if (dual) {
-    pack_rows<double>({.from = scores, .row_stride = m}, keep, m, at(basis_of(set, variant)));
+    pack_rows<double>({.from = scores, .row_stride = m}, keep, m, at(basis_of(set, variant)),
+                      s_.engine().packing());
     if (left_out_) {
       write_vectors(scores, 1, m, nullptr, keep);
     }
@@ -90,7 +91,8 @@ void Preparer::write_components(std::size_t set, std::vector<double> const& valu
     primal_basis(set, rotations, values, scratch);
   }
   if (set + 1 == s_.rows.sets.size() && s_.options.coefficients) {
-    pack_rows<double>({.from = rotations, .depth_stride = m, .row_scale = scale}, m, keep, at(back_of(variant)));
+    pack_rows<double>({.from = rotations, .depth_stride = m, .row_scale = scale}, m, keep, at(back_of(variant)),
+                      s_.engine().packing());
   }
 }
 
@@ -117,7 +119,8 @@ void Preparer::primal_basis(std::size_t set, double const* vectors, std::vector<
     }
     blas::gemm('T', 'T', keep, rows, p, 1.0, vectors, p, part, rows, 0.0, basis + keep * first, keep);
   }
-  pack_rows<double>({.from = basis, .depth_stride = keep}, keep, train.size(), at(basis_at_[set]));
+  pack_rows<double>({.from = basis, .depth_stride = keep}, keep, train.size(), at(basis_at_[set]),
+                    s_.engine().packing());
   if (left_out_) {
     write_vectors(basis, keep, 1, values.data(), keep);
   }
@@ -200,7 +203,7 @@ void Preparer::spectral_hats() {
       x = 1 / (x + s_.alphas[u % a]);
     }
     pack_rows<float>({.from = at(cross_of(s, variant_)), .row_stride = depth, .depth_scale = shrink.data()},
-                     s_.rows.sets[s].test.size(), depth, at(slots[u][0].offset));
+                     s_.rows.sets[s].test.size(), depth, at(slots[u][0].offset), s_.engine().packing());
   });
 }
 

@@ -217,6 +217,7 @@ void Preparer::accumulate(std::size_t first, std::size_t count, float const* x, 
   }
   bool const wide = exact();
   auto const shift = shifts(first, count);
+  TileMatrix const features = s_.engine().load(x, used, used, count);
   team_.run(gram_.get(), slots, [&](std::size_t u) {
     auto const& unit = units[u];
     auto const& w = weights[unit.gram];
@@ -226,8 +227,9 @@ void Preparer::accumulate(std::size_t first, std::size_t count, float const* x, 
     for (std::size_t from = low, to = 0; from < end; from = to) {  // cut where any width of panels would be cut
       to = std::min(end, from / gram_panel * gram_panel + gram_panel);
       std::size_t const c = from - first;
-      add_row_gram(packed_, unit.i, unit.j, x + c * used, used, to - from, w.empty() ? nullptr : w.data() + c, wide,
-                   reinterpret_cast<double*>(gram_.get() + slots[u].offset), wide ? shift.data() + c : nullptr);
+      s_.engine().add_row_gram(packed_, unit.i, unit.j, features, c, to - from, w.empty() ? nullptr : w.data() + c, wide,
+                               reinterpret_cast<double*>(gram_.get() + slots[u].offset),
+                               wide ? shift.data() + c : nullptr);
     }
   });
 }
@@ -244,12 +246,13 @@ void Preparer::feature_grams() {
   }
   auto const* x = reinterpret_cast<float const*>(x_.get());
   auto const shift = shifts(0, s_.p);
+  TileMatrix const features = s_.engine().load(x, used, used, s_.p);
   team_.run(gram_.get(), slots, [&](std::size_t u) {
     std::size_t const g = u / packed_.blocks();
     std::size_t i = 0, j = 0;
     packed_.position(u % packed_.blocks(), i, j);
-    add_column_gram(packed_, i, j, x, used, s_.rows.blocks.begin[g], s_.rows.blocks.begin[g + 1],
-                    reinterpret_cast<double*>(gram_.get() + slots[u].offset), shift.data());
+    s_.engine().add_column_gram(packed_, i, j, features, s_.rows.blocks.begin[g], s_.rows.blocks.begin[g + 1],
+                                reinterpret_cast<double*>(gram_.get() + slots[u].offset), shift.data());
   });
 }
 

@@ -30,37 +30,39 @@ void Fitted::run(MatrixView<float const> Y, std::span<double const> alpha, TileR
   }
   std::size_t const t = Y.cols, extras = s_.fit == Fit::cca ? 1 : s_.bands.size() * (s_.options.split ? 3 : 1);
   clear_result(s_.options, s_.rows, inner_rows(), t, extras, weight_rows(), out);
-  for (std::size_t first = 0; first < t; first += target_tile) {
-    block(Y.columns(first, std::min(target_tile, t - first)), alpha, first, out, work);
+  for (std::size_t first = 0; first < t; first += s_.options.width) {
+    block(Y.columns(first, std::min(s_.options.width, t - first)), alpha, first, out, work);
   }
 }
 
-/// Loads responses and what all candidates multiply by; z: of a closed form, else null.
-void Fitted::begin(MatrixView<float const> Y, std::size_t first, TileResult& out, Responses& r, float const*& z,
-                   std::size_t& ld, Workspace& work) const {
-  load(Y, first, out, r, work);
+/// Where the engine computes, from responses that are loaded: they, and what all sets share.
+void Fitted::begin(Responses& r, FeatureProducts& products, Workspace& work) const {
+  r.tile = s_.engine().load(r.y, r.used, r.used, r.width);
   if (s_.form == Form::primal) {
-    block_products(s_.rows, s_.p, s_.x, r, work);
+    products = block_products(s_.engine(), s_.factors.get(), s_.rows, s_.p, s_.x, r.tile, work);
   }
-  z = s_.closed_form() ? project(r, s_.rows.inner(), ld, work) : nullptr;
+  if (s_.closed_form()) {
+    r.projected = project(r, s_.rows.inner(), products, work);
+  }
 }
 
-void Fitted::score_candidates(Responses const& r, std::size_t first, std::size_t weighting, float const* z,
-                              std::size_t ld, TileResult& out, std::vector<double>& mean_scores,
+void Fitted::score_candidates(Responses const& r, std::size_t first, std::size_t weighting,
+                              FeatureProducts const& products, TileResult& out, std::vector<double>& mean_scores,
                               std::vector<double>& all, Workspace& work) const {
   if (s_.closed_form()) {
-    closed_form(r, first, z, ld, out, mean_scores, all, work);
+    closed_form(r, first, out, mean_scores, all, work);
   } else {
-    inner(r, first, weighting, out, mean_scores, all, work);
+    inner(r, first, weighting, products, out, mean_scores, all, work);
   }
 }
 
 void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std::size_t first, TileResult& out,
                    Workspace& work) const {
   Responses r;
-  float const* z = nullptr;
-  std::size_t ld = 0;
-  begin(Y, first, out, r, z, ld, work);
+  FeatureProducts products;
+  load(Y, first, out, r, work);
+  auto const turn = s_.engine().turn();
+  begin(r, products, work);
   Choice chosen{std::vector<double>(r.targets, -std::numeric_limits<double>::infinity()),
                 std::vector<std::size_t>(r.targets, 0), std::vector<std::size_t>(r.targets, 0),
                 std::vector<std::uint8_t>(r.targets, 0)};
@@ -68,7 +70,7 @@ void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std
   if (!alpha.empty()) {
     take(alpha, first, out, chosen.alpha);
     if (!tests() && !s_.options.scores.empty()) {
-      score_candidates(r, first, 0, z, ld, out, mean_scores, all, work);
+      score_candidates(r, first, 0, products, out, mean_scores, all, work);
     }
     for (std::size_t t = 0; t < r.targets && !all.empty(); ++t) {
       if (out.flag[first + t] == TargetFlag::ok) {
@@ -77,19 +79,19 @@ void Fitted::block(MatrixView<float const> Y, std::span<double const> alpha, std
     }
   } else {
     for (std::size_t weighting = 0; selects() && weighting < s_.weightings.size(); ++weighting) {
-      score_candidates(r, first, weighting, z, ld, out, mean_scores, all, work);
+      score_candidates(r, first, weighting, products, out, mean_scores, all, work);
       choose(first, r, weighting, mean_scores, all, out, chosen);
     }
     if (!s_.refine.sets.empty()) {
-      refine(r, first, chosen, out, work);
+      refine(r, first, products, chosen, out, work);
     }
     settle(first, r, chosen, out);
   }
   if (s_.banded()) {
-    banded_outer(r, first, chosen, out, work);
+    banded_outer(r, first, chosen, products, out, work);
   } else if (tests() || s_.options.coefficients) {
-    z = z != nullptr ? z : project(r, s_.rows.inner(), ld, work);
-    outer(r, first, chosen.alpha, z, ld, out, work);
+    TileMatrix const z = s_.closed_form() ? r.projected : project(r, s_.rows.inner(), products, work);
+    outer(r, first, chosen.alpha, z, out, work);
   }
 }
 
@@ -98,13 +100,14 @@ void Fitted::choices(MatrixView<float const> Y, std::vector<double>& scores, std
   TileResult out;
   out.flag.assign(Y.cols, TargetFlag::ok);
   scores.clear();
-  for (std::size_t first = 0; first < Y.cols; first += target_tile) {
+  for (std::size_t first = 0; first < Y.cols; first += s_.options.width) {
     Responses r;
-    float const* z = nullptr;
-    std::size_t ld = 0;
-    begin(Y.columns(first, std::min(target_tile, Y.cols - first)), first, out, r, z, ld, work);
+    FeatureProducts products;
+    load(Y.columns(first, std::min(s_.options.width, Y.cols - first)), first, out, r, work);
+    auto const turn = s_.engine().turn();
+    begin(r, products, work);
     std::vector<double> mean_scores, all;
-    score_candidates(r, first, 0, z, ld, out, mean_scores, all, work);
+    score_candidates(r, first, 0, products, out, mean_scores, all, work);
     scores.insert(scores.end(), mean_scores.begin(), mean_scores.end());
   }
   flag = out.flag;
@@ -132,40 +135,55 @@ void Fitted::take(std::span<double const> alpha, std::size_t first, TileResult& 
 
 /// Scores of every alpha in every inner fold, with the bands so weighted. mean_scores: [target][alpha] of the selecting
 /// score; all: [fold][score][target][alpha], only where the plan has no outer test.
-void Fitted::inner(Responses const& r, std::size_t first, std::size_t weighting, TileResult& out,
-                   std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const {
+void Fitted::inner(Responses const& r, std::size_t first, std::size_t weighting, FeatureProducts const& products,
+                   TileResult& out, std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const {
   std::size_t const a = s_.candidates(), q = s_.q(), k = s_.options.scores.size(), folds = s_.rows.inner();
   mean_scores.assign(r.targets * a, 0);
   all.assign(tests() ? 0 : folds * k * r.targets * a, 0);
+  std::vector<std::size_t> targets;
+  for (std::size_t t = 0; t < r.targets; ++t) {
+    if (out.flag[first + t] == TargetFlag::ok) {
+      targets.push_back(t);
+    }
+  }
+  GridScores const grid{s_.rows, s_.options, s_.skeleton, s_.combine, s_.alphas.size()};
+  std::vector<double> shift(targets.size());
   for (std::size_t set = 0; set < folds; ++set) {
-    std::size_t const e = s_.rows.sets[set].test.size();
-    std::size_t ld = 0;
-    float const* z = project(r, set, ld, work);
+    auto const& test = s_.rows.sets[set].test;
     auto const& hats = s_.sets[set];
     auto const at = [&](std::size_t t) { return all.empty() ? nullptr : all.data() + (set * k * r.targets + t) * a; };
-    for (std::size_t t = 0; s_.by_components() && t < r.targets; ++t) {
-      if (out.flag[first + t] == TargetFlag::ok) {
-        inner_components(r, set, t, z + t * ld, mean_scores.data() + t * a, at(t), work);
-      }
+    TileMatrix const z = project(r, set, products, work);
+    for (std::size_t i = 0; s_.by_components() && i < targets.size(); ++i) {
+      std::size_t const t = targets[i];
+      inner_components(r, set, t, z.host + t * z.ld, mean_scores.data() + t * a, at(t), work);
     }
     if (s_.by_components()) {
       continue;
     }
-    std::size_t const rows = padded_rows(q * panel_round(e));
-    float* p = work.predictions.grow(rows * r.width);
-    panel_product(hats.inner + weighting * hats.next, q * panel_round(e), hats.depth, z, ld, r.width, p, work.slivers);
-    for (std::size_t t = 0; t < r.targets; ++t) {
-      if (out.flag[first + t] == TargetFlag::ok) {
-        inner_target(r, set, t, p + t * rows, mean_scores.data() + t * a, at(t), work);
-      }
+    for (std::size_t i = 0; i < targets.size(); ++i) {
+      shift[i] = training_mean(s_.rows, r, targets[i], set);
     }
+    std::size_t const stride = panel_round(test.size()), rows = q * stride;
+    float* p = work.predictions.grow(padded_rows(rows) * r.width);
+    TileMatrix const predicted =
+        s_.product({hats.inner + weighting * hats.next, rows, hats.depth}, z, p, work.slivers);
+    Moments m;
+    m.n = static_cast<double>(test.size());
+    s_.engine().sums({.predictions = predicted,
+                      .y = r.tile,
+                      .rows = test,
+                      .targets = targets,
+                      .shift = shift,
+                      .stride = stride,
+                      .stacked = q,
+                      .alphas = a,
+                      .combine = s_.skeleton.exact() ? nullptr : s_.combine.data()},
+                     work.small, work.moments, [&](std::size_t i, double y, double yy, Sums const* sums) {
+                       m.y = y;
+                       m.yy = yy;
+                       grid.take(r, targets[i], m, sums, mean_scores.data() + targets[i] * a, at(targets[i]));
+                     });
   }
-}
-
-void Fitted::inner_target(Responses const& r, std::size_t set, std::size_t t, float const* p, double* mean_scores,
-                          double* all, Workspace& work) const {
-  GridScores{s_.rows, s_.options, s_.skeleton, s_.combine, s_.alphas.size()}.add(
-      r, set, t, p, panel_round(s_.rows.sets[set].test.size()), mean_scores, all, work);
 }
 
 /// The same for every number of components: predictions grow term by term, and are scored after each.

@@ -72,6 +72,15 @@ c10::Device choose_device(std::string const& asked, int local_rank) {
   return c10::kCPU;
 }
 
+double free_memory(c10::Device device) {
+  (void)at::empty({1}, at::TensorOptions().device(device));  // makes the device this thread's
+  void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+  if (driver == nullptr) return 0;
+  auto const info = reinterpret_cast<int (*)(std::size_t*, std::size_t*)>(dlsym(driver, "cuMemGetInfo_v2"));
+  std::size_t free = 0, total = 0;
+  return info == nullptr || info(&free, &total) != 0 ? 0 : static_cast<double>(free);
+}
+
 std::string device_text(c10::Device device) {
   if (!device.is_cuda()) return "cpu";
   std::string const name = gpu_name(device.index());

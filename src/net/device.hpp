@@ -14,6 +14,8 @@ void use_one_thread();
 
 /// `asked`: auto | cpu | cuda. Throws Error(Exit::config) where cuda is asked for and there is none.
 [[nodiscard]] c10::Device choose_device(std::string const& asked, int local_rank);
+/// Bytes free on a GPU now, by the CUDA driver; 0 where it does not say.
+[[nodiscard]] double free_memory(c10::Device device);
 [[nodiscard]] std::string device_text(c10::Device device);  ///< "cpu", "cuda:0 (NVIDIA H100)"
 
 }  // namespace striate::net

@@ -19,6 +19,7 @@
 #include "striate/base/log.hpp"
 #include "striate/brain/nifti.hpp"
 #include "striate/brain/npy.hpp"
+#include "striate/math/engine.hpp"
 #include "striate/par/team.hpp"
 #include "striate/store/act_store.hpp"
 #include "striate/store/h5.hpp"
@@ -70,6 +71,7 @@ struct Options {
   bool fresh = false, only_plan = false;
   StopFlag* stop = nullptr;
   double memory = 4e9;
+  decltype(Context::torch_engine) torch_engine = {};
 };
 
 /// One run of a job with the config `yaml`, as if it stood in `file`, over the ranks of `comm`. Collective.
@@ -94,6 +96,7 @@ inline Outcome run_job(std::unique_ptr<Job> const& job, Comm const& comm, fs::pa
                     resolved(schema),
                     resolved(schema, true)};
     context.write_provenance = o.provenance;
+    context.torch_engine = o.torch_engine;
     job->plan(context, out.plan);
     if (o.only_plan) return out;
     out.finished = job->run(context);

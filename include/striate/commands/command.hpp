@@ -15,6 +15,8 @@
 
 namespace striate {
 
+class Engine;
+
 /// What a command says it would do, printed by --dry-run and logged at the start of every run.
 struct Plan {
   std::vector<std::pair<std::string, std::string>> lines;  ///< what, how much (free text with units)
@@ -44,6 +46,8 @@ struct Context {
   /// Collective: writes provenance.json of a directory output. A job calls it when all else is on disk, just before it
   /// marks its output complete.
   std::function<void()> write_provenance = [] {};
+  /// Makes the torch engine on auto, cpu or cuda for this rank (net/torch_engine.hpp); none where nothing knows LibTorch.
+  std::function<std::unique_ptr<Engine>(std::string const& device, Comm const& comm)> torch_engine = {};
 };
 
 /// How much of an output is there, for `striate status`.

@@ -35,13 +35,18 @@ struct PackSource {
   double const* row_shift = nullptr;
 };
 
+/// How a packed matrix stands in memory: panels of 16 rows, depth after depth within one, as panel_product takes them; or
+/// row after row, as other libraries do. A block of rows takes the same floats in both.
+enum class Packing { panels, rows };
+
 /// Packs rows × depth elements as panels of 16 rows; rows past the end are zero. out: panel_round(rows) * depth floats.
 /// Blocks of rows packed one after the other (each rounded up) make one matrix; what follows the last block up to
 /// packed_size must be zero.
 template <class T>
-void pack_rows(PackSource<T> const& source, std::size_t rows, std::size_t depth, float* out);
-extern template void pack_rows(PackSource<float> const&, std::size_t, std::size_t, float*);
-extern template void pack_rows(PackSource<double> const&, std::size_t, std::size_t, float*);
+void pack_rows(PackSource<T> const& source, std::size_t rows, std::size_t depth, float* out,
+               Packing packing = Packing::panels);
+extern template void pack_rows(PackSource<float> const&, std::size_t, std::size_t, float*, Packing);
+extern template void pack_rows(PackSource<double> const&, std::size_t, std::size_t, float*, Packing);
 
 /// C = A B. A packed (rows × depth), B depth × cols column-major, C padded_rows(rows) × cols with leading dimension
 /// padded_rows(rows). cols must be a multiple of `sliver`. `scratch` is kept from call to call. Thread-safe.

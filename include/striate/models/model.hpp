@@ -35,6 +35,7 @@ namespace striate {
 
 /// Width of target tiles that the models are tuned for; a tile may be narrower at the end.
 inline constexpr std::size_t target_tile = 512;
+class Engine;
 
 /// A feature space of a joint model: columns [first, first + count) of X.
 struct Band {
@@ -91,6 +92,8 @@ struct ModelOptions {
   std::size_t n_iter = 100;           ///< banded_ridge: band weights that are tried
   std::uint64_t seed = 0;             ///< banded_ridge: of the random band weights
   bool refine = false;                ///< banded_ridge: each target improves on the best of those
+  Engine const* engine = nullptr;     ///< where products are made (math/engine.hpp); null: blas. Must outlive the folds
+  std::size_t width = target_tile;    ///< targets that are multiplied at once, where engines can be chosen
   bool split = true;                  ///< banded_ridge: shares of the bands in the scores of outer test rows wanted
 };
 
@@ -206,6 +209,8 @@ class EncodingModel {
   [[nodiscard]] virtual std::size_t candidates() const = 0;
   /// Whether fitted folds know tile_at.
   [[nodiscard]] virtual bool fixes_choice() const { return false; }
+  /// Whether ModelOptions::engine may be another than blas.
+  [[nodiscard]] virtual bool takes_engine() const { return false; }
   /// Whether fitted folds know choices, so that targets can share one choice.
   [[nodiscard]] virtual bool shares_choice() const { return false; }
   /// Names of further values per fold and target, TileResult::extra; saved as /L/NAME (k, t).
