@@ -346,7 +346,7 @@ struct PermutationTiles::Impl {
       out.write_slice(best_working, 0, counts_at, std::span<std::uint32_t const>(left.best_exceed));
     std::size_t const tail_of = T * tail_width(p, left.block), tail_to = tail_at(p, left.tile, T, left.block);
     for (std::size_t k = 0; k * tail_of < left.tail.size(); ++k)
-      out.write_slice(k == folds.size() * S
+      out.write_slice(k == layers * S
                           ? best_tail
                           : tail_name(shared.inputs.layers[first_layer + k / S].name, shared.config.scores[k % S]),
                       0, tail_to, std::span<float const>(left.tail).subspan(k * tail_of, tail_of));

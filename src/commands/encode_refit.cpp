@@ -34,7 +34,7 @@ class Refitting final : public Rescorer {
   std::vector<double> identity() override {
     std::vector<double> scores;
     if (s_.config.engine == "blas") return scores;
-    std::size_t const T = tile_.y.cols, size = scores_.size() * T;
+    std::size_t const T = tile_.y.cols, size = s_.config.scores.size() * T;
     scores.resize(folds_.size() * size);
     for (std::size_t l = 0; l < folds_.size(); ++l) layer(l, tile_.y, std::span(scores).subspan(l * size, size));
     return scores;

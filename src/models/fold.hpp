@@ -50,7 +50,7 @@ struct FoldState {
   std::vector<float const*> components;  ///< dual, of bands with pca: number kept, 0, axes n_train × kept; else null
   std::vector<double> mean_product;   ///< dual: per band and training position Σ_j (x_ij − μ_j) μ_j scale_j²
   std::vector<std::shared_ptr<std::byte>> owned;
-  std::unique_ptr<FactorCache> factors;  ///< of the engine; gone before `owned`
+  std::shared_ptr<FactorCache> factors;  ///< of the engine; gone before `owned`
   FoldReport report;
   double penalty = 0;  ///< cca: of the features, for all targets
   [[nodiscard]] Engine const& engine() const { return options.engine == nullptr ? blas_engine() : *options.engine; }
