@@ -22,8 +22,7 @@ struct Place : SharedWorld {
   /// The units of an encode whose permutations are cut into blocks of `block`; a stop at each of `stops` ticks.
   [[nodiscard]] encode::Null blocks(std::size_t block, std::vector<std::string> sets, std::size_t memory_targets,
                                     std::vector<std::size_t> const& stops, std::string const& name) const {
-    sets.insert(sets.end(),
-                {"features.layers=[a, b]", "scores=[pearson, mse]", "permutation.n=" + std::to_string(P)});
+    sets.insert(sets.end(), {"features.layers=[a, b]", "scores=[pearson, mse]", "permutation.n=" + std::to_string(P)});
     Comm const world = Comm::world();
     encode::Config config;
     Schema schema;
@@ -129,10 +128,9 @@ TEST(WholePermutations, SameInAnyBlocksAndThroughStops) {
   Place const place("whole_blocks");
   std::vector<std::string> const sets{"model={type: pls, components: [1, 3]}"};
   auto const whole = place.blocks(P, sets, 75, {}, "whole.h5");
-  for (auto const& [block, stops] :
-       {std::tuple{std::size_t{1}, std::vector<std::size_t>{}},
-        // In the fits, while features are prepared, after two and after three blocks.
-        std::tuple{std::size_t{5}, std::vector<std::size_t>{3, 60, 26, 25}}}) {
+  for (auto const& [block, stops] : {std::tuple{std::size_t{1}, std::vector<std::size_t>{}},
+                                     // In the fits, while features are prepared, after two and after three blocks.
+                                     std::tuple{std::size_t{5}, std::vector<std::size_t>{3, 60, 26, 25}}}) {
     auto const parts = place.blocks(block, sets, 75, stops, "parts.h5");
     if (!Comm::world().root()) continue;
     EXPECT_EQ(whole.exceed, parts.exceed) << block;
