@@ -216,10 +216,11 @@ void check(Config const& c) {
   check_engine(c, *model);
   if (c.permutation.n > 0 && c.permutation.stop.exceed > 0 && c.permutation.scheme != "fixed_model" &&
       model->prepare_uses_responses())
-    fail(Exit::config,
-         "permutation.stop: leaves targets out, but the components of model.type: {} are those of all targets together; "
-         "remove it",
-         c.model.type);
+    fail(
+        Exit::config,
+        "permutation.stop: leaves targets out, but the components of model.type: {} are those of all targets together; "
+        "remove it",
+        c.model.type);
   if (c.permutation.n > 0 && c.permutation.scheme == "fixed_alpha" && !model->fixes_choice())
     fail(Exit::config, "permutation.scheme: fixed_alpha is not there for model.type: {}; use refit or fixed_model",
          c.model.type);

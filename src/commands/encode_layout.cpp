@@ -298,8 +298,8 @@ Memory divide_memory(Inputs const& in, Layout const& layout, Costs const& least,
   double const held = whole ? held_folds_bytes(layout, least) : 0;
   if (held > rest)
     fail(Exit::limit,
-         "memory: permutations that are fitted anew share {:.3g} GiB a node (features of all folds{}), but {:.3g} GiB are left "
-         "for that; raise memory, or use fewer folds or inner folds{}",
+         "memory: permutations that are fitted anew share {:.3g} GiB a node (features of all folds{}), but {:.3g} GiB "
+         "are left for that; raise memory, or use fewer folds or inner folds{}",
          held / gib, layout.permutation.groups == 1 && layout.layers > 1 ? " of all layers" : "", rest / gib,
          layout.permutation.groups == 1 && layout.layers > 1 ? ", or permutation.best_layer: false" : "");
   double widest = 0;

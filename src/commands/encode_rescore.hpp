@@ -78,7 +78,7 @@ using Folds = std::vector<std::vector<std::unique_ptr<FittedFold>>>;  ///< [laye
 [[nodiscard]] std::unique_ptr<Rescorer> make_fixed_model(Shared const& shared, Observed const& observed,
                                                          Folds const& folds, std::size_t first_layer);
 /// The one that permutation.scheme asks for.
-[[nodiscard]] std::unique_ptr<Rescorer> make_rescorer(Shared const& shared, Observed const& observed, Folds const& folds,
-                                                      std::size_t first_layer);
+[[nodiscard]] std::unique_ptr<Rescorer> make_rescorer(Shared const& shared, Observed const& observed,
+                                                      Folds const& folds, std::size_t first_layer);
 
 }  // namespace striate::encode

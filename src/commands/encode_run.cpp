@@ -194,9 +194,8 @@ class Work {
 
   bool score_permutations(std::size_t group, std::size_t base, TargetBlock& y, Observed const& observed) {
     Folds folds;
-    if (!all_folds(group, folds, [&](auto l, auto f, auto const& source, double memory) {
-          return prepare(l, f, source, y, memory);
-        }))
+    if (!all_folds(group, folds,
+                   [&](auto l, auto f, auto const& source, double memory) { return prepare(l, f, source, y, memory); }))
       return false;
     PermutationTiles work(
         shared_, y, observed, group, folds.size(),
@@ -222,7 +221,8 @@ class Work {
     y.load(0);
     auto const threads = static_cast<std::size_t>(context_.comm.sum(std::int64_t{context_.threads}));
     WholeTrials trials(shared_, y, features, threads);
-    PermutationTiles work(shared_, y, observed, group, features.size(), [&] { return trials.rescorer(); }, saying());
+    PermutationTiles work(
+        shared_, y, observed, group, features.size(), [&] { return trials.rescorer(); }, saying());
     std::size_t const units = layout_.permutation.blocks;
     return rounds(base, units, 0, units, trials.blocks(), work, [&](auto const& done) { trials.make(done); });
   }
@@ -325,7 +325,8 @@ class Work {
       return (p < in_.folds ? scoring_ : refitting_)->prepare(design, in_.passes[p], context_.team, memory);
     });
     FoldReport const& r = fold->report();
-    log::detail("{}, {}: {} form, {} of {} settings computed", input.name, name_of_pass(p), r.form, r.skeleton, r.alphas.size());
+    log::detail("{}, {}: {} form, {} of {} settings computed", input.name, name_of_pass(p), r.form, r.skeleton,
+                r.alphas.size());
     if (layout_.passes == 0) return fold;  // a test alone: the fits have been reported
     together(context_.comm, [&] {
       std::uint64_t const found[founds] = {r.constant_features, r.dropped_alphas.size(), r.skeleton, r.rank};

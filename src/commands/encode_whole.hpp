@@ -52,9 +52,9 @@ class WholeTrials {
   TargetBlock const& y_;
   FoldFeatures const& features_;
   std::size_t t_, rows_ = 0, blocks_ = 1;
-  std::vector<Place> places_;            ///< of each fold
-  std::vector<std::uint64_t> made_;      ///< permutation indices, ascending
-  std::shared_ptr<std::byte> bytes_;     ///< [made][layer][row of any fold][target]
+  std::vector<Place> places_;         ///< of each fold
+  std::vector<std::uint64_t> made_;   ///< permutation indices, ascending
+  std::shared_ptr<std::byte> bytes_;  ///< [made][layer][row of any fold][target]
   mutable Pool<std::unique_ptr<Worker>> workers_;
 };
 

@@ -14,7 +14,7 @@ namespace striate::detail {
 struct FieldSet {
   std::size_t depth = 0;           ///< axes with variance
   double const* values = nullptr;  ///< (depth), Λ
-  float const* rotate = nullptr;   ///< depth × features, packed: Vᵀ · scale; with by_rows(), depth × training rows: VᵀXᵀ
+  float const* rotate = nullptr;  ///< depth × features, packed: Vᵀ · scale; with by_rows(), depth × training rows: VᵀXᵀ
   float const* test = nullptr;     ///< test rows × depth, packed: X V
 };
 

@@ -24,7 +24,7 @@ constexpr double gram_price = 3.3, factor_price = 5.5, product_price = 1.05, sco
 struct Work {
   double gram = 0, factor = 0, tile = 0;                  // flops; gram and factor in float64 unless told
   double fixed = 0, scored = 0, banded = 0, responses = 0;  // of tile: with the choice made; predictions; flops beside
-  double refit = 0, sides = 0, refit_scratch = 0;  // pls, cca: of factor, what follows responses; bytes kept, of a thread
+  double refit = 0, sides = 0, refit_scratch = 0;  // pls, cca: flops that follow responses; bytes kept, of a thread
   double hats = 0, features = 0, grams = 0, scratch = 0;  // bytes
 };
 
@@ -341,7 +341,8 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
     c.features_bytes = w.sides + stats;
     c.refit_flops = w.responses + w.refit;
     c.refit_work = gram_price * (w.responses / f64_price + halved) + factor_price * w.refit;
-    c.refit_bytes = w.hats + gram + w.refit_scratch + 2 * std::max(refit_panel_bytes, 4.0 * gram_panel * static_cast<double>(rows.n));
+    c.refit_bytes = w.hats + gram + w.refit_scratch +
+                    2 * std::max(refit_panel_bytes, 4.0 * gram_panel * static_cast<double>(rows.n));
   }
   return c;
 }

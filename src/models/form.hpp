@@ -10,7 +10,8 @@ namespace striate::detail {
 enum class Form { block_inverse, dual, primal, spectral_dual, spectral_primal };
 
 [[nodiscard]] char const* name_of(Form form);
-inline constexpr double refit_panel_bytes = 16e6;  ///< of the responses that a thread reads at a time for PreparedFeatures
+inline constexpr double refit_panel_bytes =
+    16e6;  ///< of the responses that a thread reads at a time for PreparedFeatures
 inline constexpr char const* kernel_pls = "kernel pls";  ///< what pls makes of spectral_dual
 inline constexpr char const* kernel_cca = "kernel cca";  ///< and cca
 [[nodiscard]] inline bool is_dual(Form f) {
@@ -49,7 +50,8 @@ struct Shape {
 [[nodiscard]] bool predicts_left_out(RowPlan const& rows, Shape const& shape);
 /// Numbers that cca keeps of a set and penalty: components, total, errors (0 … depth), correlations.
 [[nodiscard]] inline std::size_t cca_numbers(std::size_t depth) { return 3 + 2 * depth; }
-/// pls, cca: axes of the features that are kept of a training set, at most: all of cca, the leading ones of pls with pca.
+/// pls, cca: axes of the features that are kept of a training set, at most: all of cca, the leading ones of pls with
+/// pca.
 [[nodiscard]] std::size_t most_axes(Shape const& shape, std::size_t train);
 /// pls, cca: doubles of what does not depend on responses in a training set, as side_in (prepare.hpp) places it.
 [[nodiscard]] std::size_t side_doubles(Shape const& shape, SetRows const& rows);

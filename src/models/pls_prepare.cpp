@@ -166,8 +166,8 @@ void Preparer::pls_unit(std::size_t set, FeatureSide const& side, Scratch& scrat
                    nullptr, scratch);
 }
 
-/// Features reduced to their principal components: the kernel and its test columns keep the leading eigenvectors. Returns
-/// their number; side.axes has them times their roots.
+/// Features reduced to their principal components: the kernel and its test columns keep the leading eigenvectors.
+/// Returns their number; side.axes has them times their roots.
 std::size_t Preparer::keep_leading(std::size_t set, FeatureSide const& side, double trace) {
   std::size_t const n = s_.rows.sets[set].train.size(), e = s_.rows.sets[set].test.size();
   std::size_t const most = most_axes(shape_, n);

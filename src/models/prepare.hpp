@@ -208,8 +208,8 @@ class Preparer {
   Shape shape_;
   PackedShape packed_, packed_y_;
   std::shared_ptr<std::byte> stats_, x_, gram_, gram_y_, centre_, hats_, sides_;
-  bool keeps_sides_ = false;           ///< nothing else is wanted
-  std::vector<std::size_t> side_at_;   ///< bytes into sides_
+  bool keeps_sides_ = false;          ///< nothing else is wanted
+  std::vector<std::size_t> side_at_;  ///< bytes into sides_
   double response_panel_bytes_ = 256e6;
   std::size_t response_first_ = 0;  ///< first set of gram_y_, where sets have their own
   std::size_t grams_ = 1, group_ = 1, group_first_ = 0;  ///< Gram matrices in all, in memory at once, first of those

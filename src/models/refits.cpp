@@ -1,4 +1,5 @@
-// Folds of pls and cca in two parts: what follows from the features is kept, so that responses may come again and again.
+// Folds of pls and cca in two parts: what follows from the features is kept, so that responses may come again and
+// again.
 #include "prepare.hpp"
 
 namespace striate::detail {
@@ -56,8 +57,8 @@ FeaturePart Preparer::features() {
   allocate();
   (void)all_groups();
   count_constant();
-  return {std::move(s_),  shape_, budget_,  design_.pca, design_.standardize, design_.targets, stats_, sides_,
-          side_at_, penalties_};
+  return {std::move(s_),   shape_, budget_, design_.pca, design_.standardize,
+          design_.targets, stats_, sides_,  side_at_,    penalties_};
 }
 
 /// A set's responses at a time: those of all of them would not fit into what each thread has.
@@ -100,7 +101,8 @@ void Preparer::keep_sides(std::size_t first_set, std::size_t last_set) {
   team_.run(sides_.get(), slots, [&](std::size_t u) {
     auto scratch = pool_.take();
     std::size_t const set = first_set + u;
-    FeatureSide const side = side_in(reinterpret_cast<double*>(sides_.get() + side_at_[set]), shape_, s_.rows.sets[set]);
+    FeatureSide const side =
+        side_in(reinterpret_cast<double*>(sides_.get() + side_at_[set]), shape_, s_.rows.sets[set]);
     shape_.cca ? cca_features(set, side, *scratch) : pls_features(set, side);
     pool_.give(std::move(scratch));
   });

@@ -25,7 +25,8 @@ void load_responses(RowPlan const& rows, MatrixView<float const> Y, TargetFlag* 
                     Buffer<float>& memory);
 /// Mean of a target over the training rows of a set, less that over the outer ones.
 [[nodiscard]] double training_mean(RowPlan const& rows, Responses const& r, std::size_t t, std::size_t set);
-/// Of the training rows of a set, in their order, less the outer training mean: rows × width, `ld` apart. In r.y or `memory`.
+/// Of the training rows of a set, in their order, less the outer training mean: rows × width, `ld` apart. In r.y or
+/// `memory`.
 [[nodiscard]] float const* training_responses(RowPlan const& rows, Responses const& r, std::size_t set, std::size_t& ld,
                                               Buffer<float>& memory);
 

@@ -30,7 +30,8 @@ void Preparer::allocate() {
   double const need = one * static_cast<double>(group_) + stats + x + sides;
   if (need > budget_ && sides > 0) {
     fail(Exit::limit,
-         "permutations of a fold of {} stimuli need {:.3g} GiB for what they share, beside {:.3g} GiB while it is prepared, "
+         "permutations of a fold of {} stimuli need {:.3g} GiB for what they share, beside {:.3g} GiB while it is "
+         "prepared, "
          "but the budget is {:.3g} GiB; raise memory, or use fewer inner folds (a fixed model.components needs none)",
          used, sides / gib, (need - sides) / gib, budget_ / gib);
   }

@@ -141,10 +141,9 @@ TEST(WholePermutations, SameInAnyBlocksAndThroughStops) {
   Place const place("whole_blocks");
   std::vector<std::string> const sets{"model={type: pls, components: [1, 3]}"};
   auto const whole = place.blocks(P, sets, 75, {}, "whole.h5");
-  for (auto const& [block, stops] :
-       {std::tuple{std::size_t{1}, std::vector<std::size_t>{}},
-        // In the fits, while features are prepared, after two and after three blocks.
-        std::tuple{std::size_t{5}, std::vector<std::size_t>{3, 60, 26, 25}}}) {
+  for (auto const& [block, stops] : {std::tuple{std::size_t{1}, std::vector<std::size_t>{}},
+                                     // In the fits, while features are prepared, after two and after three blocks.
+                                     std::tuple{std::size_t{5}, std::vector<std::size_t>{3, 60, 26, 25}}}) {
     auto const parts = place.blocks(block, sets, 75, stops, "parts.h5");
     if (!Comm::world().root()) continue;
     EXPECT_EQ(whole.exceed, parts.exceed) << block;

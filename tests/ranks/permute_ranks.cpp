@@ -91,7 +91,8 @@ TEST(PermuteRanks, PartsOfWholePermutationsAddUp) {
     EXPECT_EQ(whole.code, Exit::ok) << whole.message;
     EXPECT_EQ(place.encode("some", {block(2), "save: [coefficients]"}, model).code, Exit::ok);
     for (char const* part : {"2/2", "1/2"}) {
-      auto const done = place.permute("encode: some.yaml\n" + block(7) + "\noutput: more\n", {std::string("part=") + part});
+      auto const done =
+          place.permute("encode: some.yaml\n" + block(7) + "\noutput: more\n", {std::string("part=") + part});
       EXPECT_EQ(done.code, Exit::ok) << done.message;
     }
     EXPECT_EQ(place.results("whole"), place.results("more"));

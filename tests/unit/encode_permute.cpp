@@ -179,7 +179,8 @@ TEST_F(EncodePermute, FitsThatReadResponsesOfLayersOneByOne) {
   single.emplace_back("permutation.best_layer=false");
   ASSERT_EQ(run(sets, "joint").code, Exit::ok);
   ASSERT_EQ(run(single, "single").code, Exit::ok);
-  for (char const* name : {"a/permutation/pearson/exceed", "b/permutation/pearson/null_max", "best/permutation/pearson/p_max"}) {
+  for (char const* name :
+       {"a/permutation/pearson/exceed", "b/permutation/pearson/null_max", "best/permutation/pearson/p_max"}) {
     auto const x = of("joint", name), y = of("single", name);
     EXPECT_EQ(0, std::memcmp(x.data(), y.data(), x.size() * 8)) << name;
   }

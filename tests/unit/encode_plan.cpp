@@ -30,7 +30,8 @@ TEST_F(EncodePlan, TimeCountsWhatIsRepeated) {
 }
 
 TEST_F(EncodePlan, PermutationsThatAreFittedAnew) {
-  std::string const pls = "model={type: pls, components: [1, 2]}", few = "permutation.n=100", many = "permutation.n=200";
+  std::string const pls = "model={type: pls, components: [1, 2]}", few = "permutation.n=100",
+                    many = "permutation.n=200";
   auto const fits = plan({pls}), test = plan({pls, few}), more = plan({pls, many});
   EXPECT_GT(test.work, 50 * fits.work);
   EXPECT_NEAR(more.work - test.work, test.work - fits.work, 0.05 * test.work);

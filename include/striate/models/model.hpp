@@ -166,8 +166,8 @@ class FittedFold {
 class PreparedFeatures {
  public:
   virtual ~PreparedFeatures() = default;
-  /// What EncodingModel::prepare() makes of these responses (n × Design::targets, raw), bit for bit. Not collective; any
-  /// thread, several at once. The calling thread reads Y; one BLAS thread.
+  /// What EncodingModel::prepare() makes of these responses (n × Design::targets, raw), bit for bit. Not collective;
+  /// any thread, several at once. The calling thread reads Y; one BLAS thread.
   [[nodiscard]] virtual std::unique_ptr<FittedFold> fit(FeatureSource const& Y) const = 0;
   [[nodiscard]] virtual double shared_bytes() const = 0;  ///< held per node
 };
@@ -184,7 +184,8 @@ struct ModelCost {
   double private_bytes = 0;      ///< per rank, peak of prepare, without threads
   double thread_bytes = 0;       ///< per thread (prepare or tile, whichever is more)
   double read_bytes = 0;         ///< per rank, from the feature source
-  /// Of prepare_features: held per node; of fit(): flops, the same as time, and bytes of the thread, what it returns counted.
+  /// Of prepare_features: held per node; of fit(): flops, the same as time, and bytes of the thread, what it returns
+  /// counted.
   double features_bytes = 0, refit_flops = 0, refit_work = 0, refit_bytes = 0;
 };
 
