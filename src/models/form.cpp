@@ -73,7 +73,7 @@ void refinement_work(RowPlan const& rows, Shape const& shape, Form form, Work& w
     auto const e = static_cast<double>(rows.sets[s].test.size()), bands = static_cast<double>(shape.bands);
     w.factor += axes_price * static_cast<double>(shape.candidates) * cube(m);
     w.tile += refine_rounds * 2 * m * (m * (2 + (dual ? bands : 1)) + e * (dual || outer ? bands : 1));
-    w.scored += refine_rounds * 10 * bands * e;  // predictions and derivatives in the small space
+    w.scored += refine_rounds * 60 * bands * e;  // predictions and derivatives in the small space
     w.scratch = std::max(w.scratch, 8 * (2 * m * m + 40 * m));
   }
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "small_solve.hpp"
 #include "striate/math/clones.hpp"
 #include "striate/math/panel_product.hpp"
 
@@ -92,19 +93,6 @@ void Galerkin::add(float const* direction, float const* products, float const* t
   ++size_;
 }
 
-/// x = A⁻¹ x with the factor.
-void Galerkin::back(double* x) const {
-  std::size_t const d = size_;
-  for (std::size_t i = 0; i < d; ++i) {
-    for (std::size_t k = 0; k < i; ++k) x[i] -= factor_[i * d + k] * x[k];
-    x[i] /= factor_[i * d + i];
-  }
-  for (std::size_t i = d; i-- > 0;) {
-    for (std::size_t k = i + 1; k < d; ++k) x[i] -= factor_[k * d + i] * x[k];
-    x[i] /= factor_[i * d + i];
-  }
-}
-
 bool Galerkin::solve(std::vector<double> const& delta) {
   std::size_t const d = size_, e = y_.size(), stride = panel_round(e);
   for (std::size_t b = 0; b < bands_; ++b) scale_[b] = std::exp(delta[b]);
@@ -113,13 +101,12 @@ bool Galerkin::solve(std::vector<double> const& delta) {
     for (std::size_t j = 0; j <= i; ++j) {
       double x = entry(fixed_, 0, i, j);
       for (std::size_t b = 0; b < bands_; ++b) x += factor(b) * entry(of_band_, b, i, j);
-      for (std::size_t k = 0; k < j; ++k) x -= factor_[i * d + k] * factor_[j * d + k];
-      if (i == j && !(x > 0)) return false;
-      factor_[i * d + j] = i == j ? std::sqrt(x) : x / factor_[j * d + j];
+      factor_[i * d + j] = x;
     }
   }
+  if (!factor_small(factor_.data(), d)) return false;
   c_.assign(right_small_.begin(), right_small_.begin() + static_cast<std::ptrdiff_t>(d));
-  back(c_.data());
+  solve_small(factor_.data(), d, c_.data());
   sums_.assign(d * e, 0.0);  // Σ over blocks of test products
   std::fill(f_.begin(), f_.end(), 0.0);
   for (std::size_t j = 0; j < d; ++j) {
@@ -147,7 +134,7 @@ std::vector<double> Galerkin::directions() {
       x[i] = 0;
       for (std::size_t j = 0; j < d; ++j) x[i] += change * entry(of_band_, b, i, j) * c_[j];
     }
-    back(x.data());
+    solve_small(factor_.data(), d, x.data());
     for (std::size_t j = 0; j < d; ++j) {
       double const* sum = sums_.data() + j * e;
       for (std::size_t i = 0; i < e; ++i) to[i] += x[j] * sum[i];

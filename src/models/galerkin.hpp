@@ -40,7 +40,6 @@ class Galerkin {
   [[nodiscard]] double& entry(std::vector<double>& m, std::size_t part, std::size_t i, std::size_t j) const {
     return m[(part * most_ + i) * most_ + j];
   }
-  void back(double* x) const;
   [[nodiscard]] double factor(std::size_t band) const { return dual_ ? scale_[band] : 1 / scale_[band]; }
   [[nodiscard]] double weight(std::size_t block) const { return dual_ ? scale_[block] : 1; }
   std::vector<double> directions();

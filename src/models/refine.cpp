@@ -9,6 +9,7 @@
 #include "epilogue.hpp"
 #include "fitted.hpp"
 #include "galerkin.hpp"
+#include "small_solve.hpp"
 #include "striate/math/panel_product.hpp"
 #include "test_scores.hpp"
 
@@ -22,28 +23,6 @@ constexpr double fitted_share = 0.3;  ///< of it, of fitted responses: what is p
 constexpr double trusted = 0.02;      ///< change of predictions by which derivatives still are right enough
 constexpr double rest = 3e-6;         ///< gain of a round that is none
 constexpr double group_bytes = 48e6;
-
-/// x = M⁻¹ x, M small, symmetric and positive definite (destroyed). False where it is not.
-bool solve_small(std::vector<double>& m, std::vector<double>& x) {
-  std::size_t const n = x.size();
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = 0; j <= i; ++j) {
-      double v = m[i * n + j];
-      for (std::size_t k = 0; k < j; ++k) v -= m[i * n + k] * m[j * n + k];
-      if (i == j && !(v > 0)) return false;
-      m[i * n + j] = i == j ? std::sqrt(v) : v / m[j * n + j];
-    }
-  }
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t k = 0; k < i; ++k) x[i] -= m[i * n + k] * x[k];
-    x[i] /= m[i * n + i];
-  }
-  for (std::size_t i = n; i-- > 0;) {
-    for (std::size_t k = i + 1; k < n; ++k) x[i] -= m[k * n + i] * x[k];
-    x[i] /= m[i * n + i];
-  }
-  return true;
-}
 
 }  // namespace
 
@@ -212,7 +191,9 @@ void Fitted::climb(Climber& c) const {
         damped[b * (n + 1)] += c.damping * (matrix[b * (n + 1)] + 1e-2 * trace) + 1e-12;
       }
       double value = 0;
-      auto const next = solve_small(damped, step) ? reachable(c, step) : c.delta;
+      bool const solved = factor_small(damped.data(), n);
+      if (solved) solve_small(damped.data(), n, step.data());
+      auto const next = solved ? reachable(c, step) : c.delta;
       better = next != c.delta && evaluate(c, next, value) && value > now;
       c.damping = better ? std::max(c.damping / 4, 1e-4) : std::min(c.damping * 4, 1e4);
       if (better) {

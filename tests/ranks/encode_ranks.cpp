@@ -64,8 +64,8 @@ TEST(EncodeRanks, SameBitsAsOneRankAndOneThread) {
            {"model={type: pls, components: {up_to: 6}}", "save=[coefficients, predictions]"},
            {"model.type=cca", "model.components=[2, 5]", "model.response_pca=6", "save=[coefficients, predictions]"},
            {"model={type: pcr, components: [2, 5]}"},
-           {"model.type=banded_ridge", "model.n_iter=7", "save=[coefficients, predictions]"},
-           {"model.type=banded_ridge", "model.n_iter=4", "permutation.n=9"},
+           {"model={type: banded_ridge, n_iter: 7, refine: true}", "save=[coefficients, predictions]"},
+           {"model={type: banded_ridge, n_iter: 4, refine: true}", "permutation.n=9", "features.transform.pca=4"},
            {"model.type=fwrf", "model.rf={grid: 3, sizes: 2}", "save=[coefficients, predictions]"},
            {"model.type=fwrf", "model.rf={grid: 2, sizes: 2}", "permutation.n=9"}}) {
     auto const many =

@@ -107,11 +107,42 @@ TEST_F(EncodeBanded, RefusesWhatItCannotDo) {
     EXPECT_NE(out.message.find(words), std::string::npos) << out.message;
     EXPECT_FALSE(fs::exists(dir_ / "out/result.h5"));
   };
-  refused({"features.transform.pca=5"}, "features.transform.pca: model.type banded_ridge");
+  refused({"features.transform.pca=2.5"}, "features.transform.pca: 2.5");
+  refused({"model.type=ridge", "model.refine=true"}, "model.refine: is there for type: banded_ridge");
+  refused({"model.refine=3"}, "model.refine");
   refused({"model.n_iter=0"}, "model.n_iter");
   refused({"model.alphas=[0]"}, "model.alphas");
   Outcome const small = run({"model.n_iter=20000"}, {.memory = 3e8});
   EXPECT_EQ(small.code, Exit::limit) << small.message;
+}
+
+TEST_F(EncodeBanded, RefinementScoresNoLessInTheInnerFolds) {
+  ASSERT_EQ(run({"cv.folds=0", "scores=r2", "output=plain"}).code, Exit::ok);
+  ASSERT_EQ(run({"cv.folds=0", "scores=r2", "model.refine=true", "output=refined"}).code, Exit::ok);
+  auto const plain = read(dir_ / "plain/result.h5", "joint/score/r2");
+  auto const refined = read(dir_ / "refined/result.h5", "joint/score/r2");
+  std::size_t better = 0;
+  for (std::size_t j = 0; j < plain.size(); ++j) {
+    EXPECT_TRUE(std::isnan(plain[j]) ? std::isnan(refined[j]) : refined[j] >= plain[j] - 1e-6) << j;
+    better += refined[j] > plain[j] + 1e-4 ? 1 : 0;
+  }
+  EXPECT_GT(better, plain.size() / 2);
+}
+
+TEST_F(EncodeBanded, EachBandHasComponentsOfItsOwn) {
+  std::string const bands =
+      "features=[{name: x, store: act.h5, layers: [wide], transform: {pca: 6}}, {name: y, store: act.h5, layers: [a, b]}]";
+  Outcome const out = run({bands, "save=[coefficients, predictions]", "responses.standardize=false"});
+  ASSERT_EQ(out.code, Exit::ok) << out.message;
+  auto const reduced = result("joint/score/r2"), coef = result("joint/coef");
+  std::size_t const t = reduced.size();
+  EXPECT_EQ(coef.size(), 202 * t);  // of the features, not of the components
+  ASSERT_EQ(run({bands.substr(0, bands.find(", transform")) + bands.substr(bands.find("}}") + 1), "output=whole"}).code,
+            Exit::ok);
+  auto const whole = read(dir_ / "whole/result.h5", "joint/score/r2");
+  std::size_t differ = 0;
+  for (std::size_t j = 0; j < t; ++j) differ += !std::isnan(whole[j]) && whole[j] != reduced[j] ? 1 : 0;
+  EXPECT_GT(differ, t / 2);
 }
 
 TEST_F(EncodeBanded, AnotherSeedIsAnotherSearch) {
