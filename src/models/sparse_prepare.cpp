@@ -330,7 +330,9 @@ SparseCost sparse_cost(RowPlan const& rows, std::size_t p, ModelOptions const& o
   // As time, half of the features are taken to be active and a fit to need tens of passes over them: the data decide.
   double const many = 0.5 * std::min(dp, n);
   c.work_per_target = 2 * n * dp + sets * a * (16 * many * dp + 800 * many * many);
-  auto const stride = static_cast<double>(Descent::reserved(most_held(rows, p)));
+  // An elastic net holds more coordinates than a lasso: half as many again were seen.
+  std::size_t const most = options.l1_ratio == 1 ? most_held(rows, p) : std::min(p, 3 * rows.n_train);
+  auto const stride = static_cast<double>(Descent::reserved(most));
   c.thread = static_cast<double>(sparse_batch(rows, p)) *
                  (dp * (4 * (blocks + 2) + 8 * 3) + used * 12 + 8 * stride * (stride + 8)) +
              8 * held * held + 4e6;  // a Newton step's matrix, and results

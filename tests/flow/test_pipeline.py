@@ -36,14 +36,14 @@ class Pipeline(unittest.TestCase):
 
     def test_intervals_that_leave_the_score_out_are_counted(self):
         w = self.world
-        done = w.do("encode", "encode.yaml", "--set", "output=few", "--set", "features.layers=[fc]", "--set", "cv.folds=20",
+        done = w.do("encode", "encode.yaml", "--set", "output=few", "--set", "features.layers=[fc]", "--set", "cv.folds=10",
                     "--set", "bootstrap.n=200", "--set", "scores=r2", "--set", "model.alphas=1000")
         with h5py.File(w.folder / "few" / "result.h5") as result:
             score = result["/fc/score/r2"][:]
             low, high = result["/fc/bootstrap/r2/low"][:], result["/fc/bootstrap/r2/high"][:]
         out = int(((score < low) | (score > high)).sum())
-        self.assertGreater(out, 5)  # of three test stimuli a fold
-        self.assertIn(f"leave r2 itself out in {out} of {score.size} targets: of 3 test rows a fold", done.err)
+        self.assertGreater(out, 2)  # of six test stimuli a fold
+        self.assertIn(f"leave r2 itself out in {out} of {score.size} targets: of 6 test rows a fold", done.err)
 
     def test_the_comparison_sees_differences(self):
         w = self.world
