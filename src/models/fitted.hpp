@@ -86,6 +86,7 @@ class Fitted final : public FittedFold {
   [[nodiscard]] std::vector<double> reachable(Climber const& c, std::vector<double> const& step) const;
   void weigh(std::vector<double> const& delta, float* x) const;
   void aim(Climber& c) const;
+  static void hold(Climber const& c, std::vector<double>& matrix, std::vector<double>& gradient);
   void climb(Climber& c) const;
   void settle_round(Climber& c, bool same, double sd) const;
   void take_refined(Responses const& r, std::size_t first, Climber& c, Choice& chosen, TileResult& out) const;

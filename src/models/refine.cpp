@@ -16,7 +16,7 @@
 namespace striate::detail {
 namespace {
 
-constexpr double reach = 5;           ///< of δ from its start: a factor of 150 either way
+constexpr double reach = 2;          ///< of δ from its start, a factor of 7 either way: further climbs the folds' noise
 constexpr double least_share = 0.05;  ///< of the trace that bands without weight get together, about
 constexpr double still = 2e-5;        ///< change of predictions, in deviations of the target, that is none
 constexpr double fitted_share = 0.3;  ///< of it, of fitted responses: what is predicted may change by more
@@ -168,6 +168,17 @@ std::vector<double> Fitted::reachable(Climber const& c, std::vector<double> cons
   return next;
 }
 
+/// Takes what stands at the end of its reach, and would go on, out of the equations of a step.
+void Fitted::hold(Climber const& c, std::vector<double>& matrix, std::vector<double>& gradient) {
+  std::size_t const n = gradient.size();
+  for (std::size_t b = 0; b < n; ++b) {
+    double const off = c.delta[b] - c.start[b];
+    if (std::abs(off) < reach - 1e-9 || off * gradient[b] < 0) continue;
+    gradient[b] = 0;
+    for (std::size_t k = 0; k < n; ++k) matrix[b * n + k] = matrix[k * n + b] = k == b ? matrix[b * n + b] : 0;
+  }
+}
+
 /// Gauss-Newton steps (Levenberg-Marquardt) in the present spaces.
 void Fitted::climb(Climber& c) const {
   constexpr int steps = 3, tries = 8;
@@ -181,6 +192,7 @@ void Fitted::climb(Climber& c) const {
   for (int i = 0; i < steps; ++i) {
     std::vector<double> matrix(n * n, 0.0), gradient(n, 0.0);
     for (std::size_t f = 0; f < s_.rows.inner(); ++f) c.sets[f].climb(s_.options.inner_score, matrix, gradient);
+    hold(c, matrix, gradient);
     double trace = 0;
     for (std::size_t b = 0; b < n; ++b) trace += matrix[b * (n + 1)] / static_cast<double>(n);
     bool better = false;

@@ -200,7 +200,7 @@ def case(name, n, bands, t, seed, alphas, n_iter, outer, inner, standardize, inn
 def climbed(score, delta, low, high):
     """The greatest score(delta) about a start, alpha = 1 / sum exp(delta) between low and high: a simplex search."""
     def inside(d):
-        d = np.clip(d, delta - 5, delta + 5)
+        d = np.clip(d, delta - 2, delta + 2)
         alpha = 1 / np.exp(d).sum()
         return d + np.log(alpha / np.clip(alpha, low, high))
     best = delta

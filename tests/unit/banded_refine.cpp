@@ -97,6 +97,7 @@ TEST_P(RefineGolden, ClimbsAsHighAsScipy) {
   auto const team = serial_team();
   auto const plan = plan_of(n, 0, 0);
   Workspace work;
+  double gained = 0, possible = 0;
   for (bool refine : {false, true}) {
     o.refine = refine;
     auto const fitted = make_banded_ridge(o)->prepare({source, true, 0, 0, nullptr, bands}, plan, *team, plenty);
@@ -118,11 +119,12 @@ TEST_P(RefineGolden, ClimbsAsHighAsScipy) {
         EXPECT_NEAR(r.score[k], searched, 1e-5);
       } else {
         EXPECT_GE(r.score[k], searched - 1e-6);
-        EXPECT_GT(r.score[k], searched + 0.7 * (best - searched) - 1e-5)
-            << "target " << k << ": " << searched << " before";
+        gained += r.score[k] - searched;
+        possible += best - searched;
       }
     }
   }
+  EXPECT_GT(gained, 0.8 * possible);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RefineGolden,
