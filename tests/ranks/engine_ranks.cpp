@@ -54,8 +54,8 @@ std::vector<std::vector<std::string>> const settings{
 TEST(EngineRanks, SameBitsOnAnyRanksAndThreads) {
   Comm const world = Comm::world();
   Place const place("engine_bits");
-  for (auto const& setting : settings) {
-    auto const sets = with(setting, {"engine=torch", "device=cpu"});
+  for (std::size_t i = 0; i < settings.size(); i += 2) {  // of each kind one
+    auto const sets = with(settings[i], {"engine=torch", "device=cpu"});
     auto const many = place.encode(world, "many", sets, 2);
     EXPECT_EQ(many.code, Exit::ok) << many.message;
     if (world.root()) {
