@@ -114,6 +114,7 @@ class Loader {
     stored_ = nlohmann::ordered_json::parse(file_.read_text("/.striate/identity"));
     auto settings = stored_;
     settings.erase("inputs");
+    if (now.contains("device")) settings["device"] = now["device"];  // what it came to is there, not what was asked for
     std::string const key = first_difference(settings, now);
     if (!key.empty())
       fail(Exit::cant_create, "encode: {} was made by another config ({} differs); name the config that made it", place, key);

@@ -31,8 +31,8 @@ void combine(double const* weight, std::size_t q, float const* columns, std::siz
 }  // namespace
 
 /// Targets are taken in groups of one candidate.
-void Fitted::banded_outer(Responses const& r, std::size_t first, Choice const& chosen,
-                          FeatureProducts const& products, TileResult& out, Workspace& work) const {
+void Fitted::banded_outer(Responses const& r, std::size_t first, Choice const& chosen, FeatureProducts const& products,
+                          TileResult& out, Workspace& work) const {
   std::size_t const bands = s_.bands.size(), total = out.alpha.size(), m = weight_rows();
   std::vector<std::size_t> order;
   for (std::size_t t = 0; t < r.targets; ++t) {

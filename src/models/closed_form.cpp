@@ -26,8 +26,8 @@ bool spans(FoldState const& s) { return s.eigenvalues.size() + 1 == s.rows.n_tra
 }  // namespace
 
 /// As inner().
-void Fitted::closed_form(Responses const& r, std::size_t first, TileResult const& out,
-                         std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const {
+void Fitted::closed_form(Responses const& r, std::size_t first, TileResult const& out, std::vector<double>& mean_scores,
+                         std::vector<double>& all, Workspace& work) const {
   std::size_t const a = s_.alphas.size(), ld = r.projected.ld;
   float const* z = s_.engine().host(r.projected, work.rows);
   mean_scores.assign(r.targets * a, 0);
@@ -58,7 +58,8 @@ void Fitted::left_out(Responses const& r, std::size_t first, float const* z, std
         shrunk[k + t * depth] = static_cast<float>(z[k + t * ld] * f[k]);
       }
     }
-    TileMatrix const made = s_.product({s_.vectors, n, depth}, s_.engine().load(shrunk, depth, depth, r.width), p, work.slivers);
+    TileMatrix const made =
+        s_.product({s_.vectors, n, depth}, s_.engine().load(shrunk, depth, depth, r.width), p, work.slivers);
     p = s_.engine().host(made, work.predictions);
     rows = made.ld;
   };

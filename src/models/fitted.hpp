@@ -50,15 +50,15 @@ class Fitted final : public FittedFold {
   void choose(std::size_t first, Responses const& r, std::size_t weighting, std::vector<double> const& mean_scores,
               std::vector<double> const& all, TileResult& out, Choice& chosen) const;
   // closed_form.cpp
-  void closed_form(Responses const& r, std::size_t first, TileResult const& out,
-                   std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const;
+  void closed_form(Responses const& r, std::size_t first, TileResult const& out, std::vector<double>& mean_scores,
+                   std::vector<double>& all, Workspace& work) const;
   void left_out(Responses const& r, std::size_t first, float const* z, std::size_t ld, TileResult const& out,
                 std::vector<double>& mean_scores, std::vector<double>& all, Workspace& work) const;
   void generalised(Responses const& r, std::size_t first, float const* z, std::size_t ld, TileResult const& out,
                    std::vector<double>& mean_scores) const;
   void settle(std::size_t first, Responses const& r, Choice const& chosen, TileResult& out) const;
-  void outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen,
-             TileMatrix const& z, TileResult& out, Workspace& work) const;
+  void outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen, TileMatrix const& z,
+             TileResult& out, Workspace& work) const;
   void test_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,
                   TileMatrix const& z, TileResult& out, Workspace& work) const;
   void weight_group(Responses const& r, std::size_t first, std::size_t alpha, std::span<std::size_t const> group,

@@ -160,8 +160,7 @@ bool Preparer::block_inverse_inner(float* out, std::size_t set, double const* in
     hat = wanted;
   }
   double const mean = 1 / static_cast<double>(nr);  // hats give deviations from the training mean
-  pack_rows<double>({.from = hat, .row_stride = nr, .factor = -1, .offset = -mean}, e, nr, out,
-                    s_.engine().packing());
+  pack_rows<double>({.from = hat, .row_stride = nr, .factor = -1, .offset = -mean}, e, nr, out, s_.engine().packing());
   return true;
 }
 

@@ -17,8 +17,8 @@ constexpr std::size_t features_at_once = 480;  ///< whole groups of panels
 
 /// Held-out predictions and weights at each target's own alpha: targets are grouped by it.
 /// z: what project() makes of the outer training rows.
-void Fitted::outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen,
-                   TileMatrix const& z, TileResult& out, Workspace& work) const {
+void Fitted::outer(Responses const& r, std::size_t first, std::vector<std::size_t> const& chosen, TileMatrix const& z,
+                   TileResult& out, Workspace& work) const {
   std::size_t const set = s_.rows.inner();
   std::size_t const depth = s_.sets[set].depth;  // 0 where no component varies: every prediction is the mean
   std::vector<std::size_t> order;
@@ -63,12 +63,12 @@ void Fitted::test_group(Responses const& r, std::size_t first, std::size_t alpha
   std::size_t const e = s_.rows.n_test;
   TileMatrix const p = s_.product({s_.outer[alpha], e, s_.sets.back().depth}, z,
                                   work.predictions.grow(padded_rows(e) * z.width), work.slivers);
-  s_.engine().sums({.predictions = p, .y = r.tile, .rows = s_.rows.outer().test, .targets = group, .gathered = true,
-                    .stride = e},
-                   work.small, work.moments, [&](std::size_t g, double y, double yy, Sums const* sums) {
-                     Moments const m{static_cast<double>(e), y, yy, sums->f, sums->ff, sums->fy};
-                     write_scores(s_.options, m, r.sd[group[g]], first + group[g], out);
-                   });
+  s_.engine().sums(
+      {.predictions = p, .y = r.tile, .rows = s_.rows.outer().test, .targets = group, .gathered = true, .stride = e},
+      work.small, work.moments, [&](std::size_t g, double y, double yy, Sums const* sums) {
+        Moments const m{static_cast<double>(e), y, yy, sums->f, sums->ff, sums->fy};
+        write_scores(s_.options, m, r.sd[group[g]], first + group[g], out);
+      });
   float const* mine = s_.options.predictions ? s_.engine().host(p, work.predictions) : nullptr;
   for (std::size_t g = 0; mine != nullptr && g < group.size(); ++g) {
     std::size_t const t = group[g];

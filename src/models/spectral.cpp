@@ -82,8 +82,7 @@ void Preparer::write_components(std::size_t set, std::vector<double> const& valu
     out[i] = static_cast<float>(cross[i]);
   }
   if (dual) {
-    pack_rows<double>({.from = scores, .row_stride = m}, keep, m, at(basis_of(set, variant)),
-                      s_.engine().packing());
+    pack_rows<double>({.from = scores, .row_stride = m}, keep, m, at(basis_of(set, variant)), s_.engine().packing());
     if (left_out_) {
       write_vectors(scores, 1, m, nullptr, keep);
     }

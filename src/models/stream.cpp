@@ -228,8 +228,8 @@ void Preparer::accumulate(std::size_t first, std::size_t count, float const* x, 
     for (std::size_t from = low, to = 0; from < end; from = to) {  // cut where any width of panels would be cut
       to = std::min(end, from / gram_panel * gram_panel + gram_panel);
       std::size_t const c = from - first;
-      s_.engine().add_row_gram(packed_, unit.i, unit.j, features, c, to - from, w.empty() ? nullptr : w.data() + c, wide,
-                               reinterpret_cast<double*>(gram_.get() + slots[u].offset),
+      s_.engine().add_row_gram(packed_, unit.i, unit.j, features, c, to - from, w.empty() ? nullptr : w.data() + c,
+                               wide, reinterpret_cast<double*>(gram_.get() + slots[u].offset),
                                wide ? shift.data() + c : nullptr);
     }
   });

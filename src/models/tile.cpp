@@ -165,8 +165,7 @@ void Fitted::inner(Responses const& r, std::size_t first, std::size_t weighting,
     }
     std::size_t const stride = panel_round(test.size()), rows = q * stride;
     float* p = work.predictions.grow(padded_rows(rows) * r.width);
-    TileMatrix const predicted =
-        s_.product({hats.inner + weighting * hats.next, rows, hats.depth}, z, p, work.slivers);
+    TileMatrix const predicted = s_.product({hats.inner + weighting * hats.next, rows, hats.depth}, z, p, work.slivers);
     Moments m;
     m.n = static_cast<double>(test.size());
     s_.engine().sums({.predictions = predicted,

@@ -35,8 +35,8 @@ struct PackSource {
   double const* row_shift = nullptr;
 };
 
-/// How a packed matrix stands in memory: panels of 16 rows, depth after depth within one, as panel_product takes them; or
-/// row after row, as other libraries do. A block of rows takes the same floats in both.
+/// How a packed matrix stands in memory: panels of 16 rows, depth after depth within one, as panel_product takes them;
+/// or row after row, as other libraries do. A block of rows takes the same floats in both.
 enum class Packing { panels, rows };
 
 /// Packs rows × depth elements as panels of 16 rows; rows past the end are zero. out: panel_round(rows) * depth floats.

@@ -14,8 +14,8 @@ struct Sums {
 void prediction_sums(float const* p, std::size_t n, std::size_t stride, std::size_t count, double const* y, Sums* out);
 
 /// The same sums of predictions that are combinations of q columns of p (solutions at all alphas from those of a
-/// skeleton): prediction i is Σ_j weight[j · width + i] p_j, in float32. width: a multiple of combined_lanes; out holds as
-/// many.
+/// skeleton): prediction i is Σ_j weight[j · width + i] p_j, in float32. width: a multiple of combined_lanes; out holds
+/// as many.
 inline constexpr std::size_t combined_lanes = 8;
 void combined_sums(float const* p, std::size_t n, std::size_t stride, std::size_t q, float const* weight,
                    std::size_t width, double const* y, Sums* out);
