@@ -254,13 +254,15 @@ struct PermutationTiles::Impl {
   Handover<Left> ready;
   std::unique_ptr<Sequential> sequential;  ///< where targets stop
   Handover<Stopped> stopped;
+  bool two_tails = shared.config.permutation.tail == "two";
+  std::vector<double> sign{};  ///< of each score, as extreme() has it
 
   [[nodiscard]] std::size_t first(std::size_t tile) const { return tile * p.tile; }
   [[nodiscard]] std::size_t width(std::size_t tile) const { return std::min(p.tile, shared.layout.t - tile * p.tile); }
   [[nodiscard]] std::size_t from(std::size_t block) const { return block * p.block; }
   [[nodiscard]] std::size_t count(std::size_t block) const { return std::min(p.block, p.n - block * p.block); }
   [[nodiscard]] double extremity(std::size_t s, double value) const {
-    return extreme(shared.config.permutation.tail, scores[s], value);
+    return two_tails ? std::abs(value) : sign[s] * value;
   }
 
   /// [layer][score][T], as extreme() sees them; those of the rescorer where its numbers are its own.
@@ -285,6 +287,18 @@ struct PermutationTiles::Impl {
     return best_of(each);
   }
 
+  /// Without branches: a trial of fixed_model costs little more than this.
+  static void count_trial(double const* value, double const* seen, std::size_t T, std::uint32_t* exceed, double& max) {
+    double greatest = max;
+    for (std::size_t t = 0; t < T; ++t) {
+      bool const has = !std::isnan(seen[t]);
+      // A score that a rearrangement does not have (a constant fold) counts against the observed one.
+      exceed[t] += static_cast<std::uint32_t>(has & (std::isnan(value[t]) | reaches(value[t], seen[t])));
+      greatest = has && value[t] > greatest ? value[t] : greatest;
+    }
+    max = greatest;
+  }
+
   Left unit(std::size_t tile, std::size_t block, Rescorer& rescorer) const {
     std::size_t const T = width(tile), S = scores.size(), L = layers, P = count(block);
     bool const with_best = tests_best(shared.layout);
@@ -303,16 +317,13 @@ struct PermutationTiles::Impl {
         std::size_t const k = at / T * S * T + at % T;
         left.maps[(at / T * P + i) * T + at % T] = static_cast<float>(std::isnan(seen[k]) ? seen[k] : values[k]);
       }
-      for (std::size_t k = 0; k < L * S; ++k)
-        for (std::size_t t = 0; t < T; ++t) {
-          double& value = values[k * T + t];
-          if (std::isnan(seen[k * T + t])) continue;
-          value = extremity(k % S, value);
-          // A score that a rearrangement does not have (a constant fold) counts against the observed one.
-          left.exceed[k * T + t] += std::isnan(value) || reaches(value, seen[k * T + t]) ? 1 : 0;
-          left.max[k * P + i] = value > left.max[k * P + i] ? value : left.max[k * P + i];
-          if (with_tail) tail.add(k * T + t, kept(value));
-        }
+      for (std::size_t k = 0; k < L * S; ++k) {
+        double* const value = values.data() + k * T;
+        for (std::size_t t = 0; t < T; ++t) value[t] = extremity(k % S, value[t]);
+        count_trial(value, seen.data() + k * T, T, left.exceed.data() + k * T, left.max[k * P + i]);
+        for (std::size_t t = 0; with_tail && t < T; ++t)
+          if (!std::isnan(seen[k * T + t])) tail.add(k * T + t, kept(value[t]));
+      }
       if (!with_best) continue;
       auto const greatest = best(values, T);
       for (std::size_t t = 0; t < T; ++t) {
@@ -371,6 +382,7 @@ PermutationTiles::PermutationTiles(Shared const& shared, TargetBlock const& y, O
                      {},
                      nullptr,
                      {}}) {
+  for (Score const s : impl_->scores) impl_->sign.push_back(extreme(shared.config.permutation.tail, s, 1));
   if (shared.config.permutation.stop.exceed > 0)
     impl_->sequential = std::make_unique<Sequential>(shared, observed, impl_->first_layer, layers);
 }
