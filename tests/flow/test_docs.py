@@ -46,7 +46,7 @@ class World:
         for name in ("betas", "sub-01", "sub-02", "sub-03"):
             self.image(name, y + random.standard_normal(y.shape))
             self.stimuli(name, ids)
-        for name in ("vtc", "visual", "mask"):
+        for name in ("vtc", "visual", "mask", "it"):
             self.image(name, numpy.ones(GRID))
         self.image("rois", numpy.arange(numpy.prod(GRID)).reshape(GRID) % 4 + 1)
         self.write("rois.tsv", "index\tname\n1\tV1\n2\tV2\n3\tV4\n4\tLO\n")

@@ -71,7 +71,7 @@ TEST_F(EncodeCca, RefusesWhatItCannotDo) {
   refused({"model.response_pca=2.5"}, "model.response_pca");
   refused({"model.response_pca=-1"}, "model.response_pca");
   refused({"model.components=0"}, "model.components");
-  refused({"permutation.n=9"}, "permutation.scheme");
+  refused({"permutation={n: 9, scheme: fixed_alpha}"}, "permutation.scheme");
 }
 
 }  // namespace
