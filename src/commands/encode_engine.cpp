@@ -27,6 +27,9 @@ std::shared_ptr<Engine const> make_engine(Context& context, Config const& config
     if (!context.torch_engine) fail(Exit::internal, "engine: torch is asked of a program without LibTorch");
     engine = context.torch_engine(config.device, context.comm);
   });
+  bool const gpu = engine->device() == "cuda";
+  if (context.comm.max(std::int64_t{gpu}) != context.comm.min(std::int64_t{gpu}))
+    fail(Exit::config, "device: auto is a GPU for some ranks and the CPU for others; set device: cuda or cpu");
   // Not what `auto` means, but what it came to: a GPU's last digits are others than a CPU's.
   context.identity["device"] = engine->device();
   context.details["engine"] = engine->text();

@@ -24,8 +24,8 @@ namespace {
 constexpr double gib = 1024.0 * 1024 * 1024;
 /// A unit is to take 30 s at most on a slow core (20 Gflop/s), so that a signal is answered in time.
 constexpr double unit_flops = 6e11;
-/// A GPU is at least so much faster, and wants more to do at once.
-constexpr double gpu_factor = 20;
+/// A GPU is at least so much faster, and wants more to do at once; of `auto` only a part, as it may come to a CPU.
+constexpr double gpu_factor = 20, auto_factor = 4;
 /// Scores of targets × permutations that a unit holds where maps are kept.
 constexpr double unit_scores = 4e6;
 /// Bytes that a unit of the bootstrap holds, or of permutations that are fitted anew.
@@ -33,7 +33,8 @@ constexpr double unit_bytes = 64e6;
 
 /// By the config alone, whatever the machine has.
 double flops_of_unit(Config const& config) {
-  return config.engine == "torch" && config.device != "cpu" ? gpu_factor * unit_flops : unit_flops;
+  bool const on_host = config.engine != "torch" || config.device == "cpu" || config.model.refine;
+  return unit_flops * (on_host ? 1 : config.device == "cuda" ? gpu_factor : auto_factor);
 }
 
 }  // namespace
@@ -82,7 +83,8 @@ PermutationLayout permutation_layout(Config const& config, Inputs const& in, Lay
   bool const joint = in.layers.size() == 1 || config.permutation.best_layer;
   p.groups = joint ? 1 : in.layers.size();
   flops /= static_cast<double>(p.groups);
-  double work = std::max(1.0, flops_of_unit(config) / flops);  // targets × permutations of a unit
+  double const of_unit = config.permutation.scheme == "fixed_model" ? unit_flops : flops_of_unit(config);
+  double work = std::max(1.0, of_unit / flops);  // targets × permutations of a unit
   if (config.keeps_maps()) work = std::min(work, unit_scores / static_cast<double>(joint ? in.layers.size() : 1));
   if (config.permutation.spatial()) {
     p.maps = in.layers.size();

@@ -179,8 +179,7 @@ bool execute(Command const& command, CommandLine& line, Comm const& comm, StopFl
                   line.config,
                   resolved(ready.schema),
                   resolved(ready.schema, true)};
-  if (auto const key = context.resolved.find("memory"); key != context.resolved.end() && key->is_number())
-    context.memory_budget = key->get<double>() * (1 << 30);
+  context.memory_budget = memory_of(context.resolved, context.memory_budget);
   context.torch_engine = [](std::string const& device, Comm const& all) {
     return torch_engine({.device = device, .local_rank = all.node().rank(), .node_ranks = all.node().size()});
   };

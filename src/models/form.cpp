@@ -332,7 +332,7 @@ ModelCost cost_of(RowPlan const& rows, Shape const& shape, Form form, std::size_
     std::size_t const deepest = is_dual(form) ? rows.n_train : shape.p;
     auto const width = static_cast<double>(refine_width(one));
     refined = width * (one + 4 * static_cast<double>(deepest * (shape.bands + 5) + shape.bands * widest)) +
-              4 * static_cast<double>(is_dual(form) ? 0 : target_tile * shape.p * rows.sets.size());
+              4 * static_cast<double>(is_dual(form) ? 0 : shape.width * shape.p * rows.sets.size());
   }
   c.thread_bytes = std::max(w.scratch, tile + left_out + refined) + 32e6;
   c.read_bytes = passes * p * static_cast<double>(rows.n) * 4;

@@ -157,9 +157,12 @@ void Fitted::coefficients(MatrixView<float const> x, std::size_t first, MatrixVi
   }
   weigh_features(s_, x, first, 0, count, w, t, out);
   for (std::size_t b = 0; b < s_.components.size(); ++b) {  // bands with pca weigh by projections of the weights
+    if (s_.components[b] == nullptr) {  // of models without bands, always
+      continue;
+    }
     Band const& band = s_.bands[b];
     std::size_t const low = std::max(first, band.first), end = std::min(first + count, band.first + band.count);
-    if (s_.components[b] == nullptr || low >= end) {
+    if (low >= end) {
       continue;
     }
     for (std::size_t c = 0; c < t; ++c) {

@@ -122,7 +122,7 @@ TEST(EngineRanks, RefusesWhatDoesNotGoTogether) {
     EXPECT_EQ(out.message.find('\n'), std::string::npos) << out.message;
   };
   for (char const* model : {"lasso", "elastic_net", "pls", "pcr", "cca", "univariate", "fwrf"})
-    says({"engine=torch", std::string("model.type=") + model}, Exit::config, "engine: torch is there for ridge");
+    says({"engine=torch", fmt::format("model={{type: {}}}", model)}, Exit::config, "engine: torch is there for ridge");
   says({"device=cuda"}, Exit::config, "device: cuda is of engine: torch");
   says({"engine=cublas"}, Exit::config, "engine");
   if (torch_devices() == 0) says({"engine=torch", "device=cuda"}, Exit::config, "device: cuda is asked for, but");

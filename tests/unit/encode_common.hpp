@@ -95,6 +95,7 @@ inline Outcome run_job(std::unique_ptr<Job> const& job, Comm const& comm, fs::pa
                     file,
                     resolved(schema),
                     resolved(schema, true)};
+    context.memory_budget = memory_of(context.resolved, o.memory);
     context.write_provenance = o.provenance;
     context.torch_engine = o.torch_engine;
     job->plan(context, out.plan);

@@ -50,6 +50,12 @@ struct Context {
   std::function<std::unique_ptr<Engine>(std::string const& device, Comm const& comm)> torch_engine = {};
 };
 
+/// Bytes of a rank: what the config's `memory` says in GiB, else `share`.
+[[nodiscard]] inline double memory_of(nlohmann::ordered_json const& resolved, double share) {
+  auto const key = resolved.find("memory");
+  return key != resolved.end() && key->is_number() ? key->get<double>() * (1 << 30) : share;
+}
+
 /// How much of an output is there, for `striate status`.
 struct Progress {
   std::size_t done = 0, total = 0;  ///< work units; total 0 where nothing has begun
