@@ -106,7 +106,8 @@ void Encode::plan(Context& context, Plan& plan) {
     layout_ = encode::make_layout(config_, inputs_);
     costs_ = encode::cost_of(config_, inputs_, 1e15);
     costs_.private_bytes = std::max({costs_.private_bytes, encode::maps_bytes(config_, inputs_, layout_, threads),
-                                     encode::bootstrap_bytes(config_, inputs_, layout_, threads)});
+                                     encode::bootstrap_bytes(config_, inputs_, layout_, threads),
+                                     encode::unique_bytes(config_, inputs_, layout_, threads)});
     auto const least = encode::cost_of(config_, inputs_, 0);
     memory_ = encode::divide_memory(inputs_, layout_, least, costs_, budget, ranks, threads);
   });

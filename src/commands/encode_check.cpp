@@ -120,8 +120,8 @@ void check_permutation(Config const& c) {
   if (p.scheme != "refit" && !c.outer())
     fail(Exit::config, "permutation.scheme: {} needs held-out rows, which cv.folds: 0 does not have; use refit",
          p.scheme);
-  if (p.fits_tail() && p.n < 200)
-    fail(Exit::config, "permutation.tail_fit: gpd needs 200 permutations for its fit, but n is {}; ask for more", p.n);
+  if (p.fits_tail() && p.n < 220)  // 11 / (n + 1), the least p of counting, decides at 0.05
+    fail(Exit::config, "permutation.tail_fit: gpd needs 220 permutations for its fit, but n is {}; ask for more", p.n);
   if (p.fits_tail() && p.stop.exceed > 0)
     fail(Exit::config,
          "permutation.tail_fit: gpd needs every permutation of every target, which stop leaves out; remove one");

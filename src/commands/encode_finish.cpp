@@ -159,6 +159,7 @@ void write_outputs(Finish const& f) {
   if (!f.inputs.root.gradients.empty())
     write_atomically(f.config.output / "gradient.tsv", gradient_table(f.config, f.inputs, f.result));
   write_atomically(f.config.output / "best-layers.tsv", summary.best_layers());
+  if (f.config.partition) write_atomically(f.config.output / "shares.tsv", summary.shares());
   write_atomically(f.config.output / "summary.tsv", summary.text());
 }
 
@@ -190,13 +191,14 @@ std::vector<fs::path> output_files(Finish const& f) {
   stems.push_back(maps / "best-layer.tsv");
   if (!f.inputs.root.gradients.empty()) stems.push_back(f.config.output / "gradient.tsv");
   stems.push_back(f.config.output / "best-layers.tsv");
+  if (f.config.partition) stems.push_back(f.config.output / "shares.tsv");
   stems.push_back(f.config.output / "summary.tsv");
   return stems;
 }
 
 void remove_outputs(fs::path const& output) {
   std::error_code ignored;
-  for (char const* table : {"summary.tsv", "best-layers.tsv", "gradient.tsv"}) fs::remove(output / table, ignored);
+  for (char const* table : {"summary.tsv", "best-layers.tsv", "gradient.tsv", "shares.tsv"}) fs::remove(output / table, ignored);
   for (auto const& entry : fs::directory_iterator(output / "maps", ignored)) {
     std::string const name = entry.path().filename().string();
     bool const ours = (name.starts_with("layer-") && name.find("_stat-") != std::string::npos) ||

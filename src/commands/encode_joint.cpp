@@ -24,9 +24,6 @@ bool joins(Config const& config) {
 }
 
 void check_joint(Config const& config) {
-  if (config.model.refine && config.model.type != "banded_ridge")
-    fail(Exit::config, "model.refine: is there for type: banded_ridge alone, but model.type is {}; remove it",
-         config.model.type);
   for (std::size_t i = 1; pools(config) && i < config.features.size(); ++i)
     if (config.features[i].transform.standardize != config.features[0].transform.standardize)
       fail(Exit::config, "features[{}].transform.standardize: differs from that of features[0]; {} needs one for all", i,

@@ -30,6 +30,8 @@ constexpr double gpu_factor = 20, auto_factor = 4;
 constexpr double unit_scores = 4e6;
 /// Bytes that a unit of the bootstrap holds, or of permutations that are fitted anew.
 constexpr double unit_bytes = 64e6;
+/// Permutations of a unit that are fitted anew: small fits take longer than their flops.
+constexpr double most_whole = 256;
 
 /// By the config alone, whatever the machine has.
 double flops_of_unit(Config const& config) {
@@ -66,7 +68,7 @@ PermutationLayout whole_permutations(Config const& config, Inputs const& in, Lay
   double block = std::min(unit_flops / work, unit_bytes / (layers / groups * trial_bytes(config, in)));
   if (config.keeps_maps()) block = std::min(block, unit_scores / (t * layers / groups));
   p.tile = l.t, p.tiles = 1;
-  p.block = static_cast<std::size_t>(std::clamp(block, 1.0, static_cast<double>(p.n)));
+  p.block = static_cast<std::size_t>(std::clamp(block, 1.0, std::min(most_whole, static_cast<double>(p.n))));
   p.blocks = (p.n + p.block - 1) / p.block;
   return p;
 }

@@ -86,7 +86,9 @@ class Writer {
     write(layer, s, "p", p);
     if (c_.permutation.fits_targets()) {
       std::string const tails = layer == "best" ? best_tail : tail_name(layer, c_.scores[s]);
-      write(layer, s, "p_gpd", target_tail_p(null_.tails, tails, observed, exceed, null_.n, team_));
+      bool const squares = scores_[s] != Score::pearson && scores_[s] != Score::spearman;
+      write(layer, s, "p_gpd", target_tail_p(null_.tails, tails, observed, exceed, null_.n,
+                                             squares ? squares_shape : score_shape, team_));
     }
     if (c_.permutation.corrects("fdr")) write(layer, s, "q_fdr", fdr_bh(p));
     if (c_.permutation.corrects("fdr_by")) write(layer, s, "q_fdr_by", fdr_by(p));

@@ -6,8 +6,10 @@
 #include <numeric>
 
 #include "encode_permute.hpp"
+#include "encode_partition.hpp"
 #include "encode_scores.hpp"
 #include "encode_spatial.hpp"
+#include "encode_unique.hpp"
 #include "striate/base/log.hpp"
 #include "striate/models/table.hpp"
 #include "striate/stats/multiple.hpp"
@@ -271,6 +273,35 @@ std::string Summary::best_layers() const {
                         none ? "n/a" : without_tabs(f_.inputs.layers[best].name), c.valid, cell(c.mean), cell(c.sem));
     if (normalised) text += fmt::format("\t{}\t{}", cell(c.normalised), cell(c.ratio));
     text.append("\t").append(cell(p[i])).append("\n");
+  }
+  return text;
+}
+
+std::string Summary::shares() const {
+  auto const tests = unique_maps(f_.config, f_.inputs);  // SPACE after SPACE the same p
+  std::vector<std::string> stats;
+  for (auto const& [name, stem] : tests) {
+    std::string const stat = name.substr(name.rfind('/') + 1);
+    if (std::ranges::count(stats, stat) == 0) stats.push_back(stat);
+  }
+  std::string text = "share\troi\ttargets\tvalid\tmean\tmedian\tsem";
+  for (auto const& stat : stats) text += fmt::format("\t{}_below_0.05", stat);
+  text += "\n";
+  for (auto const& share : partition_datasets(f_.config, f_.inputs)) {
+    auto const values = f_.result.read<double>(share.name);
+    std::vector<std::vector<double>> p;
+    for (auto const& [name, stem] : tests)
+      if (name.starts_with("/permutation" + share.name + "/")) p.push_back(f_.result.read<double>(name));
+    for (Roi const& region : regions_) {
+      Mean const m = mean_of(of(region, values));
+      text += fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}", without_tabs(share.name.substr(1)), without_tabs(region.name),
+                          region.targets.size(), m.n, cell(m.mean), cell(median(of(region, values))), cell(m.sem));
+      for (std::size_t k = 0; k < stats.size(); ++k)
+        text += p.empty() ? "\tn/a" : fmt::format("\t{}", std::ranges::count_if(of(region, p[k]), [](double v) {
+                                                    return v <= 0.05;
+                                                  }));
+      text += "\n";
+    }
   }
   return text;
 }

@@ -1,5 +1,5 @@
 #pragma once
-/// summary.tsv, a line a layer × region, and best-layers.tsv, a line a net × region.
+/// summary.tsv, a line a layer × region, best-layers.tsv, a line a net × region, and shares.tsv.
 #include <string>
 #include <vector>
 
@@ -40,6 +40,8 @@ class Summary {
   /// When all layers are there.
   [[nodiscard]] std::string text() const;
   [[nodiscard]] std::string best_layers() const;
+  /// partition: a line a share of variance × region; of unique ones the targets that have each p at 0.05 or below.
+  [[nodiscard]] std::string shares() const;
 
  private:
   /// Of a layer in a region.

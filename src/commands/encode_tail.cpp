@@ -87,7 +87,7 @@ double tail_fit_bytes(Config const& config, Layout const& layout) {
 
 std::vector<double> target_tail_p(std::vector<TailSource> const& sources, std::string const& name,
                                   std::vector<double> const& observed, std::vector<std::uint64_t> const& exceed,
-                                  std::size_t n, Team& team) {
+                                  std::size_t n, ShapePrior const& prior, Team& team) {
   std::size_t const t = observed.size();
   auto p = permutation_p(observed, exceed, n);
   std::vector<std::uint8_t> wanted(t);  // of the others p is that of counting
@@ -101,7 +101,7 @@ std::vector<double> target_tail_p(std::vector<TailSource> const& sources, std::s
       for (std::size_t i = piece * fitted_targets; i < std::min(count, (piece + 1) * fitted_targets); ++i) {
         if (wanted[first + i] == 0) continue;
         auto values = std::span(kept).subspan(i * kept_tail, kept_tail);
-        p[first + i] = NullTail(values.first(std::min(kept_tail, n)), n).p(observed[first + i], exceed[first + i]);
+        p[first + i] = NullTail(values.first(std::min(kept_tail, n)), n, prior).p(observed[first + i], exceed[first + i]);
       }
     });
   }

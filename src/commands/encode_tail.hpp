@@ -10,6 +10,7 @@
 
 #include "encode_layout.hpp"
 #include "striate/math/team.hpp"
+#include "striate/stats/tail.hpp"
 
 namespace striate::encode {
 
@@ -40,6 +41,7 @@ struct TailSource {
 /// rank alone; its threads fit.
 [[nodiscard]] std::vector<double> target_tail_p(std::vector<TailSource> const& sources, std::string const& name,
                                                 std::vector<double> const& observed,
-                                                std::vector<std::uint64_t> const& exceed, std::size_t n, Team& team);
+                                                std::vector<std::uint64_t> const& exceed, std::size_t n,
+                                                ShapePrior const& prior, Team& team);
 
 }  // namespace striate::encode

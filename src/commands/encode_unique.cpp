@@ -31,6 +31,9 @@ struct Flips {
 Flips make_flips(Config const& config, Inputs const& in) {
   Permutation const& c = config.permutation;
   auto const exchange = number_labels(in.exchange), id = number_labels(in.columns.id);
+  std::vector<std::uint8_t> tested(in.n(), 0);
+  for (std::size_t f = 0; f < in.folds; ++f)
+    for (auto r : in.passes[f].outer.test) tested[r] = 1;
   auto const length = static_cast<std::uint32_t>(c.block);
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> number;
   std::map<std::uint32_t, std::uint32_t> seen;  // rows of each label
@@ -42,7 +45,7 @@ Flips make_flips(Config const& config, Inputs const& in) {
       key = {id[r], 0};
     else if (c.shuffle == "blocks" && length > 0)
       key = {label, seen[label]++ / length};
-    block.push_back(number.emplace(key, number.size()).first->second);
+    block.push_back(tested[r] == 0 ? 0 : number.emplace(key, number.size()).first->second);  // of others none is looked at
   }
   PermutationSpec spec;
   spec.shuffle = Shuffle::sign;
@@ -115,7 +118,7 @@ std::vector<std::pair<std::string, std::string>> unique_maps(Config const& confi
   if (!tests_unique(config)) return maps;
   for (auto const& space : unique_models(config, in).space)
     for (auto const& stat : unique_stats(config))
-      maps.emplace_back(unique_name(space, stat), fmt::format("unique_{}_{}", file_safe(space), stat));
+      maps.emplace_back(unique_name(space, stat), fmt::format("unique_{}_stat-{}", file_safe(space), stat));
   return maps;
 }
 
@@ -123,7 +126,8 @@ void check_unique(Config const& config, Inputs const& in) {
   if (!tests_unique(config)) return;
   Flips const flips = make_flips(config, in);
   double const arrangements = flips.permuter.log10_arrangements();
-  if (config.cv.group && config.permutation.shuffle == "rows")
+  bool const single = config.permutation.shuffle == "rows" || (config.permutation.shuffle == "sign" && in.exchange.empty());
+  if (config.cv.group && single)
     log::warn(
         "permutation: cv.group keeps the rows of a {} together, but the test of unique variance flips each by itself; "
         "where they are correlated, use shuffle: blocks and exchange: {}",
@@ -139,6 +143,14 @@ double unique_flops(Config const& config, Inputs const& in) {
   auto const models = static_cast<double>(unique_models(config, in).without.size() + 1);
   return models * (2 * static_cast<double>(config.permutation.n) * static_cast<double>(make_flips(config, in).blocks) +
                    10 * static_cast<double>(heldout_rows(in)));
+}
+
+double unique_bytes(Config const& config, Inputs const& in, Layout const& layout, int threads) {
+  if (!tests_unique(config)) return 0;
+  auto const models = static_cast<double>(unique_models(config, in).without.size() + 1);
+  double const one = models * (4 * static_cast<double>(heldout_rows(in)) +
+                               16 * static_cast<double>(make_flips(config, in).blocks));
+  return threads * static_cast<double>(layout.unique.tile) * one;
 }
 
 void derive_unique(Config const& config, Inputs const& in, Layout const& layout, ResultFile& result) {

@@ -28,6 +28,8 @@ namespace striate::encode {
 void check_unique(Config const& config, Inputs const& inputs);
 /// Flops of a target.
 [[nodiscard]] double unique_flops(Config const& config, Inputs const& inputs);
+/// Bytes of a rank while flips are made.
+[[nodiscard]] double unique_bytes(Config const& config, Inputs const& inputs, Layout const& layout, int threads);
 /// Writes p, corrected p and null_max from what units left. First rank alone.
 void derive_unique(Config const& config, Inputs const& inputs, Layout const& layout, ResultFile& result);
 

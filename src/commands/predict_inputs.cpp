@@ -243,7 +243,8 @@ class Loader {
   }
 
   void match_truth(ResponsesConfig const& one, Truth const& t) {
-    std::string list = key_of(c_, 0) + ".store";
+    std::string const known = c_.volumes ? "volumes" : key_of(c_, 0) + ".store";
+    std::string list = known;
     std::vector<std::string> volumes = in_.ids;
     if (t.stimuli) {
       volumes = read_stim_table(*t.stimuli).ids();
@@ -256,7 +257,7 @@ class Loader {
       log::warn("responses.stimuli is not given: volumes are taken to be in the order of {}", list);
     }
     in_.rows = plan_rows(*in_.responses, one, volumes);
-    in_.scored = rows_of(in_.rows.ids, in_.ids, "responses.stimuli", "the store of new stimuli");
+    in_.scored = rows_of(in_.rows.ids, in_.ids, "responses.stimuli", c_.volumes ? "volumes" : "the store of new stimuli");
   }
 
   Config const& c_;

@@ -179,9 +179,10 @@ NullTail::NullTail(std::span<double const> null) : sorted_(null.begin(), null.en
   fit(n_ / 4, {});
 }
 
-NullTail::NullTail(std::span<float const> greatest, std::size_t n) : sorted_(greatest.begin(), greatest.end()), n_(n) {
+NullTail::NullTail(std::span<float const> greatest, std::size_t n, ShapePrior const& prior)
+    : sorted_(greatest.begin(), greatest.end()), n_(n) {
   std::ranges::sort(sorted_);
-  fit(std::min({n / 4, target_tail, sorted_.size() - std::min<std::size_t>(1, sorted_.size())}), score_shape);
+  fit(std::min({n / 4, target_tail, sorted_.size() - std::min<std::size_t>(1, sorted_.size())}), prior);
 }
 
 void NullTail::fit(std::size_t most, std::optional<ShapePrior> const& prior) {

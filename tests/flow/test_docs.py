@@ -20,7 +20,7 @@ N, GRID = 60, (5, 4, 3)
 BASE = ("features: {store: act.h5, layers: [fc6]}\n"
         "responses: {data: betas.nii.gz, mask: vtc.nii.gz, stimuli: images.stim.csv}\n")
 FEWER = {"permutation": "permutation.n=6", "bootstrap": "bootstrap.n=100", "n_iter": "model.n_iter=8",
-         "sizes": "model.rf={grid: 2, sizes: 2}", "tail_fit": "permutation.n=200"}
+         "sizes": "model.rf={grid: 2, sizes: 2}", "tail_fit": "permutation.n=220"}
 
 
 class World:

@@ -208,7 +208,7 @@ class Pipeline(unittest.TestCase):
         w.do("permute", "permute.yaml", "--set", "part=1/2")
         self.assertEqual((w.folder / "permuted/part-1-of-2.h5").stat().st_mtime_ns, before)
         plan = w.do("permute", "permute.yaml", "--set", "part=1/2", "--dry-run").out
-        self.assertIn("0 to 9 of 20", plan)
+        self.assertIn("1 to 10 of 20", plan)
 
     def test_shipped_configs_are_valid(self):
         """Every key of them is known: what is refused is that the files they name are not there."""

@@ -242,7 +242,8 @@ TEST_F(Partition, ImprovementsAreFlipped) {
         auto const over = std::ranges::count_if(greatest, [&](double v) { return v >= seen[j]; });
         EXPECT_NEAR(p_max[j], (static_cast<double>(over) + 1) / (P + 1), 1.01 / (P + 1));
       }
-    EXPECT_TRUE(fs::exists(dir_ / "out/maps" / ("unique_" + name + "_p_max.nii.gz")));
+    EXPECT_TRUE(fs::exists(dir_ / "out/maps" / ("unique_" + name + "_stat-p_max.nii.gz")));
+    EXPECT_NE(read_text(dir_ / "out/shares.tsv").find("\nunique/" + name + "\tall\t"), std::string::npos);
   }
   // Half of the voxels read b alone, and none a.
   auto const p_a = of("out", "permutation/unique/a/p"), p_b = of("out", "permutation/unique/b/p");

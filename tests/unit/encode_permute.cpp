@@ -368,7 +368,7 @@ TEST_F(EncodePermute, TailsOfTargetsAreFitted) {
       }
       std::ranges::sort(null, std::greater<>());
       null.resize(kept_tail);
-      EXPECT_DOUBLE_EQ(p[v], NullTail(null, many).p(seen[v], static_cast<std::size_t>(exceed[v])));
+      EXPECT_DOUBLE_EQ(p[v], NullTail(null, many, score_shape).p(seen[v], static_cast<std::size_t>(exceed[v])));
       if (exceed[v] >= 10) {
         EXPECT_DOUBLE_EQ(p[v], plain[v]);
       }
@@ -392,7 +392,7 @@ TEST_F(EncodePermute, RefusesWhatCannotBePermuted) {
   refused({"permutation.scheme=fixd_model"}, Exit::config, "permutation.scheme");
   refused({"permutation.scheme=fixed_model", "cv.folds=0", "scores=pearson"}, Exit::config, "held-out rows");
   refused({"permutation.shuffle=blocks"}, Exit::config, "exchange: COLUMN or block: ROWS");
-  refused({"permutation.tail_fit=gpd"}, Exit::config, "needs 200 permutations");
+  refused({"permutation.tail_fit=gpd"}, Exit::config, "needs 220 permutations");
   refused({"permutation.block=4"}, Exit::config, "permutation.block");
   refused({"permutation.exchange=session"}, Exit::data, "permutation.exchange");
   std::string const pls = "model={type: pls, components: [1, 2]}";

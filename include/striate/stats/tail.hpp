@@ -29,6 +29,8 @@ struct ShapePrior {
 /// Of the null scores of a target. Scores are means over many rows, so that they are nearly normal or bounded, and the
 /// shape is a little below 0; without this p of 1/n comes by chance 1.2 to 1.5 times as often as it says.
 inline constexpr ShapePrior score_shape{-0.1, 0.1};
+/// Of scores made of squared errors (R², explained variance, mse), whose null values are skewed.
+inline constexpr ShapePrior squares_shape{0.1, 0.15};
 
 /// What a tail says of values that are yet to come: fits of every shape, weighed by how likely they make the excesses
 /// and by the prior (none: a shape is as likely as another before). The best fit alone is too sure of itself: at 100
@@ -76,8 +78,8 @@ class NullTail {
   /// never is, or where there are fewer than 4 · least_tail values.
   explicit NullTail(std::span<double const> null);
   /// Of a target's `n` null scores only the greatest (kept_tail of them, or all): fits a quarter of n, target_tail at
-  /// most, with score_shape.
-  NullTail(std::span<float const> greatest, std::size_t n);
+  /// most.
+  NullTail(std::span<float const> greatest, std::size_t n, ShapePrior const& prior);
   [[nodiscard]] bool fitted() const { return tail_ > 0; }
   [[nodiscard]] Pareto const& fit() const { return fit_; }
   [[nodiscard]] std::size_t values() const { return tail_; }
