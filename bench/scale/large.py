@@ -3,8 +3,8 @@
 
     bench/scale/large.py STRIATE [--only NAME,…] [--folder DIR]
 wide: a layer of 1,000,000 units, streamed (2.4 GB). targets: 300,000 targets (1.2 GB). tall: 10,000 stimuli × 6,000
-units, 20 alphas, 5 × 5 folds, 2,048 of 300,000 targets, two ranks; its time for all targets follows from that of the
-tiles. Resident size is the sum over ranks of what each alone holds, and of its share of what they hold in common
+units, 20 alphas, one of 5 folds with 5 inner ones, 2,048 of 300,000 targets, two ranks; the time of all folds and
+targets follows from that of its parts, which log.txt tells. Resident size is the sum over ranks of what each alone holds, and of its share of what they hold in common
 (Pss), sampled; what a program that has nothing to do holds is told beside it. With --folder a run that was stopped
 goes on, and data stay there.
 """
@@ -21,7 +21,7 @@ import time
 CASES = {
     "wide": (600, 1_000_000, 2000, 1, 0.75, "{folds: 5}"),
     "targets": (1000, 2000, 300_000, 1, 0.5, "{folds: 3, inner: {folds: 3}}"),
-    "tall": (10_000, 6000, 2048, 2, 4, "{folds: 5}"),
+    "tall": (10_000, 6000, 2048, 2, 4, "{split: part, inner: {folds: 5}}"),
 }
 ENVIRONMENT = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1",
                    OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
@@ -32,7 +32,8 @@ def make(folder, case):
     import numpy as np
     n, p, t, _, memory, folds = CASES[case]
     random = np.random.default_rng(1)
-    (folder / "s.stim.csv").write_text("type=image\npath=.\ndata=stimID\n" + "\n".join(f"s{i}" for i in range(n)) + "\n")
+    (folder / "s.stim.csv").write_text("type=image\npath=.\ndata=stimID,part\n" +
+                                        "".join(f"s{i},{'test' if i < n // 5 else 'train'}\n" for i in range(n)))
     shared = random.standard_normal((n, 40), dtype="f4")  # features correlate, as a network's do
     with h5py.File(folder / "act.h5", "w") as file:
         layer = file.create_dataset("layer", (n, p), "f4", chunks=(min(n, 64), min(p, 16384)))
