@@ -58,8 +58,8 @@ double permutation_flops(Config const& config, Inputs const& in, Costs const& co
 namespace {
 
 /// Units of all targets: as many permutations as take `unit_flops`, or as much room.
-PermutationLayout whole_permutations(Config const& config, Inputs const& in, Layout const& l, PermutationLayout p) {
-  Costs const costs = cost_of(config, in, 1e15);
+PermutationLayout whole_permutations(Config const& config, Inputs const& in, Layout const& l, Costs const& costs,
+                                     PermutationLayout p) {
   auto const layers = static_cast<double>(in.layers.size()), groups = static_cast<double>(p.groups),
              t = static_cast<double>(l.t);
   double work = 0;
@@ -75,13 +75,13 @@ PermutationLayout whole_permutations(Config const& config, Inputs const& in, Lay
 
 /// A unit takes `unit_flops`. Tile × block of that work is cut so that what units leave (4 bytes a target and block, 8
 /// a permutation and tile) is least.
-PermutationLayout permutation_layout(Config const& config, Inputs const& in, Layout const& l, std::size_t first,
-                                     std::size_t count) {
+PermutationLayout permutation_layout(Config const& config, Inputs const& in, Layout const& l, Costs const& costs,
+                                     std::size_t first, std::size_t count) {
   PermutationLayout p;
   p.first = first;
   p.n = count;
   if (p.n == 0) return p;
-  double flops = permutation_flops(config, in, cost_of(config, in, 1e15));
+  double flops = permutation_flops(config, in, costs);
   bool const joint = in.layers.size() == 1 || config.permutation.best_layer;
   p.groups = joint ? 1 : in.layers.size();
   flops /= static_cast<double>(p.groups);
@@ -94,7 +94,7 @@ PermutationLayout permutation_layout(Config const& config, Inputs const& in, Lay
     p.map_blocks = (p.n + p.map_block - 1) / p.map_block;
   }
   p.refits = refits(config, in);
-  if (p.refits) return whole_permutations(config, in, l, p);
+  if (p.refits) return whole_permutations(config, in, l, costs, p);
   p.tile = l.tile;
   while (p.tile % 2 == 0 && p.tile > 32 && static_cast<double>(p.tile * p.tile) > 2 * work) p.tile /= 2;
   if (config.permutation.fits_targets()) {  // a longer block keeps a smaller share of its scores
@@ -109,20 +109,22 @@ PermutationLayout permutation_layout(Config const& config, Inputs const& in, Lay
 }
 
 BootstrapLayout bootstrap_layout(Config const& config, Inputs const& in, Layout const& l) {
-  BootstrapLayout b;
-  b.n = static_cast<std::size_t>(config.bootstrap.n);
-  if (b.n == 0) return b;
+  auto const n = static_cast<std::size_t>(config.bootstrap.n);
+  if (n == 0) return {};
   auto const layers = static_cast<double>(in.layers.size()), rows = static_cast<double>(heldout_rows(in));
-  double const bytes = 4 * rows * (2 + 4 * layers) + 4 * layers * static_cast<double>(config.scores.size() * b.n);
-  double const flops = bootstrap_flops(config, in);
-  b.tile = l.tile;
-  auto const most = [&](double of, double limit) { return of * static_cast<double>(b.tile) > limit; };
-  while (b.tile % 2 == 0 && b.tile > 8 && (most(bytes, unit_bytes) || most(flops, unit_flops))) b.tile /= 2;
-  b.tiles = (l.t + b.tile - 1) / b.tile;
-  return b;
+  double const bytes = 4 * rows * (2 + 4 * layers) + 4 * layers * static_cast<double>(config.scores.size() * n);
+  return draw_layout(l, n, bytes, bootstrap_flops(config, in), unit_flops);
 }
 
 }  // namespace
+
+BootstrapLayout draw_layout(Layout const& l, std::size_t n, double bytes, double flops, double most_flops) {
+  BootstrapLayout b{n, l.tile, 0};
+  auto const most = [&](double of, double limit) { return of * static_cast<double>(b.tile) > limit; };
+  while (b.tile % 2 == 0 && b.tile > 8 && (most(bytes, unit_bytes) || most(flops, most_flops))) b.tile /= 2;
+  b.tiles = (l.t + b.tile - 1) / b.tile;
+  return b;
+}
 
 std::size_t score_rows(Config const& config, Inputs const& in) {
   return config.outer() ? in.folds : inner_rows(in.passes[0]);
@@ -132,17 +134,17 @@ Layout make_layout(Config const& config, Inputs const& in) {
   Layout l;
   l.t = in.t();
   l.tile = static_cast<std::size_t>(config.target_tile.value_or(engine_width(config)));
-  if (!config.target_tile) {
-    double const flops = cost_of(config, in, 1e15).flops_per_target;
-    while (l.tile > 32 && flops * static_cast<double>(l.tile) > flops_of_unit(config)) l.tile /= 2;
-  }
+  Costs const costs = cost_of(config, in, 1e15);
+  while (!config.target_tile && l.tile > 32 &&
+         costs.flops_per_target * static_cast<double>(l.tile) > flops_of_unit(config))
+    l.tile /= 2;
   l.tiles = (l.t + l.tile - 1) / l.tile;
   l.layers = in.layers.size();
   l.passes = in.passes.size();
   l.stages = shares_alpha(config, in) ? 2 : 1;
   l.noise_tiles = in.stimulus_of_volume.empty() ? 0 : l.tiles;
   l.between_tiles = in.subjects == 0 ? 0 : l.tiles;
-  l.permutation = permutation_layout(config, in, l, 0, static_cast<std::size_t>(config.permutation.n));
+  l.permutation = permutation_layout(config, in, l, costs, 0, static_cast<std::size_t>(config.permutation.n));
   l.bootstrap = bootstrap_layout(config, in, l);
   l.unique = unique_layout(config, in, l);
   return l;
@@ -151,7 +153,7 @@ Layout make_layout(Config const& config, Inputs const& in) {
 Layout permutations_alone(Config const& config, Inputs const& in, std::size_t first, std::size_t count) {
   Layout l = make_layout(config, in);
   l.passes = l.noise_tiles = l.between_tiles = 0;
-  l.permutation = permutation_layout(config, in, l, first, count);
+  l.permutation = permutation_layout(config, in, l, cost_of(config, in, 1e15), first, count);
   l.bootstrap = l.unique = {};
   return l;
 }

@@ -77,6 +77,9 @@ inline constexpr char const* variates_name = "canonical_correlation";
 [[nodiscard]] inline std::string moments_name(std::string const& layer) { return "/.striate/moments/" + layer; }
 inline constexpr std::size_t moment_rows = 5;
 
+/// n draws over tiles of targets: a tile holds so many `bytes` and takes so many `flops` a target, `most_flops` at most.
+[[nodiscard]] BootstrapLayout draw_layout(Layout const& layout, std::size_t n, double bytes, double flops,
+                                          double most_flops);
 [[nodiscard]] Layout make_layout(Config const& config, Inputs const& inputs);
 /// Of permutations [first, first + count) alone.
 [[nodiscard]] Layout permutations_alone(Config const& config, Inputs const& inputs, std::size_t first, std::size_t count);

@@ -51,10 +51,11 @@ class Writer {
     std::vector<std::vector<double>> first_scores;
     std::vector<std::uint64_t> const none;
     std::vector<double> over_layers(null_.n, least);
+    Extremity const extremity(c_.permutation.tail, scores_);
     for (std::size_t l = 0; l < in.layers.size(); ++l)
       for (std::size_t s = 0; s < scores_.size(); ++s) {
         auto observed = score[l][s];
-        for (double& v : observed) v = extreme(c_.permutation.tail, scores_[s], v);
+        for (double& v : observed) v = extremity(s, v);
         auto const& max = null_.max[l][s];
         each(in.layers[l].name, s, observed, null_.exceed[l][s], null_.stop.empty() ? none : null_.stop[l][s]);
         family(in.layers[l].name, s, observed, max);

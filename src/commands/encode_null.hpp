@@ -13,7 +13,7 @@ namespace striate::encode {
 struct Null {
   std::size_t n = 0;
   std::vector<std::vector<std::vector<std::uint64_t>>> exceed;  ///< [layer][score] → (t)
-  std::vector<std::vector<std::vector<double>>> max;            ///< [layer][score] → (n), as extreme()
+  std::vector<std::vector<std::vector<double>>> max;            ///< [layer][score] → (n), as Extremity
   std::vector<std::uint64_t> best_exceed;                       ///< (t); empty where the best layer is not tested
   std::vector<std::vector<std::vector<std::uint64_t>>> stop;  ///< [layer][score] → (t), 0: never; with permutation.stop
   std::vector<std::uint64_t> best_stop;

@@ -24,9 +24,8 @@ constexpr double least = -std::numeric_limits<double>::infinity();
 
 }  // namespace
 
-double extreme(std::string const& tail, Score score, double value) {
-  double const good = better(score) * value;
-  return tail == "right" ? good : tail == "left" ? -good : std::abs(value);
+Extremity::Extremity(std::string const& tail, std::vector<Score> const& scores) : two_tails_(tail == "two") {
+  for (Score const s : scores) sign_.push_back(tail == "left" ? -better(s) : better(s));
 }
 
 std::string working_name(std::string const& layer, std::string const& score, char const* what) {
@@ -254,18 +253,14 @@ struct PermutationTiles::Impl {
   Handover<Left> ready;
   std::unique_ptr<Sequential> sequential;  ///< where targets stop
   Handover<Stopped> stopped;
-  bool two_tails = shared.config.permutation.tail == "two";
-  std::vector<double> sign{};  ///< of each score, as extreme() has it
+  Extremity extremity{shared.config.permutation.tail, scores};
 
   [[nodiscard]] std::size_t first(std::size_t tile) const { return tile * p.tile; }
   [[nodiscard]] std::size_t width(std::size_t tile) const { return std::min(p.tile, shared.layout.t - tile * p.tile); }
   [[nodiscard]] std::size_t from(std::size_t block) const { return block * p.block; }
   [[nodiscard]] std::size_t count(std::size_t block) const { return std::min(p.block, p.n - block * p.block); }
-  [[nodiscard]] double extremity(std::size_t s, double value) const {
-    return two_tails ? std::abs(value) : sign[s] * value;
-  }
 
-  /// [layer][score][T], as extreme() sees them; those of the rescorer where its numbers are its own.
+  /// [layer][score][T], as Extremity sees them; those of the rescorer where its numbers are its own.
   std::vector<double> observed_of(std::size_t tile, std::vector<double> const& own) const {
     std::size_t const T = width(tile), S = scores.size();
     std::vector<double> out(layers * S * T);
@@ -382,7 +377,6 @@ PermutationTiles::PermutationTiles(Shared const& shared, TargetBlock const& y, O
                      {},
                      nullptr,
                      {}}) {
-  for (Score const s : impl_->scores) impl_->sign.push_back(extreme(shared.config.permutation.tail, s, 1));
   if (shared.config.permutation.stop.exceed > 0)
     impl_->sequential = std::make_unique<Sequential>(shared, observed, impl_->first_layer, layers);
 }

@@ -5,6 +5,7 @@
 /// them. Two numbers leave it, so that nothing of size targets × permutations is ever stored: per target how many of
 /// its permutations reached the observed score, and per permutation the greatest score of its targets. Both are merged
 /// exactly, by integer sums and by maxima.
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <string>
@@ -29,8 +30,18 @@ namespace striate::encode {
 inline constexpr char const* best_working = "/.striate/permutation_best/exceed";
 /// Whether each target's best layer is tested with its choice.
 [[nodiscard]] bool tests_best(Layout const& layout);
-/// A score so that greater is more extreme, as the tail says.
-[[nodiscard]] double extreme(std::string const& tail, Score score, double value);
+/// Scores so that greater is more extreme, as permutation.tail says. Score s of those it was made for.
+class Extremity {
+ public:
+  Extremity(std::string const& tail, std::vector<Score> const& scores);
+  [[nodiscard]] double operator()(std::size_t s, double value) const {
+    return two_tails_ ? std::abs(value) : sign_[s] * value;
+  }
+
+ private:
+  bool two_tails_;
+  std::vector<double> sign_;  ///< of each score
+};
 /// For each target the greatest of its layers; NaN where none has a score.
 [[nodiscard]] std::vector<double> best_of(std::vector<std::vector<double>> const& layers);
 /// Which of the test's (t) datasets become maps, for a layer or for the best layer: "p", "q_fdr", "p_max" …

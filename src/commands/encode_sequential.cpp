@@ -117,13 +117,13 @@ class Sequential::Run {
                     .end = end_});
     if (auto const own = rescorer.identity(); !own.empty()) see(own);
   }
-  /// values: [layer][score][column] → [row][column], as extreme() sees them; the best layer last.
+  /// values: [layer][score][column] → [row][column], as Extremity sees them; the best layer last.
   [[nodiscard]] std::vector<double> rows_of(std::vector<double> const& values) const {
     std::size_t const C = columns_.size(), S = scores_.size();
     std::vector<double> rows(of_.rows_.size() * C);
     for (std::size_t k = 0; k < plain(); ++k)
       for (std::size_t c = 0; c < C; ++c)
-        rows[k * C + c] = extreme(of_.s_.config.permutation.tail, scores_[k % S], values[k * C + c]);
+        rows[k * C + c] = extremity_(k % S, values[k * C + c]);
     if (!of_.best_) return rows;
     std::vector<std::vector<double>> layers;
     for (std::size_t l = 0; l < of_.layers_; ++l) {
@@ -158,6 +158,7 @@ class Sequential::Run {
 
   Sequential const& of_;
   std::vector<Score> scores_;
+  Extremity extremity_{of_.s_.config.permutation.tail, scores_};
   std::size_t first_, from_, T_;
   MatrixView<float const> y_;
   std::vector<std::uint8_t> active_;  ///< [row][T]

@@ -15,7 +15,7 @@
 namespace striate::encode {
 
 /// (t · Σ over blocks of tail_width) float32: tile after tile of targets, in it block after block of permutations, in
-/// that target after target, its values (as extreme() sees them) descending.
+/// that target after target, its values (as Extremity sees them) descending.
 [[nodiscard]] std::string tail_name(std::string const& layer, std::string const& score);
 inline constexpr char const* best_tail = "/.striate/permutation_best/tail";
 
@@ -36,7 +36,7 @@ struct TailSource {
   std::filesystem::path file;
 };
 
-/// p of each target from the tail of all its null scores. `observed`: (t) as extreme() sees it; `exceed`: (t), of `n`
+/// p of each target from the tail of all its null scores. `observed`: (t) as Extremity sees it; `exceed`: (t), of `n`
 /// permutations, those of all sources together; `name`: of the tails in each. Bit-identical however they are cut. This
 /// rank alone; its threads fit.
 [[nodiscard]] std::vector<double> target_tail_p(std::vector<TailSource> const& sources, std::string const& name,

@@ -16,8 +16,8 @@
 namespace striate::encode {
 namespace {
 
-/// Of a unit: what it holds, and its work (30 s of a slow core).
-constexpr double unit_bytes = 64e6, unit_flops = 5e10;
+/// Of a unit: 30 s of a slow core.
+constexpr double unit_flops = 5e10;
 
 /// Which rows are flipped together, and how.
 struct Flips {
@@ -26,11 +26,17 @@ struct Flips {
   Permuter permuter;
 };
 
+/// Whether each stimulus is flipped by itself.
+bool flips_alone(Config const& config, Inputs const& in) {
+  return config.permutation.shuffle == "rows" || (config.permutation.shuffle == "sign" && in.exchange.empty());
+}
+
 /// What moves as one when responses are rearranged is flipped as one; rows that change places with each other are apart
 /// (but for repeats of a stimulus).
 Flips make_flips(Config const& config, Inputs const& in) {
   Permutation const& c = config.permutation;
   auto const exchange = number_labels(in.exchange), id = number_labels(in.columns.id);
+  bool const alone = flips_alone(config, in);
   std::vector<std::uint8_t> tested(in.n(), 0);
   for (std::size_t f = 0; f < in.folds; ++f)
     for (auto r : in.passes[f].outer.test) tested[r] = 1;
@@ -41,7 +47,7 @@ Flips make_flips(Config const& config, Inputs const& in) {
   for (std::size_t r = 0; r < in.n(); ++r) {
     std::uint32_t const label = exchange.empty() ? 0 : exchange[r];
     std::pair<std::uint32_t, std::uint32_t> key{label, 0};
-    if (c.shuffle == "rows" || (c.shuffle == "sign" && exchange.empty()))
+    if (alone)
       key = {id[r], 0};
     else if (c.shuffle == "blocks" && length > 0)
       key = {label, seen[label]++ / length};
@@ -81,17 +87,10 @@ std::vector<std::string> unique_stats(Config const& config) {
 }  // namespace
 
 BootstrapLayout unique_layout(Config const& config, Inputs const& in, Layout const& l) {
-  BootstrapLayout u;
-  if (!tests_unique(config)) return u;
-  u.n = static_cast<std::size_t>(config.permutation.n);
-  u.tile = l.tile;
+  if (!tests_unique(config)) return {};
   auto const models = static_cast<double>(unique_models(config, in).without.size() + 1);
   double const bytes = models * (4 * static_cast<double>(heldout_rows(in)) + 8 * static_cast<double>(in.n()));
-  double const flops = unique_flops(config, in);
-  auto const most = [&](double of, double limit) { return of * static_cast<double>(u.tile) > limit; };
-  while (u.tile % 2 == 0 && u.tile > 8 && (most(bytes, unit_bytes) || most(flops, unit_flops))) u.tile /= 2;
-  u.tiles = (l.t + u.tile - 1) / u.tile;
-  return u;
+  return draw_layout(l, static_cast<std::size_t>(config.permutation.n), bytes, unique_flops(config, in), unit_flops);
 }
 
 std::vector<ResultDataset> unique_datasets(Config const& config, Inputs const& in, Layout const& layout) {
@@ -126,8 +125,7 @@ void check_unique(Config const& config, Inputs const& in) {
   if (!tests_unique(config)) return;
   Flips const flips = make_flips(config, in);
   double const arrangements = flips.permuter.log10_arrangements();
-  bool const single = config.permutation.shuffle == "rows" || (config.permutation.shuffle == "sign" && in.exchange.empty());
-  if (config.cv.group && single)
+  if (config.cv.group && flips_alone(config, in))
     log::warn(
         "permutation: cv.group keeps the rows of a {} together, but the test of unique variance flips each by itself; "
         "where they are correlated, use shuffle: blocks and exchange: {}",

@@ -2,19 +2,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "pls.hpp"
 #include "prepare.hpp"
 #include "striate/math/blas.hpp"
 
 namespace striate::detail {
-namespace {
-
-void mirror(double* g, std::size_t n) {
-  for (std::size_t c = 0; c < n; ++c) {
-    for (std::size_t r = c + 1; r < n; ++r) g[c + r * n] = g[r + c * n];
-  }
-}
-
-}  // namespace
 
 /// Places in the hats, by bytes; `place` takes floats.
 void Preparer::place_operators(std::function<std::size_t(std::size_t)> const& place) {
