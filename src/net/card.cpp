@@ -259,25 +259,50 @@ Card read_card(std::filesystem::path const& file) {
   return card;
 }
 
+bool is_pattern(std::string const& name) { return name.find_first_of("*?") != std::string::npos; }
+
+bool matches(std::string_view pattern, std::string_view text) {
+  std::size_t p = 0, t = 0, star = std::string_view::npos, from = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++, from = t;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+      ++p, ++t;
+    } else if (star != std::string_view::npos) {  // the last star takes one more
+      p = star + 1, t = ++from;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
 std::vector<LayerRequest> resolve_layers(std::vector<std::string> const& asked, Card const& card) {
   std::vector<LayerRequest> out;
+  std::set<std::string> seen;
   for (auto const& name : asked) {
     if (name.empty()) fail(Exit::config, "layers: an empty name; name a layer, `preset:NAME` or `all`");
+    std::vector<LayerRequest> more;
+    bool const several = name == "all" || name.rfind("preset:", 0) == 0 || is_pattern(name);
     if (name == "all") {
-      for (auto const& [layer, path] : card.layers) out.push_back({layer, path});
-      if (card.layers.empty()) out.push_back({"*", "*"});  // the network knows its modules
-      continue;
+      for (auto const& [layer, path] : card.layers) more.push_back({layer, path});
+      if (card.layers.empty()) more.push_back({"*", "*"});  // the network knows its modules
+    } else if (name.rfind("preset:", 0) == 0) {
+      add_preset(name.substr(7), card, more);
+    } else if (is_pattern(name)) {
+      for (auto const& [layer, path] : card.layers)
+        if (matches(name, layer)) more.push_back({layer, path});
+      if (more.empty()) more.push_back({name, name});
+    } else {
+      more.push_back({name, path_of(name, card)});
     }
-    if (name.rfind("preset:", 0) == 0) {
-      add_preset(name.substr(7), card, out);
-      continue;
-    }
-    out.push_back({name, path_of(name, card)});
+    for (auto& request : more)
+      if (seen.insert(request.name).second)
+        out.push_back(std::move(request));
+      else if (!several)
+        fail(Exit::config, "layers: {} is asked for twice; name it once (before presets, patterns and `all`)",
+             request.name);
   }
-  std::set<std::string> seen;
-  for (auto const& request : out)
-    if (!seen.insert(request.name).second)
-      fail(Exit::config, "layers: {} is asked for twice; name it once (presets and `all` count)", request.name);
   return out;
 }
 

@@ -174,8 +174,36 @@ TEST(Cards, Errors) {
 TEST(Cards, LayersOfAConfig) {
   Card const card = find_card("alexnet", ".");
   expect_error([&] { (void)resolve_layers({"conv1", "conv1"}, card); }, Exit::config, "conv1 is asked for twice");
-  expect_error([&] { (void)resolve_layers({"conv1_relu", "preset:hebart7"}, card); }, Exit::config, "asked for twice");
+  expect_error([&] { (void)resolve_layers({"preset:hebart7", "conv1_relu"}, card); }, Exit::config, "asked for twice");
   expect_error([&] { (void)resolve_layers({"preset:hebart8"}, card); }, Exit::config, "did you mean `preset:hebart7`?");
   expect_error([&] { (void)resolve_layers({"preset:x"}, Card{}); }, Exit::config, "it has none");
   expect_error([&] { (void)resolve_layers({""}, card); }, Exit::config, "an empty name");
+}
+
+std::vector<std::string> names_of(std::vector<std::string> const& asked, Card const& card) {
+  std::vector<std::string> names;
+  for (auto const& request : resolve_layers(asked, card)) names.push_back(request.name);
+  return names;
+}
+
+TEST(Cards, PresetsAndPatternsMixWithNames) {
+  using Names = std::vector<std::string>;
+  Card const card = find_card("alexnet", ".");
+  Names const preset = names_of({"preset:hebart7"}, card);
+  ASSERT_EQ(preset.size(), 7U);
+  Names mixed = names_of({"fc3", preset[1], "preset:hebart7"}, card);  // what stands before is not asked for again
+  EXPECT_EQ(mixed.size(), 8U);
+  EXPECT_EQ(mixed[0], "fc3");
+  EXPECT_EQ(mixed[1], preset[1]);
+  EXPECT_EQ(mixed[2], preset[0]);
+  EXPECT_EQ(names_of({"conv?"}, card), (Names{"conv1", "conv2", "conv3", "conv4", "conv5"}));
+  EXPECT_EQ(names_of({"fc*_relu", "fc*"}, card).size(), 5U);
+  EXPECT_EQ(names_of({"fc3", "*"}, card).size(), card.layers.size());
+  EXPECT_EQ(resolve_layers({"features.*"}, card)[0].path, "features.*");  // the network's modules
+  EXPECT_TRUE(matches("layer3*", "layer3.0.conv1"));
+  EXPECT_TRUE(matches("*.conv?", "layer3.0.conv1"));
+  EXPECT_FALSE(matches("*.conv?", "layer3.0.conv1.x"));
+  EXPECT_FALSE(matches("a?c", "ac"));
+  EXPECT_TRUE(matches("a*b*c", "aXbYbZc"));
+  EXPECT_FALSE(matches("a*b", "aXbY"));
 }

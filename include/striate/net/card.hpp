@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -33,8 +34,9 @@ struct LayerRequest {
   std::string name, path;
 };
 /// `layers:` of a config → requests: card names, module paths, `preset:NAME`, `all` (every layer of the card; without
-/// layers in the card: "*"). A name twice is an error. Names unknown to the card are taken as module paths,
-/// which the network checks.
+/// layers in the card: "*"), patterns (`layer3*`: the card's layers that match; where none does, the network's modules).
+/// A name twice is an error, but presets, patterns and `all` leave out what stands before them. Names unknown to the card
+/// are taken as module paths, which the network checks.
 [[nodiscard]] std::vector<LayerRequest> resolve_layers(std::vector<std::string> const& asked, Card const& card);
 
 }  // namespace striate
