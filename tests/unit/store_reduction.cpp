@@ -7,6 +7,7 @@
 #include <random>
 
 #include "../store_temp.hpp"
+#include "striate/store/h5.hpp"
 #include "striate/store/reduction_file.hpp"
 
 namespace striate {
