@@ -21,14 +21,17 @@ class PanelSums {
     return 8 * static_cast<double>(components * rows) + 4 * (gram_panel * (2 * columns + k) + k * columns);
   }
 
-  /// The next `count` units of all rows, `stride` apart; less `shift` (one a unit, or null).
-  void load(float const* x, std::size_t stride, std::size_t count, double const* shift) {
+  /// The next `count` units (`step` apart) of all rows (`stride` apart); less `shift` (one a unit, or null).
+  void load(float const* x, std::size_t stride, std::size_t count, double const* shift, std::size_t step = 1) {
     depth_ = count;
     float* to = panel().grow(gram_panel * columns_);
-    for (std::size_t r = 0; r < rows_; ++r)
-      for (std::size_t u = 0; u < count; ++u)
-        to[r * count + u] =
-            shift == nullptr ? x[r * stride + u] : static_cast<float>(static_cast<double>(x[r * stride + u]) - shift[u]);
+    for (std::size_t r = 0; r < rows_; ++r) {
+      float const* const row = x + r * stride;
+      for (std::size_t u = 0; u < count; ++u) {
+        float const v = row[u * step];
+        to[r * count + u] = shift == nullptr ? v : static_cast<float>(static_cast<double>(v) - shift[u]);
+      }
+    }
     std::fill_n(to + rows_ * count, (columns_ - rows_) * count, 0.0F);
   }
 
