@@ -14,17 +14,26 @@
 #include <string>
 #include <vector>
 
+#include "striate/math/block_report.hpp"
 #include "striate/math/matrix.hpp"
 #include "striate/par/comm.hpp"
 #include "striate/store/h5.hpp"
 
 namespace striate {
 
+/// What was done to a layer before it was stored.
+struct LayerRecord {
+  std::map<std::string, std::string> attributes = {};  ///< of its dataset: stages, full_shape, full_axes
+  /// /.striate/selection/LAYER/AXIS: indices from 0 that were kept of an axis of the full layer.
+  std::vector<std::pair<std::string, std::vector<std::uint64_t>>> selected = {};
+};
+
 struct LayerSpec {
   std::string name;                 ///< as asked for; no '/'
   std::vector<std::size_t> shape;   ///< of one stimulus: {c,h,w} | {f,1,1} | {tokens,width} | {c,t,h,w}
   std::string axes;                 ///< "channel row column", "feature row column", "token feature" …
   h5::Dtype dtype = h5::Dtype::f32; ///< f32 or f16
+  LayerRecord record = {};
 };
 
 struct ActSpec {
@@ -55,6 +64,8 @@ struct ActBlock {
   std::uint32_t crc = 0;                       ///< CRC32C of the stored values, row by row
   std::vector<double> row_sum, row_sum_squares;  ///< (rows) of the stored values
   std::vector<float> mean, m2;                 ///< (units) over the rows of the batch that are not NaN
+  BlockReport report;
+  std::vector<std::uint8_t> above;             ///< a bit a unit: above 0 in a row of the batch; where moments are kept
   std::size_t overflow = 0;                    ///< finite values that float16 made infinite: warn with the layer's name
 };
 
