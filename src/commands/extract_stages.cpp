@@ -36,8 +36,11 @@ double LayerPath::work_bytes(std::size_t rows) const {
 namespace {
 
 struct Names {
-  std::map<std::string, SpacePool> pools{{"max", SpacePool::max}, {"mean", SpacePool::mean},
-                                         {"median", SpacePool::median}, {"l1", SpacePool::l1}, {"l2", SpacePool::l2}};
+  std::map<std::string, SpacePool> pools{{"max", SpacePool::max},
+                                         {"mean", SpacePool::mean},
+                                         {"median", SpacePool::median},
+                                         {"l1", SpacePool::l1},
+                                         {"l2", SpacePool::l2}};
   std::map<std::string, TokenChoice> tokens{{"cls", TokenChoice::cls},
                                             {"mean", TokenChoice::mean},
                                             {"patch_mean", TokenChoice::patch_mean},
@@ -160,7 +163,8 @@ class PathMaker {
 void check_use(ExtractConfig const& config, ExtractNetwork const& network) {
   auto const& layers = network.network->layers();
   if (config.tokens != "all" && std::ranges::none_of(layers, [](auto const& l) { return l.axes == "token feature"; }))
-    fail(Exit::config, "tokens: {}: none of the layers holds tokens (axes `token feature`); take the key out", config.tokens);
+    fail(Exit::config, "tokens: {}: none of the layers holds tokens (axes `token feature`); take the key out",
+         config.tokens);
   if (config.pool == "none" && config.pool_over == "all")
     fail(Exit::config, "pool_over: all goes with `pool`, which is none; set pool: mean");
   if (config.compat == "dnnbrain" && config.pool_over == "all")

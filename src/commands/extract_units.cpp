@@ -32,7 +32,8 @@ UnitChoice::UnitChoice(ExtractConfig const& config) {
   for (auto const& chosen : layers_) {
     auto const first = std::ranges::find_if(layers_, [&](auto const& o) { return o.layer.name == chosen.layer.name; });
     if (&*first != &chosen)
-      fail(Exit::config, "{}: {} is chosen from here and in {}; keep one", chosen.where(), chosen.layer.name, first->where());
+      fail(Exit::config, "{}: {} is chosen from here and in {}; keep one", chosen.where(), chosen.layer.name,
+           first->where());
     if (chosen.layer.name == "all" || chosen.layer.name.starts_with("preset:") || is_pattern(chosen.layer.name))
       fail(Exit::config, "{}: `{}` names several layers; units are chosen layer by layer", chosen.where(),
            chosen.layer.name);
@@ -56,7 +57,8 @@ std::vector<std::string> UnitChoice::pooled_later(Card const& card) const {
   return names;
 }
 
-std::vector<ChosenUnits const*> UnitChoice::of_layers(std::vector<CapturedLayer> const& layers, Card const& card) const {
+std::vector<ChosenUnits const*> UnitChoice::of_layers(std::vector<CapturedLayer> const& layers,
+                                                      Card const& card) const {
   std::vector<ChosenUnits const*> chosen(layers.size(), nullptr);
   for (auto const& mine : layers_) {
     auto at = std::ranges::find(layers, mine.layer.name, &CapturedLayer::name);

@@ -36,14 +36,16 @@ void ActReport::open(h5::File const& file, ActSpec const& spec, bool keeps_bits)
 void ActReport::write(ActBlock const& block, std::size_t first_row, std::size_t rows) {
   auto const& report = block.report;
   h5::Shape const first{block.layer, first_row, 0}, count{1, rows, BlockReport::columns};
-  counts_.write({block.batch, block.layer, 0}, {1, 1, BlockReport::counts}, h5::type_id(h5::Dtype::f64), report.count.data());
+  counts_.write({block.batch, block.layer, 0}, {1, 1, BlockReport::counts}, h5::type_id(h5::Dtype::f64),
+                report.count.data());
   channel_.write(first, count, h5::type_id(h5::Dtype::i32), report.channel.data());
   value_.write(first, count, h5::type_id(h5::Dtype::f32), report.value.data());
   if (!bits_.empty())
     bits_[block.layer].write({block.batch, 0}, {1, block.above.size()}, h5::type_id(h5::Dtype::u8), block.above.data());
 }
 
-void ActReport::join_above(std::size_t layer, std::size_t batch, std::size_t first, std::vector<std::uint8_t>& above) const {
+void ActReport::join_above(std::size_t layer, std::size_t batch, std::size_t first,
+                           std::vector<std::uint8_t>& above) const {
   std::vector<std::uint8_t> bits((above.size() + 7) / 8);
   bits_[layer].read({batch, first / 8}, {1, bits.size()}, h5::type_id(h5::Dtype::u8), bits.data());
   for (std::size_t u = 0; u < above.size(); ++u) above[u] |= static_cast<std::uint8_t>(bits[u / 8] >> (u % 8) & 1U);

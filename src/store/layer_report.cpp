@@ -18,11 +18,11 @@ constexpr std::size_t listed = 5;
 
 /// What both ways end in.
 struct Totals {
-  std::array<double, BlockReport::counts> count{0, 0, 0, 0, std::numeric_limits<double>::infinity(),
-                                                -std::numeric_limits<double>::infinity()};
+  std::array<double, BlockReport::counts> count{
+      0, 0, 0, 0, std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
   std::vector<double> row_sum, row_squares, unit_mean, unit_m2;
-  std::vector<std::uint8_t> above;      ///< (units)
-  std::vector<std::int32_t> channel;    ///< (n) each stimulus's top channel by its mean
+  std::vector<std::uint8_t> above;    ///< (units)
+  std::vector<std::int32_t> channel;  ///< (n) each stimulus's top channel by its mean
 };
 
 /// Mean and deviation of all values of the rows whose sum is no NaN.
@@ -151,7 +151,8 @@ std::vector<LayerReport> layer_reports(std::string const& path) {
 
 std::string report_table(std::vector<LayerReport> const& reports) {
   std::string text =
-      "layer\tshape\tunits\tstimuli\tskipped\tmean\tsd\tmin\tmax\tzeros\tdead_units\tconstant_units\tnan\tinf\ttop_units\t"
+      "layer\tshape\tunits\tstimuli\tskipped\tmean\tsd\tmin\tmax\tzeros\tdead_units\tconstant_units\tnan\tinf\ttop_"
+      "units\t"
       "top_channels\n";
   for (auto const& r : reports) {
     std::string shape, units, channels;
@@ -160,9 +161,9 @@ std::string report_table(std::vector<LayerReport> const& reports) {
       units += (units.empty() ? "" : " ") + fmt::format("{}:{:.4g}", unit + 1, mean);
     for (auto const& [channel, stimuli] : r.top_channels)
       channels += (channels.empty() ? "" : " ") + fmt::format("{}:{}", channel + 1, stimuli);
-    text += fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", r.layer, shape, r.units, r.stimuli,
-                        r.skipped, number(r.mean), number(r.sd), number(r.least), number(r.most), number(r.zeros), r.dead,
-                        r.constant, r.nans, r.infinities, units.empty() ? "n/a" : units,
+    text += fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", r.layer, shape, r.units,
+                        r.stimuli, r.skipped, number(r.mean), number(r.sd), number(r.least), number(r.most),
+                        number(r.zeros), r.dead, r.constant, r.nans, r.infinities, units.empty() ? "n/a" : units,
                         channels.empty() ? "n/a" : channels);
   }
   return text;

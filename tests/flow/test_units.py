@@ -1,12 +1,13 @@
 """Which units extract stores: masks, channels, units, pools, tokens, projections; and the report of layers."""
 import csv
 import json
+import re
 import unittest
 
 import h5py
 import numpy
 
-from flow import World, main, run
+from flow import SOURCE, World, main, run
 
 LAYERS = "layers: {conv5: conv1, relu5: relu1, conv2: conv2, tokens: tokens, video: video, fc3: fc}\n"
 
@@ -189,6 +190,23 @@ class Units(unittest.TestCase):
         with self.store("modules.h5", "layers=['conv?', '*u1']") as store:  # the card has no such name: modules
             self.assertEqual([n for n in store if n[0] != "."], ["conv2", "relu1"])
         self.assertIn("matched by no layer", self.extract("no.h5", "layers=['x*']", code=65).errors[0])
+
+    def test_the_example_of_the_docs(self):
+        w = self.world
+        text = (SOURCE / "docs/extraction.md").read_text().split("\n## Which units\n")[1].split("\n## ")[0]
+        blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.S | re.M)
+        card = (w.folder / "tiny.yaml").read_text().replace(LAYERS, "layers: {conv1: conv2, conv5: conv1, fc3: fc}\n")
+        w.write("docs/alexnet.yaml", re.sub("(?m)^(aliases|presets|weights):.*\n", "", card).replace(
+            "name: tiny", "name: alexnet\nweights: ../tiny.ts.pt"))
+        w.write("docs/images.stim.csv", (w.folder / "pictures.stim.csv").read_text().replace("path=pictures", "path=../pictures"))
+        w.write("docs/extract.yaml", [b for kind, b in blocks if kind == "yaml"][0])
+        w.write("docs/units.dmask.csv", [b for kind, b in blocks if "=chn" in b][0])
+        w.do("extract", "docs/extract.yaml")
+        with h5py.File(w.folder / "docs/act.h5") as store:
+            self.assertEqual({n: store[n].shape for n in store if n[0] != "."},
+                             {"conv1": (20, 7, 1, 1), "conv5": (20, 3, 1, 1), "fc3": (20, 3, 1, 1)})
+            numpy.testing.assert_allclose(store["conv5"][:, :, 0, 0], self.full["conv5"][:, :3, 3:5, 5:8].mean((2, 3)),
+                                          rtol=1e-5, atol=1e-6)
 
     def test_mistakes(self):
         w = self.world
