@@ -109,6 +109,40 @@ TEST(Cards, Preprocessing) {
   EXPECT_EQ(eighths.mean, (std::vector<double>{0.5}));
 }
 
+TEST(Cards, InputsOfEveryKind) {
+  using Shape = std::vector<std::size_t>;
+  using Kind = InputForm::Kind;
+  EXPECT_EQ(card_of("input: {channels: grey}\n").input_shape(), (Shape{1, 224, 224}));
+  auto const clip = card_of(
+      "input: {kind: clip, size: [112, 112], frames: 16, rate: 12.5}\n"
+      "preprocessing: {resize: [128, 171], crop: center, mean: [1, 2, 3], std: [4, 5, 6]}\n");
+  EXPECT_EQ(clip.input.kind, Kind::clip);
+  EXPECT_EQ(clip.input_shape(), (Shape{3, 16, 112, 112}));
+  EXPECT_EQ(clip.input.rate, 12.5);
+  EXPECT_EQ(clip.preprocessing.mean[2], 3);
+  EXPECT_EQ(card_of("input: {kind: clip, frames: 8, axes: [frame, channel, row, column]}\n").input_shape(),
+            (Shape{8, 3, 224, 224}));
+  EXPECT_EQ(card_of("input: {kind: audio, rate: 16000, samples: 15600}\n").input_shape(), (Shape{15600}));
+  EXPECT_EQ(card_of("input: {kind: audio, rate: 16000, shape: [1, 15600]}\n").input_shape(), (Shape{1, 15600}));
+  auto const vggish = card_of("input: {kind: mel, preset: vggish}\n");
+  EXPECT_EQ(vggish.input_shape(), (Shape{1, 96, 64}));
+  EXPECT_EQ(vggish.input.samples, 15600U);
+  EXPECT_EQ(vggish.input.mel.offset, 0.01);
+  EXPECT_EQ(vggish.input.mel.fmax, 7500);
+  auto const mel = card_of(
+      "input: {kind: mel, rate: 22050, frames: 100, mels: 80, axes: [mel, frame]}\n"
+      "preprocessing: {n_fft: 1024, hop: 256, log: log10, center: true, mean: -4, std: 4}\n");
+  EXPECT_EQ(mel.input_shape(), (Shape{80, 100}));
+  EXPECT_EQ(mel.input.mel.window, 1024U);
+  EXPECT_EQ(mel.input.mel.fmax, 11025);
+  EXPECT_EQ(mel.input.samples, 99U * 256 + 1);
+  EXPECT_EQ(mel.input.mel.log, MelForm::Log::log10);
+  auto const array = card_of("input: {kind: array, shape: [4, 9]}\npreprocessing: {mean: [1, 2, 3, 4], std: 2}\n");
+  EXPECT_EQ(array.input_shape(), (Shape{4, 9}));
+  EXPECT_EQ(array.input.mean[3], 4);
+  EXPECT_NE(to_json(mel.input, mel.preprocessing), to_json(vggish.input, vggish.preprocessing));
+}
+
 TEST(Cards, AreFoundBesideTheConfigAndInStriateCards) {
   TempDir const beside, elsewhere;
   write_file(beside / "alexnet.yaml", "name: alexnet\nsource: mine\nlayers: {conv1: features.0}\n");
@@ -150,6 +184,23 @@ TEST(Cards, Errors) {
            {"preprocessing: {resice: 2}\n", "preprocessing.resice: is no key of a card; did you mean `resize`?"},
            {"input: {size: 224}\n", "line 1: input.size: must be [height, width]"},
            {"input: {size: [0, 4]}\n", "from 1 to 16384"},
+           {"input: {kind: movie}\n", "input.kind: `movie` is none of image | clip | mel | audio | array"},
+           {"input: {kind: clip}\n", "input.frames: is missing"},
+           {"input: {kind: clip, frame: 8}\n", "is no key of an input of kind clip; did you mean `frames`?"},
+           {"input: {kind: clip, frames: 2.5}\n", "must be a whole number"},
+           {"input: {kind: clip, frames: 2, axes: [row, column]}\n", "one of [channel, frame, row, column] | [frame"},
+           {"input: {kind: audio, samples: 5}\n", "input.rate: is missing: samples a second"},
+           {"input: {kind: audio, rate: 16000}\n", "input.samples: is missing"},
+           {"input: {kind: audio, rate: 16000, shape: [2, 5]}\n", "input.shape: must be [5] or [1, 5]"},
+           {"input: {kind: mel, rate: 16000, frames: 9}\n", "input.mels: is missing (or take `preset: vggish`)"},
+           {"input: {kind: mel, preset: vggish}\npreprocessing: {windw: 9}\n", "did you mean `window`?"},
+           {"input: {kind: mel, preset: vggish}\npreprocessing: {offset: 0}\n", "would become -inf"},
+           {"input: {kind: mel, preset: vggish}\npreprocessing: {window: 600}\n", "is longer than n_fft (512)"},
+           {"input: {kind: mel, preset: vggish}\npreprocessing: {fmax: 9000}\n", "must be one number from 0 to 8000"},
+           {"input: {kind: mel, preset: vggish, samples: 900}\n", "are too few for 96 frames; 15600 fill them"},
+           {"input: {kind: array}\n", "input.shape: is missing"},
+           {"input: {kind: array, shape: [3, 0]}\n", "must be a list of whole numbers above 0"},
+           {"input: {kind: array, shape: [3]}\npreprocessing: {resize: 9}\n", "no key of the preprocessing of arrays"},
            {"input: {channels: rgba}\n", "`rgba` is none of rgb | bgr | grey"},
            {"preprocessing: {resize: small}\n", "preprocessing.resize: must be a whole number of pixels"},
            {"preprocessing: {resize: [1, 2, 3]}\n", "must be none, N (shorter side) or [height, width]"},

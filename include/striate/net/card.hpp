@@ -7,17 +7,20 @@
 #include <utility>
 #include <vector>
 
-#include "striate/stimuli/image.hpp"
+#include "striate/stimuli/input.hpp"
 
 namespace striate {
 
 struct Card {
   std::filesystem::path file;
   std::string name, source, weights;  ///< weights: file name, may be empty
-  Preprocessing preprocessing;
+  InputForm input;
+  Preprocessing preprocessing;  ///< of pictures, and of the frames of clips
   std::vector<std::pair<std::string, std::string>> layers;   ///< card name → module path, in order of the file
   std::vector<std::pair<std::string, std::string>> aliases;  ///< second name → card name; not part of `all`
   std::vector<std::pair<std::string, std::vector<std::string>>> presets;
+  /// Of one stimulus, as the network takes it.
+  [[nodiscard]] std::vector<std::size_t> input_shape() const { return striate::input_shape(input, preprocessing); }
 };
 
 /// `name`: a path to a card (ends in .yaml or holds a '/'), or a name looked for beside the config (where a file that
