@@ -17,6 +17,12 @@ struct ActLayout {
 
   [[nodiscard]] h5::Shape chunk(std::vector<std::size_t> const& shape) const;
 
+  [[nodiscard]] std::size_t pieces() const { return (channels + chunk_channels - 1) / chunk_channels; }
+  [[nodiscard]] std::size_t chunks_down(std::size_t rows) const { return (rows + chunk_rows - 1) / chunk_rows; }
+  [[nodiscard]] std::size_t chunk_bytes() const { return chunk_rows * chunk_channels * map * element; }
+  /// Of the chunks of a batch of `rows` rows, whole as they lie in the file.
+  [[nodiscard]] std::size_t block_bytes(std::size_t rows) const { return chunks_down(rows) * pieces() * chunk_bytes(); }
+
   /// Calls f(first row, rows, first channel, channels) for each chunk of a batch of `rows` rows, in file order.
   template <class F>
   void each_chunk(std::size_t rows, F const& f) const {
