@@ -72,95 +72,104 @@ STRIATE_CLONES void add_token(float const* x, std::size_t n, double* sums, float
   }
 }
 
-/// The greatest values in descending order; NaN never counts.
-void pick_top(std::vector<float> const& values, std::size_t wanted, std::int32_t* index, float* value) {
-  std::size_t have = 0;
-  for (std::size_t c = 0; c < values.size(); ++c) {
-    float const v = values[c];
-    if (std::isnan(v) || (have == wanted && !(v > value[have - 1]))) continue;
-    std::size_t at = have < wanted ? have++ : have - 1;
-    for (; at > 0 && v > value[at - 1]; --at) value[at] = value[at - 1], index[at] = index[at - 1];
-    value[at] = v, index[at] = static_cast<std::int32_t>(c);
-  }
-  for (std::size_t k = have; k < wanted; ++k) value[k] = std::numeric_limits<float>::quiet_NaN(), index[k] = -1;
+/// Puts a value into a list of the greatest, in descending order, where it belongs there; equals by order of coming.
+void insert(float v, std::size_t which, std::size_t room, std::size_t& have, std::int32_t* index, float* value) {
+  if (std::isnan(v) || (have == room && !(v > value[have - 1]))) return;
+  std::size_t at = have < room ? have++ : have - 1;
+  for (; at > 0 && v > value[at - 1]; --at) value[at] = value[at - 1], index[at] = index[at - 1];
+  value[at] = v, index[at] = static_cast<std::int32_t>(which);
 }
 
 }  // namespace
 
-/// Of one channel of a stimulus, or of all.
+/// Of some values.
 struct BlockReporter::Part {
   double sum = 0;
   float least = infinity, most = -infinity;  ///< NaN left out
   std::int64_t zeros = 0;
-  void scan(float const* x, std::size_t n) { scan_values(x, n, sum, least, most, zeros); }
 };
 
-BlockReporter::BlockReporter(ChannelLayout const& layout, std::size_t rows)
-    : layout_(layout), mean_(layout.channels), most_(layout.channels), sums_(layout.channels) {
+BlockReporter::BlockReporter(ChannelLayout const& layout, std::size_t rows) : layout_(layout), rows_(rows) {
   out_.count[BlockReport::least] = std::numeric_limits<double>::infinity();
   out_.count[BlockReport::most] = -std::numeric_limits<double>::infinity();
-  out_.channel.resize(rows * BlockReport::columns);
-  out_.value.resize(rows * BlockReport::columns);
+  out_.channel.assign(rows * BlockReport::columns, -1);
+  out_.value.assign(rows * BlockReport::columns, std::numeric_limits<float>::quiet_NaN());
+  for (Row& row : rows_) row.most = -infinity;
+  if (layout.outer == 1) return;
+  sums_.assign(rows * layout.channels, 0);
+  most_.assign(rows * layout.channels, -infinity);
 }
 
-void BlockReporter::add(float const* row) {
-  Part whole;
-  if (layout_.outer * layout_.inner == 1) {
-    whole.scan(row, layout_.channels);
-    mean_.assign(row, row + layout_.channels), most_ = mean_;
-  } else if (layout_.inner == 1) {
-    scan_tokens(row, whole);
-  } else {
-    scan_maps(row, whole);
-  }
-  auto& count = out_.count;
-  count[BlockReport::zeros] += static_cast<double>(whole.zeros);
-  count[BlockReport::least] = std::min(count[BlockReport::least], static_cast<double>(whole.least));
-  count[BlockReport::most] = std::max(count[BlockReport::most], static_cast<double>(whole.most));
-  if (!std::isfinite(whole.sum)) count_strange(row);
-  std::size_t const place = row_++ * BlockReport::columns;
-  auto* const index = out_.channel.data() + place;
-  auto* const value = out_.value.data() + place;
-  pick_top(mean_, BlockReport::top, index, value);
-  pick_top(most_, 1, index + BlockReport::top, value + BlockReport::top);
+/// Counts and extremes of values of a row. NaN and infinities are rare: looked for only where a sum shows one.
+void BlockReporter::scan(float const* values, std::size_t count, Row& row, Part& part) {
+  scan_values(values, count, part.sum, part.least, part.most, part.zeros);
+  auto& all = out_.count;
+  all[BlockReport::zeros] += static_cast<double>(part.zeros);
+  all[BlockReport::least] = std::min(all[BlockReport::least], static_cast<double>(part.least));
+  all[BlockReport::most] = std::max(all[BlockReport::most], static_cast<double>(part.most));
+  if (std::isfinite(part.sum)) return;
+  for (std::size_t i = 0; i < count; ++i) row.nans += std::isnan(values[i]), row.infinities += std::isinf(values[i]);
 }
 
-/// Rare: only where a sum shows that something is not finite.
-void BlockReporter::count_strange(float const* x) {
-  std::size_t const n = layout_.units();
-  std::size_t nans = 0, infinities = 0;
-  for (std::size_t i = 0; i < n; ++i) nans += std::isnan(x[i]), infinities += std::isinf(x[i]);
-  if (nans == n) {
-    ++out_.count[BlockReport::empty_rows];
-    return;
-  }
-  out_.count[BlockReport::nans] += static_cast<double>(nans);
-  out_.count[BlockReport::infinities] += static_cast<double>(infinities);
+void BlockReporter::rank(std::size_t row, std::size_t channel, float mean, float most) {
+  Row& mine = rows_[row];
+  std::size_t const place = row * BlockReport::columns;
+  insert(mean, channel, BlockReport::top, mine.by_mean, &out_.channel[place], &out_.value[place]);
+  insert(most, channel, 1, mine.by_most, &out_.channel[place + BlockReport::top], &out_.value[place + BlockReport::top]);
 }
 
-void BlockReporter::scan_maps(float const* x, Part& whole) {
-  for (std::size_t c = 0; c < layout_.channels; ++c) {
-    Part part;
-    for (std::size_t o = 0; o < layout_.outer; ++o)
-      part.scan(x + (o * layout_.channels + c) * layout_.inner, layout_.inner);
-    mean_[c] = static_cast<float>(part.sum / static_cast<double>(layout_.outer * layout_.inner));
-    most_[c] = part.least > part.most ? std::numeric_limits<float>::quiet_NaN() : part.most;
-    whole.sum += part.sum, whole.zeros += part.zeros;
-    whole.least = std::min(whole.least, part.least), whole.most = std::max(whole.most, part.most);
+/// Values of one channel; ranks it with its last one.
+void BlockReporter::add_map(std::size_t row, float const* values, std::size_t count, std::size_t channel) {
+  Row& mine = rows_[row];
+  Part part;
+  scan(values, count, mine, part);
+  mine.sum += part.sum;
+  mine.most = std::max(mine.most, part.most);
+  if ((mine.at + count) % layout_.inner != 0) return;
+  // −∞ where there was nothing but NaN, which its mean shows, or nothing but −∞.
+  bool const nothing = mine.most == -infinity && std::isnan(mine.sum);
+  rank(row, channel, static_cast<float>(mine.sum / static_cast<double>(layout_.inner)),
+       nothing ? std::numeric_limits<float>::quiet_NaN() : mine.most);
+  mine.sum = 0, mine.most = -infinity;
+}
+
+void BlockReporter::add(std::size_t row, float const* values, std::size_t count) {
+  Row& mine = rows_[row];
+  while (count > 0) {
+    // Up to the end of the map, of the token, of what is there.
+    std::size_t const span = layout_.outer > 1 ? layout_.channels : layout_.inner == 1 ? count : layout_.inner;
+    std::size_t const now = layout_.inner == 1 && layout_.outer == 1 ? count : std::min(count, span - mine.at % span);
+    if (layout_.outer > 1) {
+      Part part;
+      scan(values, now, mine, part);
+      std::size_t const place = row * layout_.channels + mine.at % layout_.channels;
+      add_token(values, now, &sums_[place], &most_[place]);
+    } else if (layout_.inner > 1) {
+      add_map(row, values, now, mine.at / layout_.inner);
+    } else {
+      Part part;
+      scan(values, now, mine, part);
+      for (std::size_t i = 0; i < now; ++i) rank(row, mine.at + i, values[i], values[i]);
+    }
+    mine.at += now, values += now, count -= now;
   }
 }
 
-void BlockReporter::scan_tokens(float const* x, Part& whole) {
-  std::ranges::fill(sums_, 0.0);
-  std::ranges::fill(most_, -infinity);
-  for (std::size_t o = 0; o < layout_.outer; ++o) {
-    float const* token = x + o * layout_.channels;
-    whole.scan(token, layout_.channels);
-    add_token(token, layout_.channels, sums_.data(), most_.data());
+BlockReport BlockReporter::take() {
+  for (std::size_t r = 0; r < rows_.size(); ++r) {
+    Row const& row = rows_[r];
+    for (std::size_t c = 0; layout_.outer > 1 && c < layout_.channels; ++c) {
+      double const sum = sums_[r * layout_.channels + c];
+      float const most = most_[r * layout_.channels + c];
+      rank(r, c, static_cast<float>(sum / static_cast<double>(layout_.outer)),
+           most == -infinity && std::isnan(sum) ? std::numeric_limits<float>::quiet_NaN() : most);
+    }
+    bool const empty = row.nans == layout_.units();
+    out_.count[BlockReport::empty_rows] += empty ? 1 : 0;
+    out_.count[BlockReport::nans] += empty ? 0 : static_cast<double>(row.nans);
+    out_.count[BlockReport::infinities] += static_cast<double>(row.infinities);
   }
-  for (std::size_t c = 0; c < layout_.channels; ++c)
-    mean_[c] = static_cast<float>(sums_[c] / static_cast<double>(layout_.outer));
-  if (whole.least > whole.most) std::ranges::fill(most_, std::numeric_limits<float>::quiet_NaN());
+  return std::move(out_);
 }
 
 ChannelLayout channel_layout(std::vector<std::size_t> const& shape, std::string const& axes) {

@@ -43,9 +43,10 @@ void column_moments(float const* values, std::size_t rows, std::size_t stride, s
       if (!valid[r]) continue;
       float const* v = values + r * stride + first;
       for (std::size_t j = 0; j < w; ++j) sum[j] += static_cast<double>(v[j]);
-      for (std::size_t j = 0; j < w; ++j) most[j] = v[j] > most[j] ? v[j] : most[j];
     }
-    for (std::size_t j = 0; j < w; ++j) above[first + j] = most[j] > 0;
+    for (std::size_t r = 0; above != nullptr && r < rows; ++r)
+      for (std::size_t j = 0; j < w; ++j) most[j] = std::max(most[j], values[r * stride + first + j]);
+    for (std::size_t j = 0; above != nullptr && j < w; ++j) above[first + j] = most[j] > 0;
     for (std::size_t j = 0; j < w; ++j) sum[j] = count > 0 ? sum[j] / count : 0;
     for (std::size_t r = 0; r < rows; ++r) {
       if (!valid[r]) continue;

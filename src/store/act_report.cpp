@@ -55,10 +55,4 @@ void ActReport::write_above(std::size_t layer, std::size_t first, std::vector<st
   above_[layer].write({first}, {above.size()}, h5::type_id(h5::Dtype::u8), above.data());
 }
 
-std::vector<std::uint8_t> packed_bits(std::vector<std::uint8_t> const& flags) {
-  std::vector<std::uint8_t> bits((flags.size() + 7) / 8, 0);
-  for (std::size_t u = 0; u < flags.size(); ++u) bits[u / 8] |= static_cast<std::uint8_t>((flags[u] != 0) << (u % 8));
-  return bits;
-}
-
 }  // namespace striate

@@ -23,7 +23,4 @@ class ActReport {
   std::vector<h5::Dataset> bits_, above_;  ///< by layer; bits where moments of batches are kept
 };
 
-/// A byte a unit → a bit a unit, the first unit lowest.
-[[nodiscard]] std::vector<std::uint8_t> packed_bits(std::vector<std::uint8_t> const& flags);
-
 }  // namespace striate

@@ -113,7 +113,7 @@ Totals passed(ActReader const& store, ActLayer const& layer) {
     std::vector<std::uint8_t> valid(rows);
     for (std::size_t r = 0; r < rows; ++r) {
       float const* x = values.data() + r * units;
-      reporter.add(x);
+      reporter.add(r, x, units);
       double sum = 0, squares = 0;
       for (std::size_t u = 0; u < units; ++u) sum += double{x[u]}, squares += double{x[u]} * double{x[u]};
       t.row_sum.push_back(sum), t.row_squares.push_back(squares);

@@ -226,7 +226,9 @@ TEST(Report, EqualsItsDefinition) {
     x[4 * units + units / 3] = infinity;
     x[5 * units] = -infinity;
     BlockReporter reporter(l, rows);
-    for (std::size_t r = 0; r < rows; ++r) reporter.add(x.data() + r * units);
+    for (std::size_t first = 0; first < units; first += 130)  // in pieces that end anywhere
+      for (std::size_t r = 0; r < rows; ++r)
+        reporter.add(r, x.data() + r * units + first, std::min<std::size_t>(130, units - first));
     BlockReport const got = reporter.take(), wanted = slow_report(x, rows, l);
     EXPECT_EQ(got.count, wanted.count);
     ASSERT_EQ(got.channel.size(), rows * BlockReport::columns);
@@ -243,7 +245,7 @@ TEST(Report, CountsOfBatchesAreJoined) {
   ChannelLayout const l{1, 2, 2};
   std::vector<float> const x{0, 1, 2, 3, -5, 0, 0, 9};
   BlockReporter both(l, 2), first(l, 1), second(l, 1);
-  both.add(x.data()), both.add(x.data() + 4), first.add(x.data()), second.add(x.data() + 4);
+  both.add(1, x.data() + 4, 4), both.add(0, x.data(), 4), first.add(0, x.data(), 4), second.add(0, x.data() + 4, 4);
   auto all = first.take().count;
   merge_counts(all, second.take().count);
   EXPECT_EQ(all, both.take().count);

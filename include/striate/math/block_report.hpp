@@ -31,24 +31,32 @@ struct BlockReport {
   std::vector<float> value;
 };
 
-/// Takes the rows of a batch one by one, each while it is at hand for other sums. Sums of a channel are made in float32
-/// over 256 values, then in float64.
+/// Takes the values of a batch piece by piece, each while it is at hand for other sums. Sums of a channel are made in
+/// float32 over at most 256 values, then in float64.
 class BlockReporter {
  public:
   BlockReporter(ChannelLayout const& layout, std::size_t rows);
-  void add(float const* row);  ///< layout.units() values
-  [[nodiscard]] BlockReport take() { return std::move(out_); }
+  /// The next `count` units of a row; rows in any order.
+  void add(std::size_t row, float const* values, std::size_t count);
+  /// When every row has all its units.
+  [[nodiscard]] BlockReport take();
 
  private:
+  struct Row {
+    std::size_t at = 0;  ///< units so far
+    std::size_t nans = 0, infinities = 0, by_mean = 0, by_most = 0;  ///< of the lists: how many are in
+    double sum = 0;                                                  ///< of the channel so far
+    float most = 0;
+  };
   struct Part;
-  void scan_maps(float const* x, Part& whole);
-  void scan_tokens(float const* x, Part& whole);
-  void count_strange(float const* x);
+  void scan(float const* values, std::size_t count, Row& row, Part& part);
+  void rank(std::size_t row, std::size_t channel, float mean, float most);
+  void add_map(std::size_t row, float const* values, std::size_t count, std::size_t channel);
 
   ChannelLayout layout_;
-  std::size_t row_ = 0;
-  std::vector<float> mean_, most_;  ///< (channels) of the row
-  std::vector<double> sums_;
+  std::vector<Row> rows_;
+  std::vector<double> sums_;  ///< tokens: (rows × channels) so far
+  std::vector<float> most_;
   BlockReport out_;
 };
 
