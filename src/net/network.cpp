@@ -27,7 +27,7 @@ struct Network::Impl {
   torch::jit::Module module;
   Plan plan;
   std::vector<CapturedLayer> layers;
-  std::vector<std::int64_t> input;  ///< channels, height, width
+  std::vector<std::int64_t> input;  ///< shape of one stimulus
   Pool pool = Pool::none;
   c10::Device device = c10::kCPU;
   bool channels_last = false;
@@ -48,9 +48,12 @@ struct Network::Impl {
   void move_to_gpu(std::filesystem::path const& weights, std::vector<LayerRequest> const& requests);
   void forward_cpu(float const* pixels, std::size_t rows, Sink const& sink) const;
   void forward_gpu(float const* pixels, std::size_t rows, Sink const& sink);
-  [[nodiscard]] at::Tensor zeros(std::size_t rows) const {
-    return at::zeros({static_cast<std::int64_t>(rows), input[0], input[1], input[2]});
+  [[nodiscard]] std::vector<std::int64_t> sizes(std::size_t rows) const {
+    std::vector<std::int64_t> all{static_cast<std::int64_t>(rows)};
+    all.insert(all.end(), input.begin(), input.end());
+    return all;
   }
+  [[nodiscard]] at::Tensor zeros(std::size_t rows) const { return at::zeros(sizes(rows)); }
 };
 
 namespace {
@@ -84,7 +87,7 @@ class Deliverer : public net::TapListener {
 void Network::Impl::pass(at::Tensor pixels, Hand const& hand) const {
   c10::InferenceMode const no_autograd;
   auto const rows = static_cast<std::size_t>(pixels.size(0));
-  if (channels_last) pixels = pixels.contiguous(at::MemoryFormat::ChannelsLast);
+  if (channels_last && pixels.dim() == 4) pixels = pixels.contiguous(at::MemoryFormat::ChannelsLast);
   std::vector<c10::IValue> inputs{module._ivalue(), std::move(pixels)};
   inputs.insert(inputs.end(), plan.defaults.begin(), plan.defaults.end());
   Deliverer deliverer(plan, hand);
@@ -124,7 +127,7 @@ void Network::Impl::describe(std::size_t rows) {
 double Network::Impl::peak_of_pass(std::size_t rows) {
   std::int64_t const before = net::tensor_bytes_in_use();
   (void)net::take_peak();
-  forward_cpu(std::vector<float>(rows * static_cast<std::size_t>(input[0] * input[1] * input[2])).data(), rows,
+  forward_cpu(std::vector<float>(static_cast<std::size_t>(zeros(rows).numel())).data(), rows,
               [](std::size_t, float const*) {});
   return static_cast<double>(net::take_peak() - before);
 }
@@ -169,8 +172,7 @@ void Network::Impl::move_to_gpu(std::filesystem::path const& weights, std::vecto
 
 void Network::Impl::forward_cpu(float const* pixels, std::size_t rows, Sink const& sink) const {
   net::use_one_thread();
-  std::vector<std::int64_t> const sizes{static_cast<std::int64_t>(rows), input[0], input[1], input[2]};
-  at::Tensor const x = at::from_blob(const_cast<float*>(pixels), sizes);
+  at::Tensor const x = at::from_blob(const_cast<float*>(pixels), sizes(rows));
   pass(x, [&](std::size_t layer, at::Tensor const& value) {
     check_shape(layer, value, rows);
     at::Tensor const stored = net::as_stored(value, pool);
@@ -180,14 +182,14 @@ void Network::Impl::forward_cpu(float const* pixels, std::size_t rows, Sink cons
 
 void Network::Impl::forward_gpu(float const* pixels, std::size_t rows, Sink const& sink) {
   std::lock_guard const lock(gpu);
-  std::vector<std::int64_t> const sizes{static_cast<std::int64_t>(rows), input[0], input[1], input[2]};
   auto const page_locked = [](at::Tensor& kept, at::IntArrayRef wanted) {
     if (!kept.defined() || kept.sizes() != wanted)
       kept = at::empty(wanted, at::TensorOptions().dtype(at::kFloat).pinned_memory(true));
     return kept;
   };
-  at::Tensor const x = page_locked(pinned_pixels, sizes);
-  x.copy_(at::from_blob(const_cast<float*>(pixels), sizes));
+  auto const all = sizes(rows);
+  at::Tensor const x = page_locked(pinned_pixels, all);
+  x.copy_(at::from_blob(const_cast<float*>(pixels), all));
   // The copies back run behind the computing; one wait at the end is cheaper than one a layer.
   std::vector<std::size_t> order;
   pass(x.to(device, at::kFloat, true), [&](std::size_t layer, at::Tensor const& value) {
@@ -202,6 +204,10 @@ void Network::Impl::forward_gpu(float const* pixels, std::size_t rows, Sink cons
 
 Network::Network(std::filesystem::path const& weights, std::vector<LayerRequest> const& layers,
                  Preprocessing const& input, NetworkOptions const& options)
+    : Network(weights, layers, std::vector<std::size_t>{input.channels(), input.height, input.width}, options) {}
+
+Network::Network(std::filesystem::path const& weights, std::vector<LayerRequest> const& layers,
+                 std::vector<std::size_t> const& input, NetworkOptions const& options)
     : impl_(std::make_unique<Impl>()) {
   net::set_up_torch();
   Impl& my = *impl_;
@@ -209,8 +215,7 @@ Network::Network(std::filesystem::path const& weights, std::vector<LayerRequest>
   my.device = net::choose_device(options.device, options.local_rank);
   my.file = weights.filename().string();
   my.module = net::load_module(weights);
-  my.input = {static_cast<std::int64_t>(input.channels()), static_cast<std::int64_t>(input.height),
-              static_cast<std::int64_t>(input.width)};
+  my.input.assign(input.begin(), input.end());
   my.pool = options.pool;
   my.learn(layers);
   // Half as much again: blocks that are kept for the next pass.
