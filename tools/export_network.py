@@ -51,8 +51,6 @@ def arguments():
                              "(IMAGENET1K_V1, DEFAULT); timm: pretrained")
     parser.add_argument("--state-dict", metavar="FILE", help="the same as --weights FILE")
     parser.add_argument("--partial", action="store_true", help="take what fits of the weights file, leave the rest random")
-    parser.add_argument("--trust", action="store_true",
-                        help="load pickled Python objects of the weights file too, which can run any code")
     parser.add_argument("--classes", type=int, metavar="N", help="size of the last layer, where it is not the usual one")
     parser.add_argument("--seed", type=int, default=0, help="of random weights (default 0)")
     how = parser.add_mutually_exclusive_group()
@@ -165,7 +163,7 @@ def load_weights(module, path, args):
     if not os.path.isfile(path):
         fail(f"{path}: no such file")
     try:
-        notes = load_into(module, path, args.name or args.module, args.trust, args.partial)
+        notes = load_into(module, path, args.name or args.module, args.partial)
     except DoesNotFit as error:
         fail(str(error))
     for note in notes:

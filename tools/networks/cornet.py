@@ -1,7 +1,7 @@
 """CORnet-S and CORnet-RT: Kubilius et al. 2018, CORnet: modeling the neural mechanisms of core object recognition;
 Kubilius et al. 2019, Brain-like object recognition with high-performing shallow recurrent ANNs.
 
-Four areas, V1 to IT. An area's module `output` is called once a time step, so that `V4.output#t` is its output at step t.
+Four areas, V1 to IT. An area's module `output` is called once a time step: `V4.output#t` is its output at step t.
 """
 import math
 from collections import OrderedDict
@@ -11,9 +11,9 @@ from torch import nn
 
 
 class Output(nn.Module):
-    """Names what an area gives."""
+    """Names what an area gives. A view, because tracing forgets modules that hand on their very input."""
     def forward(self, x):
-        return x
+        return x.view_as(x)
 
 
 class SteppedConv(nn.Conv2d):
@@ -23,7 +23,7 @@ class SteppedConv(nn.Conv2d):
 
 
 class AreaS(nn.Module):
-    """A bottleneck whose output is its input of the next step; weights are shared over steps, normalisations are not."""
+    """A bottleneck whose output is its input of the next step; steps share weights, but not normalisations."""
     def __init__(self, channels_in, channels, times):
         super().__init__()
         inside = 4 * channels
@@ -90,10 +90,11 @@ class AreaRT(nn.Module):
 
     def start(self, image):
         """State before the first step: zeros, of the size that this area has for such an image."""
-        rows, columns = image.shape[2], image.shape[3]
+        rows, columns = image.size(2), image.size(3)
         for _ in range(self.side):
             rows, columns = (rows + 1) // 2, (columns + 1) // 2
-        return image.new_zeros(image.shape[0], self.conv1.out_channels, rows, columns)
+        return torch.zeros([image.size(0), self.conv1.out_channels, rows, columns], dtype=image.dtype,
+                           device=image.device)
 
     def step(self, x):
         return self.output(self.nonlin1(self.norm1(self.conv1(x))))
@@ -103,9 +104,10 @@ class AreaRT(nn.Module):
 
 
 class CORnetRT(nn.Module):
-    """Biological unrolling: within a step every area sees what the area below gave in the step before."""
-    prefer_trace = True  # a list of areas of several types
+    """Biological unrolling: within a step every area sees what the area below gave in the step before.
 
+    Written out for the sake of scripting: a trace forgets the last outputs of V1, V2 and V4, which nothing uses.
+    """
     def __init__(self, classes, times=5):
         super().__init__()
         self.times = times
@@ -116,12 +118,13 @@ class CORnetRT(nn.Module):
         self.decoder = decoder(classes)
 
     def forward(self, image):
-        areas = [self.V1, self.V2, self.V4, self.IT]
-        given = [self.V1(image, self.V1.start(image))]
-        given += [area.step(area.start(image)) for area in areas[1:]]  # nothing has come up to them yet
+        v1 = self.V1(image, self.V1.start(image))
+        v2 = self.V2.step(self.V2.start(image))  # nothing has come up yet
+        v4 = self.V4.step(self.V4.start(image))
+        it = self.IT.step(self.IT.start(image))
         for _ in range(1, self.times):
-            given = [area(below, state) for area, below, state in zip(areas, [image] + given[:-1], given)]
-        return self.decoder(given[-1])
+            v1, v2, v4, it = self.V1(image, v1), self.V2(v1, v2), self.V4(v2, v4), self.IT(v4, it)
+        return self.decoder(it)
 
 
 def cornet_rt(classes=None):

@@ -1,14 +1,18 @@
 """Weights files of other people into a network: what is in the file, under which prefix, and what does not fit.
 
-Reads torch.save's files, new (zip) and legacy (pickle, tar), TorchScript archives, and safetensors.
+Reads torch.save's files, new (zip) and legacy (pickle), TorchScript archives, and safetensors; runs no code of theirs.
 """
+import inspect
 import json
 import re
 import struct
+import warnings
 import zipfile
 
+from . import inert_pickle
+
 # Names that old checkpoints of torchvision's DenseNets have, and their places today.
-OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))$")
+OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")
 CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module")
 SHOWN = 3  # names in a message
 
@@ -46,19 +50,16 @@ def read_safetensors(path):
     return out
 
 
-def load_pickle(path, trust):
-    import pickle
+def load_pickle(path):
     import torch
+    from unittest import mock
+    options = {"weights_only": False} if "weights_only" in inspect.signature(torch.load).parameters else {}
     try:
-        return torch.load(path, map_location="cpu", weights_only=not trust)
-    except pickle.UnpicklingError as error:
-        if not trust and "weights_only" in str(error) or "Unsupported" in str(error):
-            raise DoesNotFit(f"{path} holds more than tensors (Python objects, whose loading can run any code); where you "
-                             "trust its source, say --trust") from None
-        raise DoesNotFit(f"{path} is no weights file that torch.load reads: {first_line(error)}") from None
+        # torch 1.13 forgets the pickle_module that it is given, and takes its own.
+        with mock.patch.object(torch.serialization, "pickle", inert_pickle), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", pickle_module=inert_pickle, **options)
     except Exception as error:  # torch raises many kinds
-        if not trust and ("weights_only" in str(error) or "weights only" in str(error).lower()):
-            raise DoesNotFit(f"{path} cannot be read as tensors alone; where you trust its source, say --trust") from None
         raise DoesNotFit(f"{path} is no weights file that torch.load reads: {first_line(error)}") from None
 
 
@@ -66,7 +67,7 @@ def first_line(error):
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def read_state(path, trust=False):
+def read_state(path):
     """Name → tensor, as they stand in the file."""
     import torch
     if is_torchscript(path):
@@ -77,14 +78,14 @@ def read_state(path, trust=False):
     elif str(path).endswith(".safetensors"):
         state = read_safetensors(path)
     else:
-        state = load_pickle(path, trust)
+        state = load_pickle(path)
     while isinstance(state, dict) and not any(isinstance(value, torch.Tensor) for value in state.values()):
-        inner = [key for key in CONTAINERS if isinstance(state.get(key), dict) or hasattr(state.get(key), "state_dict")]
+        inner = [key for key in CONTAINERS if isinstance(state.get(key), (dict, inert_pickle.Inert))]
         if not inner:
             break
         state = state[inner[0]]
-    if hasattr(state, "state_dict"):  # a whole pickled module
-        state = state.state_dict()
+    if isinstance(state, inert_pickle.Inert):  # a whole network was pickled
+        state = inert_pickle.state_of(state)
     if not isinstance(state, dict):
         raise DoesNotFit(f"{path} holds no state_dict but a {type(state).__name__}")
     tensors = {str(key): value for key, value in state.items() if isinstance(value, torch.Tensor)}
@@ -133,10 +134,10 @@ def misfit(path, name, missing, foreign, shapes, total):
     return text
 
 
-def load_into(module, path, name, trust=False, partial=False):
+def load_into(module, path, name, partial=False):
     """Fills the network; returns what there is to say about it. Raises DoesNotFit."""
     own = module.state_dict()
-    state = {renamed(key): value for key, value in read_state(path, trust).items()}
+    state = {renamed(key): value for key, value in read_state(path).items()}
     prefix = find_prefix(state, own)
     inside = {key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)}
     notes = []
@@ -154,7 +155,7 @@ def load_into(module, path, name, trust=False, partial=False):
         raise DoesNotFit(misfit(path, name, missing, foreign, shapes, len(own)))
     if missing or foreign or shapes:
         loaded = len(own) - len(result.missing_keys)
-        if not loaded:
+        if not any(key in own for key in fitting):
             raise DoesNotFit(misfit(path, name, missing, foreign, shapes, len(own)))
         notes.append(f"partial: {loaded} of {len(own)} entries are from the file, the others random")
     return notes

@@ -1,5 +1,5 @@
-"""VGGish: Hershey et al. 2017, CNN architectures for large-scale audio classification; VGG-11 (configuration A) less its
-last block, for log-mel examples of 96 frames x 64 bands, with an embedding of 128 units.
+"""VGGish: Hershey et al. 2017, CNN architectures for large-scale audio classification; VGG-11 (configuration A) less
+its last block, for log-mel examples of 96 frames x 64 bands, with an embedding of 128 units.
 """
 from torch import nn
 
