@@ -10,6 +10,16 @@
 
 namespace striate {
 
+/// `check:` of a card, which tools/make_check.py writes: what the network gives for a known input (self_test.hpp).
+struct CardCheck {
+  std::string input = "noise";               ///< noise | gradient | picture
+  std::vector<std::size_t> shape;            ///< of the input
+  std::string weights_sha256, state_sha256;  ///< the weights it is for: the file's sum, or that of their values, or both
+  std::string layer = "output";
+  std::vector<double> outputs;  ///< its first numbers
+  double tolerance = 1e-3;      ///< of the largest of them
+};
+
 struct Card {
   std::filesystem::path file;
   std::string name, source, weights;  ///< weights: file name, may be empty
@@ -17,6 +27,7 @@ struct Card {
   std::vector<std::pair<std::string, std::string>> layers;   ///< card name → module path, in order of the file
   std::vector<std::pair<std::string, std::string>> aliases;  ///< second name → card name; not part of `all`
   std::vector<std::pair<std::string, std::vector<std::string>>> presets;
+  std::vector<CardCheck> checks;
 };
 
 /// `name`: a path to a card (ends in .yaml or holds a '/'), or a name looked for beside the config (where a file that
