@@ -99,11 +99,12 @@ namespace {
 
 /// name:form:size of the input. Sizes are small where the network takes any.
 std::vector<std::string> every_kind_of_network() {
-  return {"densenet121:auto:3x64x64",     "convnext_tiny:auto:3x64x64",     "vit_b_32:auto:3x224x224",
-          "vit_b_32:trace:3x224x224",     "clip_rn50:auto:3x224x224",       "clip_vit_b_32:auto:3x224x224",
-          "cornet_s:auto:3x64x64",        "cornet_rt:auto:3x64x64",         "efficientnet_b0:auto:3x64x64",
-          "regnet_y_400mf:auto:3x64x64",  "mnasnet1_0:auto:3x64x64",        "shufflenet_v2_x1_0:auto:3x64x64",
-          "resnext50_32x4d:auto:3x64x64", "mobilenet_v3_small:auto:3x64x64"};
+  return {"densenet121:auto:3x64x64",     "convnext_tiny:auto:3x64x64",      "vit_b_32:auto:3x224x224",
+          "vit_b_32:trace:3x224x224",     "clip_rn50:auto:3x224x224",        "clip_vit_b_32:auto:3x224x224",
+          "cornet_s:auto:3x64x64",        "cornet_rt:auto:3x64x64",          "efficientnet_b0:auto:3x64x64",
+          "regnet_y_400mf:auto:3x64x64",  "mnasnet1_0:auto:3x64x64",         "shufflenet_v2_x1_0:auto:3x64x64",
+          "resnext50_32x4d:auto:3x64x64", "mobilenet_v3_small:auto:3x64x64", "r3d_18:auto:3x4x32x32",
+          "vggish:auto:1x96x64"};
 }
 
 void compare_with_hooks(fs::path const& place, std::string const& name, std::vector<std::size_t> const& input) {
