@@ -125,7 +125,11 @@ def main():
     script = torch.jit.load(args.weights, map_location="cpu").eval()
     with torch.no_grad():
         output = script(torch.from_numpy(values.reshape(1, *shape)))
-    output = first_tensor(output[args.key] if args.key else output).flatten()[:args.outputs]
+    output = first_tensor(output[args.key] if args.key else output).flatten()
+    count = args.outputs
+    while count < output.numel() and len(set(output[:count].tolist())) < min(4, count):
+        count *= 2  # zeros behind a rectifier prove nothing
+    output = output[:count]
     block = f"check:\n  input: {kind}\n  shape: {shape}\n  weights_sha256: {file_sha256(args.weights)}\n"
     if not args.file_only:
         block += f"  state_sha256: {state_sha256(script)}\n"

@@ -74,7 +74,7 @@ std::vector<CardCheck> read_checks(YAML::Node const& node, ConfigPlace const& pl
   if (!node.IsSequence()) return {read_check(node, place)};
   for (std::size_t i = 0; i < node.size(); ++i) {
     ConfigPlace one = place;
-    one.key += "[" + std::to_string(i) + "]";
+    one.key += fmt::format("[{}]", i);
     out.push_back(read_check(node[i], one));
   }
   return out;

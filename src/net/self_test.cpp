@@ -108,6 +108,15 @@ std::string state_sha256(std::filesystem::path const& weights) {
   return sum.hex();
 }
 
+std::optional<bool> transform_input_of(std::filesystem::path const& weights) {
+  torch::jit::Module const module = net::load_module(weights);
+  constexpr char const* name = "transform_input";
+  if (module.hasattr(name) && module.attr(name).isBool()) return module.attr(name).toBool();
+  if (auto const constant = module.type()->findConstant(name); constant && constant->isBool())
+    return constant->toBool();
+  return std::nullopt;
+}
+
 std::string self_test(Card const& card, std::filesystem::path const& weights, std::string const& weights_sha256,
                       NetworkOptions const& options) {
   if (card.checks.empty()) return "none in the card";

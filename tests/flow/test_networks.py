@@ -7,6 +7,7 @@ import os
 import pathlib
 import pickle
 import re
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -210,6 +211,123 @@ class WeightsFiles(unittest.TestCase):
             self.refuses("weights.pth")
 
 
+class SelfTestAndInput(unittest.TestCase):
+    """What a job says of its network and of what it shows it."""
+    @classmethod
+    def setUpClass(cls):
+        cls.world = World(stimuli=12)
+        card = cls.world.folder / "tiny.yaml"
+        subprocess.run([sys.executable, SOURCE / "tools" / "make_check.py", card, cls.world.folder / "tiny.ts.pt", "--write"],
+                       check=True)
+
+    def attributes(self, store):
+        with h5py.File(self.world.folder / store) as file:
+            return {name: value.decode() if isinstance(value, bytes) else value for name, value in file.attrs.items()}
+
+    def inputs(self, steps):
+        return torch.stack([steps(Image.open(self.world.folder / "pictures" / n).convert("RGB")) for n in self.world.names])
+
+    def test_passes_and_is_noted(self):
+        w = self.world
+        plan = w.do("extract", "extract.yaml", "--dry-run")
+        self.assertRegex(plan.out, r"self-test +passed: 8 numbers of output for the input `picture`")
+        w.do("extract", "extract.yaml", ranks=2)
+        self.assertIn("passed", self.attributes("act.h5")["self_test"])
+
+    def test_fails_where_the_numbers_differ(self):
+        w = self.world
+        text = (w.folder / "tiny.yaml").read_text()
+        wrong = re.sub(r"outputs: \[([^,]*),", "outputs: [12.5,", text)
+        w.write("wrong.yaml", wrong)
+        w.config("wrong_job.yaml", "extract.yaml", "network: tiny.yaml", "network: wrong.yaml", output="wrong.h5")
+        failed = w.do("extract", "wrong_job.yaml", ranks=2, code=65)
+        self.assertEqual(len(failed.errors), 1, failed)
+        self.assertIn("the self-test failed: for the input `picture`, number 0 of output is", failed.errors[0])
+        self.assertFalse((w.folder / "wrong.h5").exists())
+        plan = w.do("extract", "wrong_job.yaml", "--dry-run", "--set", "self_test=false")
+        self.assertIn("left out, as the config says", plan.out)
+        w.write("wrong.yaml", re.sub(r"sha256: ..", "sha256: 00", wrong))
+        self.assertIn("skipped: the card's numbers are for other weights", w.do("extract", "wrong_job.yaml", "--dry-run").out)
+
+    def test_statistics_of_the_input_survive_a_resume(self):
+        w = self.world
+        how = torchvision.transforms.Compose([
+            torchvision.transforms.Resize(66), torchvision.transforms.CenterCrop(64), torchvision.transforms.ToTensor(),
+            torchvision.transforms.Normalize([0.5] * 3, [0.2] * 3)])
+        x = self.inputs(how).double()
+        texts = []
+        for ranks in (1, 3):
+            w.config("statistics.yaml", "extract.yaml", output=f"statistics{ranks}.h5")
+            self.assertIn("by channel over 12 stimuli: mean", repr(w.do("extract", "statistics.yaml", ranks=ranks)))
+            texts.append(self.attributes(f"statistics{ranks}.h5")["input_statistics"])
+        found = json.loads(texts[0])
+        self.assertEqual(found["stimuli"], 12)
+        numpy.testing.assert_allclose(found["mean"], x.mean((0, 2, 3)), atol=1e-6)
+        numpy.testing.assert_allclose(found["sd"], x.std((0, 2, 3), unbiased=False), atol=1e-6)
+        with h5py.File(w.folder / "statistics1.h5", "r+") as file:  # as after a kill before the end
+            file[".striate/done"][1:] = 0
+            file.attrs["complete"] = numpy.int64(0)
+        w.config("statistics.yaml", "extract.yaml", output="statistics1.h5")
+        self.assertIn("resuming", repr(w.do("extract", "statistics.yaml", ranks=2)))
+        texts.append(self.attributes("statistics1.h5")["input_statistics"])
+        self.assertEqual(len(set(texts)), 1)
+
+    def test_a_forgotten_scale_is_warned_about(self):
+        w = self.world
+        w.config("dark.yaml", "extract.yaml", new="preprocessing: {scale: 1}\nself_test: false\n", output="dark.h5")
+        said = repr(w.do("extract", "dark.yaml"))
+        self.assertIn("far from 0 and 1: check scale, mean and std", said)
+        self.assertNotIn("far from 0 and 1", repr(w.do("extract", "extract.yaml", "--fresh")))
+
+    def test_a_config_changes_the_preprocessing(self):
+        w = self.world
+        w.config("squash.yaml", "extract.yaml", new="preprocessing: {compat: dnnbrain}\n", output="squash.h5")
+        w.do("extract", "squash.yaml", ranks=2)
+        how = torchvision.transforms.Compose([
+            torchvision.transforms.Resize((64, 64)), torchvision.transforms.ToTensor(),
+            torchvision.transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])])
+        with torch.no_grad():
+            wanted = w.module(self.inputs(how)).numpy()
+        with h5py.File(w.folder / "squash.h5") as store:
+            numpy.testing.assert_allclose(store["fc"][:].reshape(wanted.shape), wanted, atol=1e-4)
+        noted = self.attributes("squash.h5")
+        self.assertEqual(json.loads(noted["preprocessing"])["resize"], [64, 64])
+        self.assertEqual(json.loads(noted["config"])["preprocessing"], {"compat": "dnnbrain"})
+        self.assertIn("passed", noted["self_test"])  # that of the card as it stands
+        w.config("squash.yaml", "extract.yaml", new="preprocessing: {resize: [64, 64], crop: none}\n", output="squash.h5")
+        self.assertIn("preprocessing", w.do("extract", "squash.yaml", code=73).errors[0])
+        w.config("typo.yaml", "extract.yaml", new="preprocessing: {resiz: 3}\n", output="typo.h5")
+        self.assertIn("did you mean `resize`?", w.do("extract", "typo.yaml", code=78).errors[0])
+
+    def test_the_conversion_inside_googlenet(self):
+        w = self.world
+        with without_weights():
+            torch.manual_seed(2)
+            net = make("googlenet").eval()
+        torch.manual_seed(2)
+        for name, parameter in net.named_parameters():
+            parameter.data = torch.randn(parameter.shape) / max(1, parameter[0].numel()) ** 0.5
+            parameter.requires_grad_(False)
+        w.write("pair.stim.csv", "type=image\npath=pictures\ndata=stimID\n" + "\n".join(w.names[:2]) + "\n")
+        for inside in (True, False):
+            net.transform_input = inside
+            torch.jit.script(net).save(str(w.folder / f"googlenet_{inside}.ts.pt"))
+        for job, inside, keys in (("a", False, ""), ("b", True, "transform_input: false, "),
+                                  ("c", True, ""), ("d", False, "transform_input: true, ")):
+            w.write(f"{job}.yaml", f"stimuli: pair.stim.csv\nnetwork: googlenet\nweights: googlenet_{inside}.ts.pt\n"
+                    f"layers: [conv1]\npreprocessing: {{{keys}resize: 72, size: [64, 64]}}\noutput: {job}.h5\n")
+            w.do("extract", f"{job}.yaml")
+        stored = {}
+        for job in "abcd":
+            with h5py.File(w.folder / f"{job}.h5") as store:
+                stored[job] = store["conv1"][:]
+        numpy.testing.assert_allclose(stored["a"], stored["b"], atol=1e-4 * numpy.ptp(stored["a"]))
+        numpy.testing.assert_allclose(stored["c"], stored["d"], atol=1e-4 * numpy.ptp(stored["c"]))
+        self.assertGreater(numpy.abs(stored["a"] - stored["c"]).max(), 0.1 * numpy.ptp(stored["a"]))
+        w.config("e.yaml", "extract.yaml", new="preprocessing: {transform_input: true}\n", output="e.h5")
+        self.assertIn("does not say whether it converts its input", w.do("extract", "e.yaml", code=78).errors[0])
+
+
 class Pretrained(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -224,6 +342,8 @@ class Pretrained(unittest.TestCase):
         w = self.world
         w.write(f"{name}_job.yaml", f"stimuli: photos.stim.csv\nnetwork: {name}\nweights: {weights}\nlayers: all\noutput: {name}.h5\n")
         w.do("extract", f"{name}_job.yaml", ranks=2)
+        with h5py.File(w.folder / f"{name}.h5") as store:
+            self.assertIn(b"passed", bytes(store.attrs["self_test"]))
         how = torchvision.transforms.Compose([
             torchvision.transforms.Resize(256), torchvision.transforms.CenterCrop(224), torchvision.transforms.ToTensor(),
             torchvision.transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])])

@@ -1,6 +1,7 @@
 #pragma once
 /// The self-test of a card: a known input, and what the network must give for it. Not collective.
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,10 @@ namespace striate {
 /// of their names (those that end in num_batches_tracked left out) the line "NAME:3x64x7x7", a line feed, and the
 /// values: float32 of numbers with a point, int64 of whole ones, little-endian, C order. Throws Error as Network does.
 [[nodiscard]] std::string state_sha256(std::filesystem::path const& weights);
+
+/// Whether the network converts its input, as torchvision's GoogLeNet and Inception v3 say of themselves; nothing where
+/// it says nothing (other networks, and traced files).
+[[nodiscard]] std::optional<bool> transform_input_of(std::filesystem::path const& weights);
 
 /// Runs the card's check for these weights, on the device of `options`, and says in one line how it went: passed,
 /// skipped (the card's numbers are for other weights), or none. Throws Error(Exit::data) where the network gives other
