@@ -121,7 +121,8 @@ class ActWriter {
   void mark(std::span<std::size_t const> batches);      ///< independent; only after flush
   /// Collective; when every batch is marked: merges the unit moments in batch order, then complete = 1 after fsync.
   /// Closes the file: nothing may be written afterwards. Error(Exit::internal) where a batch lacks its flag.
-  void finish();
+  /// `late`: root attributes whose values were not known before; each was made with a text of the same length.
+  void finish(std::map<std::string, std::string> const& late = {});
 
  private:
   struct Impl;
