@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "convert_recipe.hpp"
+#include "convert_side.hpp"
 #include "convert_work.hpp"
 #include "frame.hpp"
 #include "striate/base/error.hpp"
@@ -29,19 +30,25 @@ class Convert final : public Job {
   void plan(Context& context, Plan& plan) override;
   bool run(Context& context) override;
   [[nodiscard]] Progress progress() const override {
+    if (is_beside()) return convert::side_progress(config_.output, output_is_directory());
     auto const ledger = read_ledger(config_.output);
     return {ledger.done, ledger.total, ledger.complete};
   }
 
  private:
+  /// Not a store of ours: a file of another program.
+  [[nodiscard]] bool is_beside() const { return is_table(config_) || convert::format_of(config_) != Format::store; }
   void load(Context const& context);
+  void load_table(Context const& context, Plan& plan);
   void plan_store(Context const& context, Plan& plan);
   [[nodiscard]] std::string history() const;
   [[nodiscard]] ActSpec spec(Context const& context) const;
   bool run_store(Context& context);
+  bool run_beside(Context& context);
 
   convert::Config config_;
   convert::Recipe recipe_;
+  convert::Table table_;            ///< in place of a recipe
   nlohmann::ordered_json inputs_;  ///< identity of what is read
   int in_flight_ = 1;
 };
@@ -81,7 +88,32 @@ void Convert::plan_store(Context const& context, Plan& plan) {
   plan.memory_per_rank = held + in_flight_ * batch;
 }
 
+/// The first rank reads and writes tables; they are small.
+void Convert::load_table(Context const& context, Plan& plan) {
+  std::string text;
+  together(context.comm, [&] {
+    convert::check(config_);
+    if (!context.comm.root()) return;
+    try {
+      table_ = convert::read_table(config_);
+    } catch (Error const& error) {
+      std::string const what = error.what();
+      throw Error(error.code(), what.find(": ") < 12 ? what : "input: " + what);
+    }
+    inputs_ = {{"content", table_.content}};
+    for (auto const& in : config_.input)
+      if (fs::is_regular_file(in)) inputs_["files"].push_back(sha256_file(in));
+    text = nlohmann::ordered_json{{"inputs", inputs_}, {"summary", table_.summary}}.dump();
+  });
+  context.comm.broadcast(text, 0);
+  auto const told = nlohmann::ordered_json::parse(text);
+  inputs_ = told["inputs"];
+  plan.units = 1;
+  plan.lines.emplace_back(config_.output.filename().string(), told["summary"].get<std::string>());
+}
+
 void Convert::plan(Context& context, Plan& plan) {
+  if (is_table(config_)) return load_table(context, plan);
   load(context);
   double const n = static_cast<double>(recipe_.ids.size());
   std::size_t const batches = (recipe_.ids.size() + recipe_.batch - 1) / recipe_.batch;
@@ -96,7 +128,9 @@ void Convert::plan(Context& context, Plan& plan) {
   }
   plan.lines.emplace_back("stimuli", fmt::format("{}, in batches of {}, of {} {}", recipe_.ids.size(), recipe_.batch,
                                                  recipe_.sources.size(), recipe_.sources.size() == 1 ? "input" : "inputs"));
-  plan_store(context, plan);
+  if (!is_beside()) return plan_store(context, plan);
+  together(context.comm, [&] { convert::check_export(config_, recipe_, context.memory_budget); });
+  plan.memory_per_rank = reading_bytes + convert::bytes_of_row(recipe_) * static_cast<double>(recipe_.batch);
 }
 
 /// What was done, behind what had been done to the inputs.
@@ -172,7 +206,24 @@ bool Convert::run_store(Context& context) {
   return finished;
 }
 
-bool Convert::run(Context& context) { return run_store(context); }
+bool Convert::run_beside(Context& context) {
+  bool const table = is_table(config_);
+  nlohmann::ordered_json identity = context.identity, content;
+  identity["inputs"] = inputs_;
+  together(context.comm, [&] {
+    if (config_.mask) identity["mask_sha256"] = sha256_file(*config_.mask);
+    if (!context.comm.root()) return;
+    content = table ? table_.content : convert::content_of(config_, recipe_);
+    if (!table) content["history"] = nlohmann::ordered_json::parse(history());
+  });
+  return convert::write_beside(context, config_.output, output_is_directory(), identity, content, [&] {
+    if (!table) return convert::export_recipe(config_, recipe_, context.stop, context.memory_budget);
+    table_.write();
+    return true;
+  });
+}
+
+bool Convert::run(Context& context) { return is_beside() ? run_beside(context) : run_store(context); }
 
 }  // namespace
 

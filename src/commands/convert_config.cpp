@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <limits>
 #include <set>
 
 #include "striate/base/error.hpp"
@@ -30,7 +32,7 @@ void declare(Schema& s, Config& c) {
   s("along", c.along,
     {.doc = "of concatenate: what the inputs lack of each other", .choices = {"stimuli", "layers"}});
   s("rows", c.rows,
-    {.doc = "stimuli to take, in this order: FIRST:LAST counted from 1, ids, or a .stim.csv of them",
+    {.doc = "stimuli to take, in this order: FIRST:LAST counted from 1 (FIRST: to the end), ids, or a .stim.csv of them",
      .identity = false,
      .example = "subset.stim.csv"});
   s("layers", c.layers, {.doc = "layers to take (RDMs of a .rdm.h5, ROIs of a .roi.h5)", .example = "[conv1, fc6]"});
@@ -166,7 +168,8 @@ RowChoice ConfigType<RowChoice>::read(YAML::Node const& node, ConfigPlace const&
   char const* const end = text.data() + text.size();
   if (colon != std::string::npos) {
     auto const first = std::from_chars(text.data(), text.data() + colon, range.first);
-    auto const last = std::from_chars(text.data() + colon + 1, end, range.second);
+    auto last = std::from_chars(text.data() + colon + 1, end, range.second);
+    if (colon + 1 == text.size()) last = {end, std::errc()}, range.second = std::numeric_limits<std::int64_t>::max();
     if (first.ec == std::errc() && last.ec == std::errc() && first.ptr == text.data() + colon && last.ptr == end) {
       if (range.first < 1 || range.second < range.first)
         config_error(place, "is " + text + "; rows are counted from 1, and the last is not before the first");
@@ -174,11 +177,12 @@ RowChoice ConfigType<RowChoice>::read(YAML::Node const& node, ConfigPlace const&
       return rows;
     }
   }
-  if (!text.ends_with(".csv")) config_error(place, "is `" + text + "`; it needs FIRST:LAST, a .stim.csv or a list of ids");
+  if (!text.ends_with(".csv")) config_error(place, "is `" + text + "`; it needs FIRST:LAST (or FIRST: to the end), a .stim.csv or a list of ids");
   rows.file = ConfigType<std::filesystem::path>::read(node, place);
   return rows;
 }
 nlohmann::json ConfigType<RowChoice>::write(RowChoice const& rows) {
+  if (rows.range && rows.range->second == std::numeric_limits<std::int64_t>::max()) return fmt::format("{}:", rows.range->first);
   if (rows.range) return fmt::format("{}:{}", rows.range->first, rows.range->second);
   if (!rows.file.empty()) return rows.file.string();
   return rows.ids.empty() ? nlohmann::json(nullptr) : nlohmann::json(rows.ids);

@@ -36,7 +36,27 @@ void Permutation::apply(float* values, std::size_t rows) const {
   }
 }
 
+std::vector<float> by_rows(std::vector<float> const& by_columns, std::vector<std::size_t> const& shape) {
+  if (shape.size() < 2) return by_columns;
+  std::size_t const n = shape[0], units = n ? by_columns.size() / n : 0;
+  std::vector<std::size_t> index(shape.size(), 0);  // of a unit; the first axis is the rows'
+  std::vector<std::size_t> places(units);
+  for (std::size_t u = 0; u < units; ++u) {
+    std::size_t place = 0;
+    for (std::size_t a = shape.size(); a-- > 1;) place = place * shape[a] + index[a];
+    places[u] = place;
+    for (std::size_t a = shape.size(); a-- > 1 && ++index[a] == shape[a];) index[a] = 0;
+  }
+  std::vector<float> out(by_columns.size());
+  constexpr std::size_t block = 16;  // rows that are filled together: lines of the cache are read once
+  for (std::size_t first = 0; first < n; first += block)
+    for (std::size_t u = 0; u < units; ++u)
+      for (std::size_t r = first; r < std::min(n, first + block); ++r) out[r * units + u] = by_columns[places[u] * n + r];
+  return out;
+}
+
 Permutation permutation_of(std::string const& layout, std::vector<std::size_t> const& shape) {
+  if (shape.size() < 3) return {};  // features; tokens × features
   if (layout == "channels_last") return {Permutation::Kind::last_first, shape};
   if (layout == "matconvnet") return {Permutation::Kind::swap_last, shape};  // MATLAB's columns vary slowest of a map
   return {};

@@ -227,30 +227,10 @@ class Maker {
   /// rows: … of what would be there without it.
   void take_rows() {
     if (c_.rows.all()) return;
-    std::vector<std::size_t> kept;
-    if (c_.rows.range) {
-      auto const [first, last] = *c_.rows.range;
-      if (static_cast<std::size_t>(last) > r_.ids.size())
-        fail(Exit::config, "rows: {}:{} asked for, but there are {} stimuli", first, last, r_.ids.size());
-      for (auto i = first; i <= last; ++i) kept.push_back(static_cast<std::size_t>(i - 1));
-    } else {
-      auto const ids = c_.rows.file.empty() ? c_.rows.ids : read_stim_table(c_.rows.file).ids();
-      std::unordered_map<std::string, std::size_t> at;
-      for (std::size_t i = 0; i < r_.ids.size(); ++i) at.emplace(r_.ids[i], i);
-      std::set<std::string> once;
-      for (auto const& id : ids) {
-        auto const found = at.find(id);
-        if (found == at.end())
-          fail(Exit::data, "rows: there is no stimulus {} in {}{}", id, r_.sources[0]->name(),
-               r_.sources.size() > 1 ? " or the other inputs" : "");
-        if (!once.insert(id).second)
-          fail(Exit::data, "rows: stimulus {} is listed twice, but a store holds a stimulus once", id);
-        kept.push_back(found->second);
-      }
-      if (c_.operation == "merge" && kept.size() != r_.ids.size())
-        fail(Exit::data, "rows: {} lists {} stimuli but the inputs hold {}; merge keeps all (concatenate keeps those listed)",
-             c_.rows.file.filename().string(), kept.size(), r_.ids.size());
-    }
+    auto const kept = chosen_rows(c_.rows, r_.ids, r_.sources[0]->name() + (r_.sources.size() > 1 ? " or the other inputs" : ""));
+    if (c_.operation == "merge" && kept.size() != r_.ids.size())
+      fail(Exit::data, "rows: {} stimuli are taken but the inputs hold {}; merge keeps all (concatenate keeps those listed)",
+           kept.size(), r_.ids.size());
     for (auto& list : r_.rows) {
       std::vector<Place> places;
       for (std::size_t i : kept) places.push_back(list[i]);

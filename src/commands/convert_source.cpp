@@ -1,8 +1,11 @@
 #include "convert_source.hpp"
 
 #include <algorithm>
-#include <fstream>
 #include <cstring>
+#include <fstream>
+#include <limits>
+#include <unordered_map>
+#include <utility>
 
 #include "striate/base/error.hpp"
 #include "striate/brain/array.hpp"
@@ -37,6 +40,30 @@ void Source::give_ids(StimuliConfig const& stimuli) {
   if (auto const twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
     fail(Exit::data, "stimuli: {}: {} stands twice, but a store holds a stimulus once", stimuli.path.filename().string(),
          *twice);
+}
+
+std::vector<std::size_t> chosen_rows(RowChoice const& choice, std::vector<std::string> const& ids,
+                                     std::string const& where) {
+  std::vector<std::size_t> kept;
+  if (choice.range) {
+    auto const first = static_cast<std::size_t>(choice.range->first - 1);
+    std::size_t last = static_cast<std::size_t>(choice.range->second);
+    if (choice.range->second == std::numeric_limits<std::int64_t>::max()) last = ids.size();
+    if (last > ids.size() || first >= last)
+      fail(Exit::config, "rows: {} to {} asked for, but there are {} stimuli", first + 1, last, ids.size());
+    for (std::size_t i = first; i < last; ++i) kept.push_back(i);
+    return kept;
+  }
+  std::unordered_map<std::string, std::size_t> at;
+  for (std::size_t i = 0; i < ids.size(); ++i) at.emplace(ids[i], i);
+  std::vector<std::uint8_t> taken(ids.size(), 0);
+  for (auto const& id : choice.file.empty() ? choice.ids : read_stim_table(choice.file).ids()) {
+    auto const found = at.find(id);
+    if (found == at.end()) fail(Exit::data, "rows: there is no stimulus {} in {}", id, where);
+    if (std::exchange(taken[found->second], 1) != 0) fail(Exit::data, "rows: stimulus {} is listed twice; keep one", id);
+    kept.push_back(found->second);
+  }
+  return kept;
 }
 
 Axes stored_axes(std::vector<std::size_t> const& shape) {

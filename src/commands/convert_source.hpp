@@ -51,6 +51,11 @@ class Source {
 /// NumPy, MATLAB, JSON and text. convert_arrays.cpp.
 [[nodiscard]] std::unique_ptr<Source> open_arrays(std::filesystem::path const& path, std::string const& layout);
 
+/// Places in `ids` of the rows that `choice` takes, in its order. Error(Exit::config | Exit::data): beyond the end, an id
+/// that is not there, one that is listed twice. `where`: for messages.
+[[nodiscard]] std::vector<std::size_t> chosen_rows(RowChoice const& choice, std::vector<std::string> const& ids,
+                                                   std::string const& where);
+
 /// Shape of a stimulus as stores keep it, and the names of its axes: {f} → {f, 1, 1}.
 struct Axes {
   std::vector<std::size_t> shape;

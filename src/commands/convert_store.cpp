@@ -40,20 +40,30 @@ void read_rows(h5::Dataset const& data, std::span<std::size_t const> rows, std::
   });
 }
 
+class StoreSource;
+/// A merge may name more files than a process may have open: those read last stay so. Main thread.
+std::vector<StoreSource const*>& open_sources() {
+  static std::vector<StoreSource const*> list;
+  return list;
+}
+constexpr std::size_t most_open = 16;
+constexpr double cache_bytes = 64 << 20;  // of HDF5, for each dataset that stays open
+
 class StoreSource final : public Source {
  public:
-  StoreSource(fs::path const& path, std::string const& layout) : path_(path), reader_(path.string()) {
+  StoreSource(fs::path const& path, std::string const& layout) : path_(path) {
+    ActReader const reader(path.string());
     name_ = path.filename().string();
-    rows_ = reader_.rows(), ids_ = reader_.ids();
+    rows_ = reader.rows(), ids_ = reader.ids(), ours_ = reader.ours();
     auto const at = path.string().rfind(":/");
     bool const part = at != std::string::npos && !fs::exists(path);
-    file_ = h5::File::open(part ? path.string().substr(0, at) : path.string());
-    for (auto const& name : reader_.attribute_names()) attributes_[name] = reader_.attribute(name);
-    if (reader_.ours() && file_.has_attribute(".striate", "batch")) batch_ = std::stoul(file_.attribute(".striate", "batch"));
-    for (auto layer : reader_.layers()) {
-      data_.push_back(file_.dataset(part ? path.string().substr(at + 2) : layer.name));
-      orders_.push_back(reader_.ours() ? Permutation() : permutation_of(layout, layer.shape));
-      if (!reader_.ours()) {
+    file_path_ = part ? path.string().substr(0, at) : path.string();
+    for (auto const& name : reader.attribute_names()) attributes_[name] = reader.attribute(name);
+    if (ours_) batch_ = std::stoul(h5::File::open(file_path_).attribute(".striate", "batch"));
+    for (auto layer : reader.layers()) {
+      names_.push_back(part ? path.string().substr(at + 2) : layer.name);
+      orders_.push_back(ours_ ? Permutation() : permutation_of(layout, layer.shape));
+      if (!ours_) {
         warn_of_order(layer, layout);
         auto const axes = stored_axes(orders_.back().out(layer.shape));
         layer.shape = axes.shape;
@@ -62,24 +72,53 @@ class StoreSource final : public Source {
       layers_.push_back(layer);
     }
   }
-  [[nodiscard]] std::string fingerprint() const override { return striate::fingerprint(reader_); }
+  ~StoreSource() override { std::erase(open_sources(), this); }
+  StoreSource(StoreSource const&) = delete;
+  StoreSource& operator=(StoreSource const&) = delete;
+
+  [[nodiscard]] std::string fingerprint() const override { return striate::fingerprint(ActReader(path_.string())); }
+  [[nodiscard]] double held_bytes() const override {
+    double bytes = 0;
+    for (auto const& layer : layers_)
+      if (!ours_) bytes += std::min(cache_bytes, 4.0 * static_cast<double>(rows_ * layer.units));
+    return bytes;
+  }
   void read(std::size_t layer, std::span<std::size_t const> rows, float* out) const override {
-    read_rows(data_[layer], rows, layers_[layer].units, out);
+    open();
+    std::size_t const units = layers_[layer].units;
+    if (ours_) {  // chunks end where batches end: nothing to keep
+      read_rows(file_.dataset(names_[layer]), rows, units, out);
+      return;
+    }
+    if (data_[layer].id() <= 0) data_[layer] = file_.dataset(names_[layer]);
+    read_rows(data_[layer], rows, units, out);
     orders_[layer].apply(out, rows.size());
   }
 
  private:
+  void open() const {
+    auto& list = open_sources();
+    if (!list.empty() && list.back() == this) return;
+    std::erase(list, this);
+    list.push_back(this);
+    if (!file_) file_ = h5::File::open(file_path_), data_.resize(layers_.size());
+    if (list.size() <= most_open) return;
+    list.front()->data_.clear();
+    list.front()->file_ = h5::File();
+    list.erase(list.begin());
+  }
   void warn_of_order(ActLayer const& layer, std::string const& layout) const {
     auto const& s = layer.shape;
     if (layout == "auto" && s.size() == 3 && s[0] == s[1] && s[2] != s[1])
       log::warn("{}: layer {} is {}: this looks like rows × columns × channels; set layout: channels_last if it is", name_,
                 layer.name, h5::text_of(s));
   }
-  fs::path path_;
-  ActReader reader_;
-  h5::File file_;
-  std::vector<h5::Dataset> data_;
+  fs::path path_, file_path_;
+  bool ours_ = false;
+  std::vector<std::string> names_;  ///< of the datasets
   std::vector<Permutation> orders_;
+  mutable h5::File file_;
+  mutable std::vector<h5::Dataset> data_;
 };
 
 /// Arrays that are one layer cut by stimuli: thingsvision's features_01, features_02 …
