@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "extract_stages.hpp"
 #include "striate/base/log.hpp"
 #include "striate/net/network.hpp"
 #include "striate/par/tiles.hpp"
@@ -14,7 +15,7 @@ namespace striate {
 class ExtractWork final : public TileWork {
  public:
   ExtractWork(Network const& network, StimulusLoader& loader, ActWriter& store, std::vector<std::string> const& ids,
-              std::size_t done_before);
+              std::vector<LayerPath> const& paths, std::size_t done_before);
 
   void compute(std::size_t batch) override;
   void write(std::span<std::size_t const> mine) override;
@@ -32,6 +33,7 @@ class ExtractWork final : public TileWork {
   StimulusLoader& loader_;
   ActWriter& store_;
   std::vector<std::string> const& ids_;
+  std::vector<LayerPath> const& paths_;  ///< by layer of the network
   Handover<Result> results_;
   log::Progress bar_;
 };
