@@ -6,6 +6,7 @@
 namespace striate {
 
 std::unique_ptr<Job> make_extract();
+std::unique_ptr<Job> make_reduce();
 std::unique_ptr<Job> make_convolve();
 std::unique_ptr<Job> make_encode();
 std::unique_ptr<Job> make_partition();
@@ -21,6 +22,11 @@ char const* const extract_example =
     "weights: alexnet.ts.pt\n"
     "layers: [conv1, conv5, fc1]\n"
     "output: act.h5\n";
+char const* const reduce_example =
+    "features: {store: act.h5, layers: [conv1, conv5]}\n"
+    "method: pca\n"
+    "components: 100\n"
+    "output: reduced.act.h5\n";
 char const* const convolve_example =
     "features: {store: act.h5, layers: [conv1, conv5]}\n"
     "events: events.tsv\n"
@@ -62,6 +68,8 @@ char const* const simulate_example =
 std::vector<Command> const& commands() {
   static std::vector<Command> const table{
       {"extract", "stimuli × network × layers → activation store", extract_example, make_extract},
+      {"reduce", "activations → fewer values a layer: principal components, random projections", reduce_example,
+       make_reduce},
       {"convolve", "activations × events → time series of scan volumes (HRF or delays)", convolve_example, make_convolve},
       {"encode", "features → brain: cross-validated fits per target, scores, maps", encode_example, make_encode},
       {"partition", "variance of responses that feature spaces explain alone and together", partition_example,
