@@ -133,6 +133,10 @@ class ActWriter {
 /// Whether a complete store or result of this identity stands at `path`. Serial.
 [[nodiscard]] bool is_finished(std::filesystem::path const& path, nlohmann::ordered_json const& identity);
 
+/// Throws what ActWriter::open (not `fresh`) would where something else stands at `path`; for jobs that compute before
+/// they open. Serial.
+void check_place_of(std::filesystem::path const& path, nlohmann::ordered_json const& identity);
+
 /// How much of a store or result file is there; read without disturbing a running writer.
 struct LedgerState {
   std::size_t done = 0, total = 0;
@@ -172,6 +176,8 @@ class ActReader {
             MatrixView<float> out) const;
   /// All rows, in order.
   void read(std::string const& layer, std::size_t first, std::size_t count, MatrixView<float> out) const;
+  /// Rows [first, first + count), all units, row-major: out (count × units).
+  void read_rows(std::string const& layer, std::size_t first, std::size_t count, float* out) const;
   /// Unit panels that fit the chunks, each of about `units` units (at least one chunk column): boundaries 0 … units.
   [[nodiscard]] std::vector<std::size_t> panels(std::string const& layer, std::size_t units) const;
   /// Sums kept by striate's stores (empty where there are none): per row, per unit.
