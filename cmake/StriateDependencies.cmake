@@ -28,6 +28,8 @@ find_package(OpenSSL QUIET COMPONENTS Crypto)
 striate_need(OPENSSL_FOUND "OpenSSL's libcrypto" "libssl-dev")
 find_package(PNG QUIET)
 striate_need(PNG_FOUND "libpng" "libpng-dev")
+find_package(ZLIB QUIET)
+striate_need(ZLIB_FOUND "zlib" "zlib1g-dev")
 pkg_check_modules(TURBOJPEG QUIET IMPORTED_TARGET libturbojpeg)
 striate_need(TURBOJPEG_FOUND "libjpeg-turbo (TurboJPEG API)" "libturbojpeg0-dev")
 

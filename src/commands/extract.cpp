@@ -140,6 +140,7 @@ void Extract::plan(Context& context, Plan& plan) {
   plan.lines.emplace_back("stimuli", fmt::format("{}, in batches of {}", stimuli_.ids.size(), batch_));
   plan.lines.emplace_back("network", fmt::format("{} on {}, {} batches at once a rank", net_.card.name,
                                                  net_.network->device(), in_flight_));
+  plan.lines.emplace_back("self-test", net_.self_test);
   for (std::size_t l = 0; l < paths_.size(); ++l) {
     auto const& stored = paths_[l].stored();
     std::string shape;
@@ -166,7 +167,8 @@ ActSpec Extract::spec(Context const& context) const {
   spec.attributes = {
       {"network", net_.card.name},         {"weights_sha256", net_.weights_sha256}, {"preprocessing", how.dump()},
       {"stimuli_sha256", stimuli_.sha256}, {"device", net_.network->device()},      {"pool", config_.pool},
-      {"libtorch", torch_version()},       {"striate_git_commit", git_commit()},    {"config", config.dump()}};
+      {"libtorch", torch_version()},       {"striate_git_commit", git_commit()},    {"config", config.dump()},
+      {"self_test", net_.self_test},       {"input_statistics", std::string(InputStatistics::text_length, ' ')}};
   // Files count by content, so that a folder that was moved resumes.
   spec.identity = context.identity;
   spec.identity["stimuli"] = stimuli_.sha256;
@@ -209,19 +211,21 @@ bool Extract::run(Context& context) {
   auto const before = static_cast<std::size_t>(std::ranges::count(done, 1));
   if (before > 0) log::info("resuming: {} of {} batches are done", before, done.size());
   bool finished = false;
+  InputStatistics statistics(net_.card, stimuli_.ids.size());
   {
     auto const order = tile_order(done, in_flight_, context.comm.rank(), context.comm.size());
     int const decoders = net_.network->on_gpu() ? context.threads : std::max(1, context.threads / 2);
     StimulusLoader loader(stimuli_.source, batch_, order, decoders, static_cast<std::size_t>(2 * in_flight_),
                           config_.on_bad_stimulus == "skip");
     ExtractWork work(*net_.network, loader, *store, stimuli_.ids, paths_, before);
+    work.watch(statistics);
     TileOptions options;
     options.threads = in_flight_;
     finished = run_tiles(context.comm, done, context.stop, work, options);
     log::detail("the network waited {} for decoders on this rank", seconds_text(loader.waited_seconds()));
   }
   if (!finished) return false;
-  store->finish();
+  store->finish({{"input_statistics", statistics.finish(context.comm, *stimuli_.source)}});
   store.reset();
   together(context.comm, [&] {
     if (context.comm.root()) write_report();

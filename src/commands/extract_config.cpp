@@ -73,6 +73,15 @@ void describe(Schema& s, ExtractConfig& c) {
   s("weights", c.weights,
     {.doc = "TorchScript file (tools/export_network.py makes it); default: the card's, beside the config or the card",
      .example = "alexnet.ts.pt"});
+  s("preprocessing", c.preprocessing,
+    {.doc =
+         "keys of the card's `input` and `preprocessing` to change for this job; `compat: dnnbrain` squashes pictures "
+         "and normalises as DNNBrain does; `transform_input: false` leaves GoogLeNet's and Inception's conversion out",
+     .example = "{resize: [224, 224], crop: none}"});
+  s("self_test", c.self_test,
+    {.doc = "before computing, compare what the network gives for a known input with the numbers in the card, where it "
+            "has some for these weights",
+     .identity = false});
   s("layers", c.layers,
     {.doc = "layers to keep: names of the card, module paths, patterns (layer3*), `preset:NAME`, `all` of the card; "
             "default: those that `mask`, `channels` and `units` name, else all",

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "striate/base/hash.hpp"
+#include "striate/net/self_test.hpp"
 #include "striate/par/together.hpp"
 
 namespace striate {
@@ -30,11 +31,32 @@ std::string from_the_card(std::string const& message, std::vector<std::string> c
   return fmt::format(" (`striate info {}` lists the card's names)", card.file.string());
 }
 
+/// transform_input: false and true, and what compat: dnnbrain makes of it.
+void switch_transform(Context const& context, ExtractConfig const& config, Card& card) {
+  std::int64_t inside = -1;
+  together(context.comm, [&] {
+    if (context.comm.root())
+      if (auto const says = transform_input_of(weights_file(context, config, card))) inside = *says ? 1 : 0;
+  });
+  inside = context.comm.max(inside);
+  if (inside >= 0)
+    set_transform_input(card.preprocessing, inside == 1, card.transform_input.value_or(false));
+  else if (card.transform_input)
+    fail(Exit::config,
+         "preprocessing.transform_input: {} does not say whether it converts its input, as torchvision's GoogLeNet and "
+         "Inception v3 do; export one of these without --trace, or leave this key out",
+         weights_file(context, config, card).filename().string());
+}
+
 }  // namespace
 
 Card find_card(Context const& context, ExtractConfig const& config) {
   Card card;
-  together(context.comm, [&] { card = find_card(config.network, context.config_file.parent_path()); });
+  together(context.comm, [&] {
+    card = find_card(config.network, context.config_file.parent_path());
+    if (!config.preprocessing.keys.empty()) card = override_card(std::move(card), config.preprocessing.keys);
+  });
+  if (card.transform_input || card.undo_transform) switch_transform(context, config, card);
   return card;
 }
 
@@ -60,9 +82,14 @@ ExtractNetwork load_network(Context const& context, ExtractConfig const& config,
       std::string const message = error.what() + from_the_card(error.what(), layers, loaded.card);
       throw Error(error.code(), config.layers ? message : units.explain(message));
     }
-    if (context.comm.root()) loaded.weights_sha256 = sha256_file(loaded.weights);
+    if (!context.comm.root()) return;
+    loaded.weights_sha256 = sha256_file(loaded.weights);
+    loaded.self_test = !config.self_test ? "left out, as the config says"
+                                         : self_test(find_card(config.network, context.config_file.parent_path()),
+                                                     loaded.weights, loaded.weights_sha256, options);
   });
   context.comm.broadcast(loaded.weights_sha256, 0);
+  context.comm.broadcast(loaded.self_test, 0);
   return loaded;
 }
 

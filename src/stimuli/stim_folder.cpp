@@ -22,7 +22,7 @@ std::string suffix_of(fs::path const& path) {
 
 class Walk {
  public:
-  explicit Walk(fs::path root) : root_(std::move(root)) { enter(root_); }
+  Walk(fs::path root, std::set<std::string> const& endings) : root_(std::move(root)), taken_(endings) { enter(root_); }
   std::vector<std::string> images;
   std::map<std::string, std::size_t> left_out;  ///< suffix → files
   bool has_folders = false;
@@ -43,22 +43,28 @@ class Walk {
     inside_.erase(fs::canonical(folder, code));
   }
   void take(fs::path const& file) {
-    static std::set<std::string> const taken{".jpg", ".jpeg", ".png"};
     static std::set<std::string> const pictures{".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".avif", ".jp2"};
     std::string const suffix = suffix_of(file);
-    if (pictures.contains(suffix)) ++left_out[suffix];
-    if (!taken.contains(suffix)) return;
+    if (taken_.contains(".png") && pictures.contains(suffix)) ++left_out[suffix];
+    if (!taken_.contains(suffix)) return;
     images.push_back(file.lexically_relative(root_).string());
     has_folders = has_folders || images.back().find('/') != std::string::npos;
   }
 
   fs::path root_;
+  std::set<std::string> const& taken_;
   std::set<fs::path> inside_;  ///< folders that are open above this place
 };
 
 }  // namespace
 
-StimTable stim_table_of_folder(fs::path const& folder) {
+StimTable stim_table_of_folder(fs::path const& folder) { return stim_table_of_folder(folder, "image"); }
+
+StimTable stim_table_of_folder(fs::path const& folder, std::string const& type) {
+  static std::map<std::string, std::set<std::string>> const endings{
+      {"image", {".jpg", ".jpeg", ".png"}},
+      {"video_clip", {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"}},
+      {"audio", {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}}};
   std::error_code code;
   if (!fs::is_directory(folder, code))
     fail(Exit::no_input, "{} {}; `folder:` needs a folder of images", folder.string(),
@@ -66,10 +72,13 @@ StimTable stim_table_of_folder(fs::path const& folder) {
   StimTable table;
   table.file = folder;
   table.folder = fs::absolute(folder).lexically_normal();
-  Walk walk(table.folder);
+  table.type = type;
+  Walk walk(table.folder, endings.at(type));
   for (auto const& [suffix, files] : walk.left_out)
     log::warn("{}: {} {} left out, which striate does not read; convert to PNG or JPEG to take part", folder.string(),
               files, files == 1 ? suffix + " file is" : suffix + " files are");
+  if (walk.images.empty() && type != "image")
+    fail(Exit::no_input, "{} holds no file of type {}, nor do its sub-folders", folder.string(), type);
   if (walk.images.empty())
     fail(Exit::no_input, "{} holds no image (.jpg, .jpeg or .png), nor do its sub-folders", folder.string());
   std::ranges::sort(walk.images);

@@ -379,7 +379,7 @@ void ActWriter::Impl::moments() {
   }
 }
 
-void ActWriter::finish() {
+void ActWriter::finish(std::map<std::string, std::string> const& late) {
   Impl& m = *impl_;
   if (m.state == StoreState::complete) return;
   flush();  // every rank's values and flags are there for the others to read
@@ -397,6 +397,7 @@ void ActWriter::finish() {
   together(m.comm, [&] {
     if (!m.comm.root()) return;
     h5::File file = h5::File::open_for_writing(Comm(), m.path);
+    for (auto const& [name, text] : late) file.set_attribute("/", name, text);
     file.set_attribute("/", "complete", std::int64_t{1});
     file.close();
   });

@@ -40,6 +40,8 @@ struct StimTable {
 /// out. Where there are sub-folders, the name of the first one on an image's path becomes the column `label`, as in
 /// torchvision's ImageFolder. Throws Error(Exit::no_input).
 [[nodiscard]] StimTable stim_table_of_folder(std::filesystem::path const& folder);
+/// The same of files of another `type`: video_clip, audio.
+[[nodiscard]] StimTable stim_table_of_folder(std::filesystem::path const& folder, std::string const& type);
 /// In DNNBrain's form: `path=` is absolute, because DNNBrain takes it as relative to where it runs; fields are quoted
 /// only where they must be. Throws Error(Exit::io | Exit::cant_create), Error(Exit::data) where a field holds a line
 /// end.

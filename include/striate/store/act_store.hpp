@@ -121,7 +121,8 @@ class ActWriter {
   void mark(std::span<std::size_t const> batches);      ///< independent; only after flush
   /// Collective; when every batch is marked: merges the unit moments in batch order, then complete = 1 after fsync.
   /// Closes the file: nothing may be written afterwards. Error(Exit::internal) where a batch lacks its flag.
-  void finish();
+  /// `late`: root attributes whose values were not known before; each was made with a text of the same length.
+  void finish(std::map<std::string, std::string> const& late = {});
 
  private:
   struct Impl;
@@ -131,6 +132,10 @@ class ActWriter {
 
 /// Whether a complete store or result of this identity stands at `path`. Serial.
 [[nodiscard]] bool is_finished(std::filesystem::path const& path, nlohmann::ordered_json const& identity);
+
+/// Throws what ActWriter::open (not `fresh`) would where something else stands at `path`; for jobs that compute before
+/// they open. Serial.
+void check_place_of(std::filesystem::path const& path, nlohmann::ordered_json const& identity);
 
 /// How much of a store or result file is there; read without disturbing a running writer.
 struct LedgerState {
@@ -171,6 +176,8 @@ class ActReader {
             MatrixView<float> out) const;
   /// All rows, in order.
   void read(std::string const& layer, std::size_t first, std::size_t count, MatrixView<float> out) const;
+  /// Rows [first, first + count), all units, row-major: out (count × units).
+  void read_rows(std::string const& layer, std::size_t first, std::size_t count, float* out) const;
   /// Unit panels that fit the chunks, each of about `units` units (at least one chunk column): boundaries 0 … units.
   [[nodiscard]] std::vector<std::size_t> panels(std::string const& layer, std::size_t units) const;
   /// Sums kept by striate's stores (empty where there are none): per row, per unit.
