@@ -109,6 +109,10 @@ void describe(Schema& s, ExtractConfig& c) {
      .choices = {"none", "dnnbrain"}});
   s("project", c.project,
     {.doc = "random projection of each layer, behind all of the above; the matrix is a function of `seed`"});
+  s("pca", c.pca,
+    {.doc = "a reduction that `striate reduce` saved (.pca.h5, .proj.h5), applied to every layer, last",
+     .identity = false,
+     .example = "act.pca.h5"});
   s("dtype", c.dtype, {.doc = "type of the stored values", .choices = {"float32", "float16"}});
   s("batch", c.batch, {.doc = "stimuli in one forward pass; auto depends on shapes alone, never on the machine"});
   s("device", c.device,

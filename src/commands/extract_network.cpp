@@ -72,8 +72,8 @@ ExtractNetwork load_network(Context const& context, ExtractConfig const& config,
     std::map<std::string, Pool> const pools{{"none", Pool::none},     {"max", Pool::max}, {"mean", Pool::mean},
                                             {"median", Pool::median}, {"l1", Pool::l1},   {"l2", Pool::l2}};
     // Where the network runs there is less to bring away; what only stages can do is left to them (make_paths).
-    loaded.pools = config.pool_over == "space" && config.compat == "none" && config.pool != "none";
-    options.pool = loaded.pools ? pools.at(config.pool) : Pool::none;
+    bool const pools_here = config.pool_over == "space" && config.compat == "none";
+    options.pool = pools_here ? pools.at(config.pool) : Pool::none;
     options.whole = units.pooled_later(loaded.card);
     auto const layers = units.asked(config);
     try {

@@ -139,10 +139,11 @@ void Network::Impl::learn(std::vector<LayerRequest> const& requests) {
     c10::InferenceMode const no_autograd;
     plan = net::make_plan(module, requests, zeros(1), file);
   }
-  for (auto const& request : plan.requests)
-    pools.push_back(std::ranges::count(options.whole, request.name) + std::ranges::count(options.whole, request.asked) > 0
-                        ? Pool::none
-                        : options.pool);
+  for (auto const& request : plan.requests) {
+    bool const whole = std::ranges::any_of(
+        options.whole, [&](auto const& layer) { return layer.name == request.name || layer.path == request.asked; });
+    pools.push_back(whole ? Pool::none : options.pool);
+  }
   describe(1);
   auto const has_maps = [&] {
     for (auto const& parameter : module.parameters())

@@ -27,7 +27,7 @@ struct NetworkOptions {
   std::string device = "auto";  ///< auto | cpu | cuda; auto: the GPU of `local_rank`, if any
   int local_rank = 0;
   Pool pool = Pool::none;  ///< {c,h,w} → {c,1,1}; layers without space are left as they are
-  std::vector<std::string> whole = {};  ///< names or paths of layers that are not pooled
+  std::vector<LayerRequest> whole = {};  ///< layers that are not pooled, by their name or their path
 };
 
 class Network {
