@@ -121,7 +121,7 @@ int main() {}'
     "yaml-cpp:yaml-cpp/yaml.h:module load yaml-cpp" "CLI11:CLI/CLI.hpp:module load cli11" \
     "nlohmann-json:nlohmann/json.hpp:module load nlohmann_json" "fmt:fmt/core.h:module load fmt" \
     "spdlog:spdlog/spdlog.h:module load spdlog" "TurboJPEG:turbojpeg.h:module load libjpeg-turbo" \
-    "OpenSSL:openssl/evp.h:module load openssl" "libpng:png.h libpng16/png.h:module load libpng" "nifti_clib:nifti/nifti2_io.h nifti2_io.h:build github.com/NIFTI-Imaging/nifti_clib" \
+    "zlib:zlib.h:module load zlib" "OpenSSL:openssl/evp.h:module load openssl" "libpng:png.h libpng16/png.h:module load libpng" "nifti_clib:nifti/nifti2_io.h nifti2_io.h:build github.com/NIFTI-Imaging/nifti_clib" \
     "GoogleTest:gtest/gtest.h:module load googletest, or configure with -DSTRIATE_TESTS=OFF"; do
     local what=${entry%%:*} rest=${entry#*:}
     local -a headers=()

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "card_check.hpp"
 #include "card_mapping.hpp"
 #include "striate/base/error.hpp"
 
@@ -115,7 +116,7 @@ Card read_card(std::filesystem::path const& file) {
     if (!node.IsDefined() || node.IsNull())
       config_error(place, "is empty; a network card is a mapping (see configs/networks)");
     Mapping const top(node, place,
-                      {"name", "source", "weights", "input", "preprocessing", "layers", "aliases", "presets"});
+                      {"name", "source", "weights", "input", "preprocessing", "layers", "aliases", "presets", "check"});
     card.name = top.text("name", file.stem().string());
     card.source = top.text("source", "");
     card.weights = top.text("weights", "");
@@ -123,6 +124,7 @@ Card read_card(std::filesystem::path const& file) {
     read_layers(top, card);
     read_aliases(top, card);
     read_presets(top, card);
+    if (top.has("check")) card.checks = net::read_checks(top["check"], top.at("check"));
   } catch (YAML::BadFile const&) {
     fail(Exit::no_input, "network: the card {} cannot be opened; check its permissions", file.string());
   } catch (YAML::Exception const& error) {
@@ -132,25 +134,50 @@ Card read_card(std::filesystem::path const& file) {
   return card;
 }
 
+bool is_pattern(std::string const& name) { return name.find_first_of("*?") != std::string::npos; }
+
+bool matches(std::string_view pattern, std::string_view text) {
+  std::size_t p = 0, t = 0, star = std::string_view::npos, from = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++, from = t;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+      ++p, ++t;
+    } else if (star != std::string_view::npos) {  // the last star takes one more
+      p = star + 1, t = ++from;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
 std::vector<LayerRequest> resolve_layers(std::vector<std::string> const& asked, Card const& card) {
   std::vector<LayerRequest> out;
+  std::set<std::string> seen;
   for (auto const& name : asked) {
     if (name.empty()) fail(Exit::config, "layers: an empty name; name a layer, `preset:NAME` or `all`");
+    std::vector<LayerRequest> more;
+    bool const several = name == "all" || name.rfind("preset:", 0) == 0 || is_pattern(name);
     if (name == "all") {
-      for (auto const& [layer, path] : card.layers) out.push_back({layer, path});
-      if (card.layers.empty()) out.push_back({"*", "*"});  // the network knows its modules
-      continue;
+      for (auto const& [layer, path] : card.layers) more.push_back({layer, path});
+      if (card.layers.empty()) more.push_back({"*", "*"});  // the network knows its modules
+    } else if (name.rfind("preset:", 0) == 0) {
+      add_preset(name.substr(7), card, more);
+    } else if (is_pattern(name)) {
+      for (auto const& [layer, path] : card.layers)
+        if (matches(name, layer)) more.push_back({layer, path});
+      if (more.empty()) more.push_back({name, name});
+    } else {
+      more.push_back({name, path_of(name, card)});
     }
-    if (name.rfind("preset:", 0) == 0) {
-      add_preset(name.substr(7), card, out);
-      continue;
-    }
-    out.push_back({name, path_of(name, card)});
+    for (auto& request : more)
+      if (seen.insert(request.name).second)
+        out.push_back(std::move(request));
+      else if (!several)
+        fail(Exit::config, "layers: {} is asked for twice; name it once (before presets, patterns and `all`)",
+             request.name);
   }
-  std::set<std::string> seen;
-  for (auto const& request : out)
-    if (!seen.insert(request.name).second)
-      fail(Exit::config, "layers: {} is asked for twice; name it once (presets and `all` count)", request.name);
   return out;
 }
 
