@@ -201,17 +201,17 @@ TEST_F(StimuliTable, Folders) {
 }
 
 TEST_F(StimuliTable, RowsSayWhereStimuliLie) {
-  auto const rows = stimulus_rows(
-      read("type=image\npath=/p\ndata=stimID,file,crop_left,crop_top,crop_right,crop_bottom,start\n"
-           "a#1,a.jpg,1,2,30,40,8:15\n\"b, c.png\",,,,,,\n"));
+  auto const rows =
+      stimulus_rows(read("type=image\npath=/p\ndata=stimID,file,crop_left,crop_top,crop_right,crop_bottom,start\n"
+                         "a#1,a.jpg,1,2,30,40,8:15\n\"b, c.png\",,,,,,\n"));
   EXPECT_EQ(rows[0].file, "/p/a.jpg");
   EXPECT_EQ(rows[0].box->left, 1U);
   EXPECT_EQ(rows[0].box->bottom, 40U);
   EXPECT_EQ(rows[0].start, 0);  // of a picture: a free column
   EXPECT_EQ(rows[1].file, "/p/b, c.png");
   EXPECT_FALSE(rows[1].box.has_value());
-  auto const clips = stimulus_rows(read(
-      "type=video_clip\npath=.\ndata=stimID,onset,file,start,end\nx,700,m.mp4,1.5,3\ny.mp4,701,,,2\n"));
+  auto const clips = stimulus_rows(
+      read("type=video_clip\npath=.\ndata=stimID,onset,file,start,end\nx,700,m.mp4,1.5,3\ny.mp4,701,,,2\n"));
   EXPECT_EQ(clips[0].file, dir_ / "m.mp4");
   EXPECT_EQ(clips[0].start, 1.5);
   EXPECT_EQ(clips[0].end, 3);
@@ -221,11 +221,13 @@ TEST_F(StimuliTable, RowsSayWhereStimuliLie) {
   EXPECT_EQ(frames[0].file, dir_ / "m/a.mp4");
   EXPECT_EQ(frames[0].frame, 3U);
   EXPECT_EQ(frames[1].frame, 1U);
-  auto const named = stimulus_rows(read("type=video\npath=m/a.mp4\ndata=stimID,frame,file\nfirst,1,b.mp4\nsecond,2,\n"));
+  auto const named =
+      stimulus_rows(read("type=video\npath=m/a.mp4\ndata=stimID,frame,file\nfirst,1,b.mp4\nsecond,2,\n"));
   EXPECT_EQ(named[0].file, dir_ / "m/b.mp4");
   EXPECT_EQ(named[1].frame, 2U);
   for (auto const& [text, message] : std::map<std::string, std::string>{
-           {"type=video\npath=.\ndata=stimID\n0\n", "row 1 (0) has stimID 0, but frames of a video are numbered from 1"},
+           {"type=video\npath=.\ndata=stimID\n0\n",
+            "row 1 (0) has stimID 0, but frames of a video are numbered from 1"},
            {"type=video\npath=.\ndata=stimID\n1.5\n", "has stimID 1.5, but frames"},
            {"type=video\npath=.\ndata=stimID\nx\n", "row 1 (x) has `x` in the column stimID, which is no number"},
            {"type=audio\npath=.\ndata=stimID,start\na,-1\n", "has start -1 s, but seconds of a file count from 0"},
@@ -278,7 +280,8 @@ TEST_F(StimuliTable, Config) {
       "stimuli: needs a .stim.csv file, {table: FILE}, {folder: DIR}, {hdf5: \"FILE:/DATASET\"} or {npy: FILE}";
   for (auto const& [text, message] : std::map<std::string, std::string>{
            {"stimuli: {foldr: a}", "stimuli.foldr: is no known key; did you mean `folder`?"},
-           {"stimuli: {picture: a}", "stimuli.picture: is no known key; known: table, folder, hdf5, npy, ids, type, window"},
+           {"stimuli: {picture: a}",
+            "stimuli.picture: is no known key; known: table, folder, hdf5, npy, ids, type, window"},
            {"stimuli: [a, b]", forms},
            {"stimuli: {}", forms},
            {"stimuli: {window: {length: 2}}", forms},
