@@ -196,7 +196,7 @@ TEST_F(Convert, BadInput) {
       {"first.act.h5 dnnbrain.act.h5", "operation: concatenate", Exit::data, "carries no stimulus ids"},
       {"first.act.h5", "operation: add\nwith: " + golden("second.act.h5").string(), Exit::data, "lacks the stimulus s0"},
       {"first.act.h5", "operation: add\nwith: " + late, Exit::data, "has no layer 'conv'"},
-      {"first.act.h5", "mask: far.dmask.csv", Exit::data, "has 4 rows"},
+      {"first.act.h5", "mask: far.dmask.csv", Exit::data, "the layer has 4 rows"},
       {"first.act.h5", "mask: axis.dmask.csv", Exit::data, "rows"},
       {"first.act.h5", "mask: layer.dmask.csv", Exit::data, "did you mean"},
       {"nothing.act.h5", "operation: copy", Exit::no_input, "does not exist"},
