@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "extract_override.hpp"
 #include "striate/base/config.hpp"
 #include "striate/stimuli/stim_table.hpp"
 
@@ -45,6 +46,8 @@ struct ExtractConfig {
   StimuliConfig stimuli;
   std::string network;
   std::optional<std::filesystem::path> weights;
+  CardKeys preprocessing;
+  bool self_test = true;
   std::optional<std::vector<std::string>> layers;
   std::optional<std::filesystem::path> mask;
   LayerIndices channels, units;

@@ -21,6 +21,7 @@ ExtractWork::ExtractWork(Network const& network, StimulusLoader& loader, ActWrit
 void ExtractWork::compute(std::size_t batch) {
   LoadedBatch loaded = loader_.take(batch);
   std::size_t const rows = loaded.rows, first = store_.first_row(batch);
+  if (statistics_ != nullptr) statistics_->add(first, loaded);
   Result result;
   result.bad = loaded.bad;
   std::vector<std::size_t> holes;
