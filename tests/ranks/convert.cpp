@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include "convert_common.hpp"
+#include "striate/base/hash.hpp"
 #include "striate/commands/info.hpp"
 
 namespace convert_test {
@@ -174,7 +175,7 @@ TEST_F(Convert, BadInput) {
   comm.barrier();
   std::string const other = golden("other.act.h5").string(), late = golden("beside.act.h5").string();
   Case const cases[] = {
-      {"first.act.h5", "operation: averages", Exit::config, "did you mean"},
+      {"first.act.h5", "operation: averages", Exit::config, "is not one of"},
       {"first.act.h5 second.act.h5", "operation: copy", Exit::config, "concatenate or merge"},
       {"first.act.h5", "operation: slice", Exit::config, "rows: operation: slice needs"},
       {"first.act.h5", "operation: add", Exit::config, "with: is missing"},
