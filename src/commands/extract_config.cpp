@@ -6,17 +6,6 @@
 
 namespace striate {
 
-BatchSize ConfigType<BatchSize>::read(YAML::Node const& node, ConfigPlace const& place) {
-  if (node.IsScalar() && node.Scalar() == "auto") return {};
-  auto const stimuli = ConfigType<std::int64_t>::read(node, place);
-  if (stimuli < 1 || stimuli > 65536) config_error(place, "needs `auto` or 1 to 65536 stimuli");
-  return {stimuli};
-}
-
-nlohmann::json ConfigType<BatchSize>::write(BatchSize const& batch) {
-  return batch.stimuli == 0 ? nlohmann::json("auto") : nlohmann::json(batch.stimuli);
-}
-
 LayerIndices ConfigType<LayerIndices>::read(YAML::Node const& node, ConfigPlace const& place) {
   if (!node.IsMap()) config_error(place, "needs a mapping of layers to numbers from 1, e.g. {conv5: [1, 5, 8-12]}");
   LayerIndices out;
@@ -65,7 +54,8 @@ void describe(Schema& s, ProjectConfig& c) {
 
 void describe(Schema& s, ExtractConfig& c) {
   s("stimuli", c.stimuli,
-    {.doc = "pictures shown to the network: a .stim.csv, or {folder: DIR} (a sub-folder's name is the label)",
+    {.doc = "what the network is shown: a .stim.csv of pictures, videos, sounds or arrays, {folder: DIR} of them (a "
+            "sub-folder's name is the label), {hdf5: \"f.h5:/data\"} or {npy: f.npy}",
      .required = true,
      .example = "images.stim.csv"});
   s("network", c.network,
