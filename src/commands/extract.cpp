@@ -8,7 +8,11 @@
 #include "extract_stimuli.hpp"
 #include "extract_work.hpp"
 #include "frame.hpp"
+#include "striate/base/fsio.hpp"
+#include "striate/base/hash.hpp"
 #include "striate/base/version.hpp"
+#include "striate/par/together.hpp"
+#include "striate/store/layer_report.hpp"
 
 namespace striate {
 namespace {
@@ -34,6 +38,7 @@ class Extract final : public Job {
 
  private:
   void fix_batch();
+  void write_report() const;
   [[nodiscard]] ActSpec spec(Context const& context) const;
   [[nodiscard]] double bytes_in_flight() const;
   [[nodiscard]] double captured_bytes() const;  ///< of one stimulus, as the network gives its layers
@@ -45,6 +50,7 @@ class Extract final : public Job {
   ExtractConfig config_;
   ExtractNetwork net_;
   ExtractStimuli stimuli_;
+  UnitChoice units_;
   std::vector<LayerPath> paths_;
   std::size_t batch_ = 1;
   int in_flight_ = 1;  ///< batches that a rank computes at once
@@ -106,9 +112,10 @@ double Extract::seconds_per_stimulus() const {
 void Extract::plan(Context& context, Plan& plan) {
   Card card = find_card(context, config_);
   stimuli_ = read_stimuli(context, config_, card);
-  net_ = load_network(context, config_, std::move(card), stimuli_.source->shape());
+  together(context.comm, [&] { units_ = UnitChoice(config_); });
+  net_ = load_network(context, config_, std::move(card), stimuli_.source->shape(), units_);
   config_.weights = net_.weights;
-  paths_ = make_paths(config_, net_.network->layers());
+  together(context.comm, [&] { paths_ = make_paths(config_, net_, units_); });
   fix_batch();
   std::int64_t finished = 0;
   if (context.comm.root() && !context.fresh) finished = is_finished(config_.output, spec(context).identity) ? 1 : 0;
@@ -139,8 +146,9 @@ void Extract::plan(Context& context, Plan& plan) {
     std::string shape;
     for (auto d : stored.shape) shape += (shape.empty() ? "" : "×") + std::to_string(d);
     plan.lines.emplace_back("layer " + net_.network->layers()[l].name,
-                            fmt::format("{} ({} units), {}", shape, stored.units(),
-                                        bytes_text(n * element * static_cast<double>(stored.units()))));
+                            fmt::format("{} ({} units), {}{}", shape, stored.units(),
+                                        bytes_text(n * element * static_cast<double>(stored.units())),
+                                        paths_[l].words.empty() ? "" : "; " + paths_[l].words));
   }
 }
 
@@ -148,12 +156,13 @@ ActSpec Extract::spec(Context const& context) const {
   ActSpec spec;
   for (std::size_t l = 0; l < paths_.size(); ++l)
     spec.layers.push_back({net_.network->layers()[l].name, paths_[l].stored().shape, paths_[l].stored().axes,
-                           h5::dtype_of_name(config_.dtype)});
+                           h5::dtype_of_name(config_.dtype), paths_[l].record});
   spec.stimulus_ids = stimuli_.ids;
   spec.batch = batch_;
   auto const how = stimuli_.source->describe();
   auto config = context.resolved;
   for (auto const* key : {"output", "memory", "io"}) config.erase(key);  // the same store, wherever and however written
+  config["layers"] = units_.asked(config_);
   std::string const device = net_.network->on_gpu() ? "cuda" : "cpu";
   spec.attributes = {
       {"network", net_.card.name},         {"weights_sha256", net_.weights_sha256}, {"preprocessing", how.dump()},
@@ -171,13 +180,31 @@ ActSpec Extract::spec(Context const& context) const {
   for (auto const& layer : net_.network->layers()) layers.push_back(layer.name + " = " + layer.path);
   spec.identity["layers"] = layers;
   spec.identity["batch"] = batch_;
+  if (config_.mask) spec.identity["mask"] = units_.mask_digest();
+  if (config_.pca) spec.identity["pca"] = sha256_file(*config_.pca);
+  if (config_.project) spec.identity["seed"] = config_.seed;
   return spec;
+}
+
+/// Beside the store, which is complete without it.
+void Extract::write_report() const try {
+  auto const reports = layer_reports(config_.output.string());
+  write_atomically(report_file(config_.output), report_table(reports));
+  for (auto const& r : reports) {
+    if (r.nans + r.infinities > 0)
+      log::warn("layer {} has {} NaN and {} infinite values", r.layer, r.nans, r.infinities);
+    if (r.stimuli > 1 && (r.dead == r.units || r.constant == r.units))
+      log::warn("layer {}: {}", r.layer, r.constant == r.units ? "no unit differs between stimuli" : "no unit is ever above 0");
+  }
+} catch (Error const& error) {
+  log::warn("the layer report was not written: {}", error.what());
 }
 
 bool Extract::run(Context& context) {
   auto store = ActWriter::open(context.comm, config_.output, spec(context), context.fresh);
   if (store->state() == StoreState::complete) {
     log::info("nothing to do: {} is complete", config_.output.string());
+    if (context.comm.root() && !fs::exists(report_file(config_.output))) write_report();
     return true;
   }
   auto const done = store->done();
@@ -197,8 +224,13 @@ bool Extract::run(Context& context) {
     finished = run_tiles(context.comm, done, context.stop, work, options);
     log::detail("the network waited {} for decoders on this rank", seconds_text(loader.waited_seconds()));
   }
-  if (finished) store->finish({{"input_statistics", statistics.finish(context.comm, *stimuli_.source)}});
-  return finished;
+  if (!finished) return false;
+  store->finish({{"input_statistics", statistics.finish(context.comm, *stimuli_.source)}});
+  store.reset();
+  together(context.comm, [&] {
+    if (context.comm.root()) write_report();
+  });
+  return true;
 }
 
 }  // namespace

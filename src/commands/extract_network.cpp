@@ -21,11 +21,11 @@ fs::path weights_file(Context const& context, ExtractConfig const& config, Card 
 }
 
 /// The card's name that is nearest to a layer that the network does not have.
-std::string from_the_card(std::string const& message, ExtractConfig const& config, Card const& card) {
+std::string from_the_card(std::string const& message, std::vector<std::string> const& layers, Card const& card) {
   if (message.find("is no layer of") == std::string::npos) return "";
   std::vector<std::string> names;
   for (auto const& layer : card.layers) names.push_back(layer.first);
-  for (auto const& asked : config.layers)
+  for (auto const& asked : layers)
     if (std::string const near = nearest(asked, names); message.starts_with("layers: " + asked + " ") && !near.empty())
       return fmt::format(" (the card has `{}`)", near);
   return fmt::format(" (`striate info {}` lists the card's names)", card.file.string());
@@ -61,7 +61,7 @@ Card find_card(Context const& context, ExtractConfig const& config) {
 }
 
 ExtractNetwork load_network(Context const& context, ExtractConfig const& config, Card card,
-                            std::vector<std::size_t> const& input) {
+                            std::vector<std::size_t> const& input, UnitChoice const& units) {
   ExtractNetwork loaded;
   loaded.card = std::move(card);
   together(context.comm, [&] {
@@ -71,12 +71,16 @@ ExtractNetwork load_network(Context const& context, ExtractConfig const& config,
     options.local_rank = context.comm.node().rank();
     std::map<std::string, Pool> const pools{{"none", Pool::none},     {"max", Pool::max}, {"mean", Pool::mean},
                                             {"median", Pool::median}, {"l1", Pool::l1},   {"l2", Pool::l2}};
-    options.pool = pools.at(config.pool);
+    // Where the network runs there is less to bring away; what only stages can do is left to them (make_paths).
+    loaded.pools = config.pool_over == "space" && config.compat == "none" && config.pool != "none";
+    options.pool = loaded.pools ? pools.at(config.pool) : Pool::none;
+    options.whole = units.pooled_later(loaded.card);
+    auto const layers = units.asked(config);
     try {
-      loaded.network =
-          std::make_unique<Network>(loaded.weights, resolve_layers(config.layers, loaded.card), input, options);
+      loaded.network = std::make_unique<Network>(loaded.weights, resolve_layers(layers, loaded.card), input, options);
     } catch (Error const& error) {
-      throw Error(error.code(), error.what() + from_the_card(error.what(), config, loaded.card));
+      std::string const message = error.what() + from_the_card(error.what(), layers, loaded.card);
+      throw Error(error.code(), config.layers ? message : units.explain(message));
     }
     if (!context.comm.root()) return;
     loaded.weights_sha256 = sha256_file(loaded.weights);

@@ -226,6 +226,17 @@ void ActReader::read(std::string const& layer, std::size_t first, std::size_t co
   read(layer, rows, first, count, out);
 }
 
+void ActReader::read_rows(std::string const& layer, std::size_t first, std::size_t count, float* out) const {
+  std::size_t const l = impl_->index(layer);
+  h5::Dataset const& d = impl_->dataset(l);
+  h5::Shape from(d.shape().size(), 0), box = d.shape();
+  from[0] = first, box[0] = count;
+  if (!d.is_float16()) return d.read(from, box, h5::type_id(h5::Dtype::f32), out);
+  std::vector<std::uint16_t> halves(count * impl_->layers[l].units);
+  d.read(from, box, h5::type_id(h5::Dtype::f16), halves.data());
+  from_half(halves.data(), halves.size(), out);
+}
+
 std::vector<std::size_t> ActReader::panels(std::string const& layer, std::size_t units) const {
   std::size_t const l = impl_->index(layer), all = impl_->layers[l].units;
   h5::Shape const& shape = impl_->layers[l].shape;
@@ -262,6 +273,16 @@ std::vector<double> ActReader::row_sum(std::string const& layer) const { return 
 std::vector<double> ActReader::row_sum_squares(std::string const& layer) const { return impl_->side("row_sum_squares", layer); }
 std::vector<double> ActReader::unit_mean(std::string const& layer) const { return impl_->side("unit_mean", layer); }
 std::vector<double> ActReader::unit_m2(std::string const& layer) const { return impl_->side("unit_m2", layer); }
+
+std::vector<std::uint8_t> ActReader::skipped() const {
+  bool const has = impl_->ours && impl_->file.is_dataset(".striate/skipped");
+  return has ? impl_->file.dataset(".striate/skipped").read<std::uint8_t>() : std::vector<std::uint8_t>();
+}
+
+std::vector<std::string> ActReader::stimulus_sha256() const {
+  bool const has = impl_->ours && impl_->file.is_dataset(".striate/stimulus_sha256");
+  return has ? impl_->file.dataset(".striate/stimulus_sha256").read_strings() : std::vector<std::string>();
+}
 
 std::string ActReader::first_damage() const {
   Impl const& m = *impl_;
