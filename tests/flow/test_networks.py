@@ -58,12 +58,17 @@ def make(name):
 class Cards(unittest.TestCase):
     """Every card of configs/networks."""
     def test_names_modules_of_its_network(self):
+        checked = 0
         for file in sorted((SOURCE / "configs" / "networks").glob("*.yaml")):
             card = yaml.safe_load(file.read_text())
+            if "torchvision" not in card["source"] and "tools/networks" not in card["source"]:
+                continue  # its file is somebody else's (YAMNet; test_modalities runs it)
+            checked += 1
             with without_weights():
                 known = {path for path, _ in make(file.stem).named_modules()} | {"output"}
             for layer, path in card["layers"].items():
                 self.assertIn(path.split(":")[0].split("#")[0], known, f"{file.stem}: {layer}")
+        self.assertGreaterEqual(checked, 76)
 
     def test_preprocesses_as_torchvision(self):
         counted = 0
