@@ -81,13 +81,22 @@ TEST_F(Convert, CalculatesByIdAndUnit) {
   }
 }
 
+constexpr std::size_t bad_row = 9;
+
 /// A store of ours of stimuli [first, last) of 23, as a run on that part would make it.
 void part(fs::path const& path, std::size_t first, std::size_t last, std::string const& network = "tiny") {
   ActSpec spec;
   spec.layers = {{"conv", {3, 2, 2}, "channel row column", h5::Dtype::f16}, {"fc", {70, 1, 1}, "feature row column"}};
+  spec.layers[0].record = {
+      {{"stages", R"([{"stage":"mask","channel":3}])"}, {"full_shape", "9 2 2"}, {"full_axes", "channel row column"}},
+      {{"channel", {8, 2, 4}}}};
+  spec.may_skip = true;
   Sha256 sum;
-  for (std::size_t s = first; s < last; ++s)
-    spec.stimulus_ids.push_back(fmt::format("s{:02}.jpg", s)), sum.update(spec.stimulus_ids.back() + "\n");
+  for (std::size_t s = first; s < last; ++s) {
+    spec.stimulus_ids.push_back(fmt::format("s{:02}.jpg", s));
+    spec.stimulus_sha256.push_back(sha256(spec.stimulus_ids.back()));
+    sum.update(spec.stimulus_ids.back() + "\n");
+  }
   spec.batch = 4;
   spec.attributes = {{"network", network}, {"weights_sha256", "w"},       {"preprocessing", "{}"},
                      {"pool", "none"},     {"stimuli_sha256", sum.hex()}, {"config", path.filename().string()}};
@@ -100,6 +109,11 @@ void part(fs::path const& path, std::size_t first, std::size_t last, std::string
         for (std::size_t u = 0; u < units; ++u)
           values.push_back(static_cast<float>(
               std::sin(static_cast<double>(1 + 97 * l + 13 * (first + store->first_row(b) + r) + 7 * u))));
+      for (std::size_t r = 0; r < store->rows(b); ++r)
+        if (first + store->first_row(b) + r == bad_row) {
+          std::fill_n(values.begin() + static_cast<std::ptrdiff_t>(r * units), units, std::nanf(""));
+          store->write_skipped(store->first_row(b) + r, Skipped::damaged);
+        }
       store->write_batch(l, b, values.data());
     }
     std::size_t const done[] = {b};
@@ -140,6 +154,49 @@ TEST_F(Convert, MergesPartsToWhatOneRunWouldHaveMade) {
   auto const history = nlohmann::json::parse(merged.attribute("history"));
   EXPECT_EQ(history[0]["operation"], "merge");
   EXPECT_EQ(history[0]["inputs"].size(), 3U);
+  ActReader const whole((folder_ / "whole.act.h5").string());
+  EXPECT_EQ(merged.skipped(), whole.skipped());
+  EXPECT_EQ(merged.skipped()[bad_row], static_cast<std::uint8_t>(Skipped::damaged));
+  EXPECT_EQ(merged.stimulus_sha256(), whole.stimulus_sha256());
+  EXPECT_TRUE(fs::exists(folder_ / "merged.report.tsv"));
+}
+
+TEST_F(Convert, MergesMoreStoresThanStayOpen) {
+  Comm const comm = Comm::world();
+  std::string list;
+  for (std::size_t s = 0; s < 23; ++s) list += fmt::format("{}p{:02}.act.h5", s > 0 ? ", " : "", s);
+  if (comm.root()) {
+    part(folder_ / "whole.act.h5", 0, 23);
+    for (std::size_t s = 0; s < 23; ++s) part(folder_ / fmt::format("p{:02}.act.h5", s), s, s + 1);
+  }
+  comm.barrier();
+  auto const done = run("operation: merge\ninput: [" + list + "]\noutput: merged.act.h5\n");
+  ASSERT_TRUE(done.finished) << done.message;
+  if (!comm.root()) return;
+  auto const difference = first_difference_of_files(folder_ / "whole.act.h5", folder_ / "merged.act.h5", std::nullopt);
+  EXPECT_EQ(difference.value_or("none"), "none");
+}
+
+TEST_F(Convert, RecordsWhatIsLeftOfALayer) {
+  Comm const comm = Comm::world();
+  if (comm.root()) {
+    part(folder_ / "whole.act.h5", 0, 8);
+    std::ofstream(folder_ / "units.dmask.csv") << "conv=chn,col\n3,1\n2\nfc=unit\n70,1\n";
+  }
+  comm.barrier();
+  auto const done = run("input: whole.act.h5\nmask: units.dmask.csv\npool: max\noutput: less.act.h5\n");
+  ASSERT_TRUE(done.finished) << done.message;
+  if (!comm.root()) return;
+  auto const file = h5::File::open(folder_ / "less.act.h5");
+  auto const kept = [&](std::string const& name) {
+    return file.dataset(".striate/selection/" + name).read<std::uint64_t>();
+  };
+  EXPECT_EQ(kept("conv/channel"), (std::vector<std::uint64_t>{4, 8}));
+  EXPECT_EQ(kept("conv/column"), std::vector<std::uint64_t>{1});
+  EXPECT_EQ(kept("fc/unit"), (std::vector<std::uint64_t>{69, 0}));
+  EXPECT_EQ(file.attribute("conv", "full_shape"), "9 2 2");
+  EXPECT_EQ(file.attribute("fc", "full_shape"), "70 1 1");
+  EXPECT_EQ(nlohmann::json::parse(file.attribute("conv", "stages")).size(), 3U);
 }
 
 TEST_F(Convert, TheSameBitsAtAnyNumberOfRanksAndThreads) {
