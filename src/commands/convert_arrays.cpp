@@ -74,8 +74,15 @@ std::optional<Array> thingsvision(fs::path const& folder, std::string const& nam
                                   std::vector<fs::path>& used) {
   for (auto const* ending : {".npy", ".txt"}) {
     auto files = sorted_files(folder, ending);
-    std::erase_if(files, [](fs::path const& f) { return !f.filename().string().starts_with("features"); });
+    // A layer that is called features.0 is none of its files.
+    std::erase_if(files, [](fs::path const& f) {
+      std::string const stem = f.stem().string();
+      return !stem.starts_with("features") || stem.find('.') != std::string::npos;
+    });
     std::ranges::stable_sort(files, {}, [](fs::path const& f) { return order_of(f.stem().string()); });
+    if (files.size() > 1 && order_of(files[0].stem().string()) < 0)
+      fail(Exit::data, "{}: holds {} and {}, which are no pieces of one array; name one of them", folder.string(),
+           files[0].filename().string(), files[1].filename().string());
     std::optional<Array> all;
     for (auto const& file : files) {
       Array one = std::string(ending) == ".npy" ? array_of(name, NpyFile(file), layout) : read_text_matrix(file);
@@ -111,7 +118,8 @@ std::unique_ptr<Source> open_folder(fs::path folder, std::string const& layout) 
          name);
   std::vector<Array> arrays;
   std::vector<fs::path> used;
-  if (auto one = thingsvision(folder, name, layout, used)) {
+  bool const ours = fs::exists(folder / "convert.json");
+  if (auto one = ours ? std::nullopt : thingsvision(folder, name, layout, used)) {
     arrays.push_back(std::move(*one));
     return std::make_unique<ArraySource>(name, used, std::move(arrays), std::move(ids));
   }
