@@ -65,7 +65,7 @@ void declare(Schema& s, Config& c) {
          "values stay in the input",
      .choices = {"auto", "store", "npy", "mat", "dnnbrain", "dnnbrain_view"}});
   s("form", c.form, {.doc = "of RDMs in .npy: the upper triangle, or the whole", .choices = {"vector", "square"}});
-  s("type", c.type, {.doc = "of stimuli: which files of the folder", .choices = {"image", "video_clip", "audio"}});
+  s("type", c.type, {.doc = "of stimuli: which files of the folder", .choices = {"image", "video_clip", "audio", "array"}});
   s("labels", c.labels,
     {.doc = "of stimuli: the sub-folder's name, or its number from 0 (DNNBrain takes numbers alone)",
      .choices = {"names", "numbers"}});

@@ -47,8 +47,8 @@ void check_plain(StimTable const& table, std::string const& field, std::string c
 /// What DNNBrain's reader fails on: `=` in a header value, type=audio, text or nothing where it wants numbers.
 void make_dnnbrain(StimTable& table) {
   std::string const file = table.file.filename().string();
-  if (table.type == "audio")
-    fail(Exit::data, "{} is of type audio, which DNNBrain's .stim.csv does not have; leave format: out", file);
+  if (table.type == "audio" || table.type == "array")
+    fail(Exit::data, "{} is of type {}, which DNNBrain's .stim.csv does not have; leave format: out", file, table.type);
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     auto& values = table.values[c];
     std::string const& name = table.columns[c];

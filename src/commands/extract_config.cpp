@@ -54,7 +54,8 @@ void describe(Schema& s, ProjectConfig& c) {
 
 void describe(Schema& s, ExtractConfig& c) {
   s("stimuli", c.stimuli,
-    {.doc = "pictures shown to the network: a .stim.csv, or {folder: DIR} (a sub-folder's name is the label)",
+    {.doc = "what the network is shown: a .stim.csv of pictures, videos, sounds or arrays, {folder: DIR} of them (a "
+            "sub-folder's name is the label), {hdf5: \"f.h5:/data\"} or {npy: f.npy}",
      .required = true,
      .example = "images.stim.csv"});
   s("network", c.network,

@@ -1,4 +1,4 @@
-#include "striate/brain/npy.hpp"
+#include "striate/store/npy.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -13,6 +13,7 @@
 #include <regex>
 #include <utility>
 
+#include "numbers.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/temp_file.hpp"
 
@@ -26,55 +27,6 @@ struct Unmap {
 
 /// Bytes of a file that may stay mapped in, and those that the system maps around a byte that is asked for.
 constexpr std::size_t most_resident = std::size_t{16} << 20, mapped_around = std::size_t{64} << 10;
-
-float half_to_float(std::uint16_t h) {
-  int exponent = h >> 10 & 31, mantissa = h & 1023;
-  float value = exponent == 31  ? (mantissa != 0 ? NAN : INFINITY)
-                : exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -24)
-                                : std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
-  return (h & 0x8000) != 0 ? -value : value;
-}
-
-template <class T, class Out>
-void convert(std::byte const* from, bool swapped, std::span<Out> out) {
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    std::byte raw[sizeof(T)];
-    std::memcpy(raw, from + i * sizeof(T), sizeof(T));
-    if (swapped) std::reverse(raw, raw + sizeof(T));
-    T value;
-    std::memcpy(&value, raw, sizeof(T));
-    out[i] = static_cast<Out>(value);
-  }
-}
-
-template <class Out>
-void convert_half(std::byte const* from, bool swapped, std::span<Out> out) {
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    std::uint16_t value;
-    std::memcpy(&value, from + i * 2, 2);
-    if (swapped) value = static_cast<std::uint16_t>(value >> 8 | value << 8);
-    out[i] = static_cast<Out>(half_to_float(value));
-  }
-}
-
-template <class Out>
-void convert_any(char kind, int width, std::byte const* from, bool swapped, std::span<Out> out) {
-  if (kind == 'f') {
-    if (width == 8) return convert<double>(from, swapped, out);
-    if (width == 4) return convert<float>(from, swapped, out);
-    return convert_half(from, swapped, out);
-  }
-  if (kind == 'i') {
-    if (width == 1) return convert<std::int8_t>(from, swapped, out);
-    if (width == 2) return convert<std::int16_t>(from, swapped, out);
-    if (width == 4) return convert<std::int32_t>(from, swapped, out);
-    return convert<std::int64_t>(from, swapped, out);
-  }
-  if (width == 1) return convert<std::uint8_t>(from, swapped, out);
-  if (width == 2) return convert<std::uint16_t>(from, swapped, out);
-  if (width == 4) return convert<std::uint32_t>(from, swapped, out);
-  return convert<std::uint64_t>(from, swapped, out);
-}
 
 }  // namespace
 
@@ -171,7 +123,7 @@ void NpyFile::parse(std::string const& header) {
 template <class T>
 void NpyFile::read_as(std::uint64_t first, std::span<T> out) const {
   auto const width = static_cast<std::size_t>(width_);
-  convert_any(kind_, width_, map_.get() + offset_ + first * width, swapped_, out);
+  convert_numbers(kind_, width_, map_.get() + offset_ + first * width, swapped_, out);
   if (!touched_) return;  // in memory
   std::size_t const touched = std::max(mapped_around, out.size() * width);
   if (touched_->fetch_add(touched, std::memory_order_relaxed) + touched < most_resident) return;
@@ -181,6 +133,7 @@ void NpyFile::read_as(std::uint64_t first, std::span<T> out) const {
 }
 void NpyFile::read(std::uint64_t first, std::span<double> out) const { read_as(first, out); }
 void NpyFile::read(std::uint64_t first, std::span<float> out) const { read_as(first, out); }
+void NpyFile::read(std::uint64_t first, std::span<std::uint8_t> out) const { read_as(first, out); }
 std::span<std::byte const> NpyFile::bytes() const {
   return {map_.get() + offset_, static_cast<std::size_t>(size_) * static_cast<std::size_t>(width_)};
 }
