@@ -35,12 +35,13 @@ StimTable cut_into_windows(StimTable const& table, double length, double step) {
     if (!out.has(name)) out.columns.emplace_back(name);
   out.values.assign(out.columns.size(), {});
   std::map<std::string, double> lasts;
+  double const rounding = table.type == "audio" ? 1e-5 : 1e-3;  // seconds: less than a sample; of times of frames
   for (std::size_t r = 0; r < rows.size(); ++r) {
     auto const [known, is_new] = lasts.emplace(rows[r].file.native(), 0);
     if (is_new) known->second = table.type == "audio" ? sound_seconds(rows[r].file) : video_seconds(rows[r].file);
     double const end = std::min(rows[r].end, known->second);
     std::size_t made = 0;
-    for (; rows[r].start + static_cast<double>(made) * step + length <= end + 1e-3; ++made) {
+    for (; rows[r].start + static_cast<double>(made) * step + length <= end + rounding; ++made) {
       double const moved = static_cast<double>(made) * step, from = rows[r].start + moved;
       for (std::size_t c = 0; c < out.columns.size(); ++c) {
         std::string const& name = out.columns[c];

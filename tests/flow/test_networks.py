@@ -60,6 +60,8 @@ class Cards(unittest.TestCase):
     def test_names_modules_of_its_network(self):
         for file in sorted((SOURCE / "configs" / "networks").glob("*.yaml")):
             card = yaml.safe_load(file.read_text())
+            if file.stem == "yamnet":
+                continue  # a TorchScript file alone: tests/flow/test_modalities.py runs it
             with without_weights():
                 known = {path for path, _ in make(file.stem).named_modules()} | {"output"}
             for layer, path in card["layers"].items():
