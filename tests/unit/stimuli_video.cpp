@@ -151,6 +151,17 @@ INSTANTIATE_TEST_SUITE_P(Golden, Videos,
 
 class Video : public Videos {};
 
+TEST_F(Video, FramesAtARate) {
+  StimuliConfig config;
+  config.path = golden("video/vfr.mkv"), config.type = "video", config.window = config.step = 0.25;
+  StimTable const table = load_stimuli(config);
+  EXPECT_EQ(table.ids(), (std::vector<std::string>{"1", "5", "7", "9", "11"}));  // on screen at 0, 0.25, 0.5, 0.75, 1
+  EXPECT_EQ(table.column("onset")[3], "0.75");
+  EXPECT_EQ(stimulus_rows(table)[1].file, std::filesystem::absolute(config.path).lexically_normal());
+  config.window = 0.01;
+  expect_error([&] { (void)load_stimuli(config); }, Exit::data, "would show frames twice", true);
+}
+
 TEST_F(Video, BoxesAndOtherPreprocessing) {
   Golden const g = golden_video("cfr");
   auto rows = frame_rows(g, {4, 4});
