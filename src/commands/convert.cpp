@@ -70,6 +70,7 @@ void Convert::load(Context const& context) {
   auto const prints = nlohmann::ordered_json::parse(text);
   for (auto const& print : prints) recipe_.fingerprints.push_back(print);
   inputs_ = {{"stores", prints}, {"ids_sha256", recipe_.attributes.at("stimuli_sha256")}};
+  if (recipe_.number) inputs_["with"] = *recipe_.number;
   for (auto const& layer : recipe_.layers)
     inputs_["layers"].push_back({{"name", layer.spec.name}, {"shape", layer.spec.shape}, {"dtype", h5::name_of(layer.spec.dtype)}});
 }
@@ -159,6 +160,8 @@ ActSpec Convert::spec(Context const& context) const {
   ActSpec spec;
   for (auto const& layer : recipe_.layers) spec.layers.push_back(layer.spec);
   spec.stimulus_ids = recipe_.ids;
+  spec.stimulus_sha256 = recipe_.stimulus_sha256;
+  spec.may_skip = !recipe_.skipped.empty();
   spec.batch = recipe_.batch;
   auto config = context.resolved;
   for (auto const* key : {"output", "memory"}) config.erase(key);  // the same store, wherever written

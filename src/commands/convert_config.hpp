@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-#include "extract_config.hpp"
+#include "batch_size.hpp"
 #include "striate/base/config.hpp"
 #include "striate/stimuli/stim_table.hpp"
 

@@ -60,6 +60,7 @@ class Maker {
     else
       single();
     take_rows();
+    carry_rows();
     finish_layers();
     r_.batch = batch();
     carry_attributes();
@@ -116,6 +117,17 @@ class Maker {
   /// Rows of the inputs, one input after the other.
   void behind() {
     auto const& first = *r_.sources[0];
+    auto const names = wanted_layers(c_, first);
+    for (auto const& name : names) {
+      std::size_t const at = asked(first, name);
+      OutputLayer layer = from(first, at);
+      layer.operands = {{0, {}}};
+      for (auto const& other : r_.sources)
+        layer.operands[0].layers.push_back(
+            same_layer(first, at, *other, "stores are put behind each other where their layers are alike"));
+      r_.layers.push_back(std::move(layer));
+    }
+    check_alike();
     std::unordered_map<std::string, std::size_t> seen;
     std::vector<Place> places;
     for (std::uint32_t k = 0; k < r_.sources.size(); ++k) {
@@ -130,17 +142,6 @@ class Maker {
       }
     }
     r_.rows.push_back(std::move(places));
-    auto const names = wanted_layers(c_, first);
-    for (auto const& name : names) {
-      std::size_t const at = asked(first, name);
-      OutputLayer layer = from(first, at);
-      layer.operands = {{0, {}}};
-      for (auto const& other : r_.sources)
-        layer.operands[0].layers.push_back(
-            same_layer(first, at, *other, "stores are put behind each other where their layers are alike"));
-      r_.layers.push_back(std::move(layer));
-    }
-    check_alike();
   }
 
   /// Layers of the inputs, one input after the other, of the rows of the first.
@@ -189,7 +190,7 @@ class Maker {
   [[nodiscard]] OutputLayer from(Source const& source, std::size_t at) const {
     auto const& l = source.layers()[at];
     OutputLayer layer;
-    layer.spec = {l.name, l.shape, l.axes, h5::Dtype::f32};
+    layer.spec = {l.name, l.shape, l.axes, h5::Dtype::f32, source.record(at)};
     layer.units_read = l.units;
     bool const halves = l.dtype == "float16" && r_.arithmetic.empty();
     if (c_.dtype == "float16" || (c_.dtype == "keep" && halves)) layer.spec.dtype = h5::Dtype::f16;
@@ -239,6 +240,21 @@ class Maker {
     std::vector<std::string> ids;
     for (std::size_t i : kept) ids.push_back(r_.ids[i]);
     r_.ids = std::move(ids);
+  }
+
+  /// What the inputs know of their rows, where all that give rows know it.
+  void carry_rows() {
+    auto const& places = r_.rows[0];
+    bool hashes = true, skips = false;
+    for (auto const& place : places) {
+      hashes = hashes && !r_.sources[place.source]->stimulus_sha256().empty();
+      skips = skips || !r_.sources[place.source]->skipped().empty();
+    }
+    for (auto const& [source, row] : places) {
+      if (hashes) r_.stimulus_sha256.push_back(r_.sources[source]->stimulus_sha256()[row]);
+      auto const& skipped = r_.sources[source]->skipped();
+      if (skips) r_.skipped.push_back(skipped.empty() ? 0 : skipped[row]);
+    }
   }
 
   /// Stages, names.

@@ -33,6 +33,8 @@ struct Recipe {
   std::vector<std::unique_ptr<Source>> sources;
   std::vector<std::vector<Place>> rows;   ///< lists of (n)
   std::vector<std::string> ids;           ///< (n)
+  std::vector<std::uint8_t> skipped;      ///< (n) of Skipped, or empty
+  std::vector<std::string> stimulus_sha256;  ///< (n), or empty
   std::vector<OutputLayer> layers;
   std::string arithmetic;                 ///< "" | add | subtract | multiply | divide
   std::optional<double> number;           ///< its second operand, where it is no store

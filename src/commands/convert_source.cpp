@@ -57,7 +57,8 @@ std::vector<std::size_t> chosen_rows(RowChoice const& choice, std::vector<std::s
   std::unordered_map<std::string, std::size_t> at;
   for (std::size_t i = 0; i < ids.size(); ++i) at.emplace(ids[i], i);
   std::vector<std::uint8_t> taken(ids.size(), 0);
-  for (auto const& id : choice.file.empty() ? choice.ids : read_stim_table(choice.file).ids()) {
+  auto const wanted = choice.file.empty() ? choice.ids : read_stim_table(choice.file).ids();
+  for (auto const& id : wanted) {
     auto const found = at.find(id);
     if (found == at.end()) fail(Exit::data, "rows: there is no stimulus {} in {}", id, where);
     if (std::exchange(taken[found->second], 1) != 0) fail(Exit::data, "rows: stimulus {} is listed twice; keep one", id);

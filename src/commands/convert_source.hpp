@@ -24,6 +24,10 @@ class Source {
   /// Error(Exit::data) naming the nearest.
   [[nodiscard]] std::size_t layer(std::string const& name) const;
   [[nodiscard]] std::map<std::string, std::string> const& attributes() const { return attributes_; }
+  /// What was done to a layer before, and why rows are NaN: of stores of ours, else nothing.
+  [[nodiscard]] LayerRecord record(std::size_t layer) const { return layer < records_.size() ? records_[layer] : LayerRecord(); }
+  [[nodiscard]] std::vector<std::uint8_t> const& skipped() const { return skipped_; }             ///< (n) or empty
+  [[nodiscard]] std::vector<std::string> const& stimulus_sha256() const { return sha256_; }       ///< (n) or empty
   [[nodiscard]] std::size_t batch() const { return batch_; }  ///< rows of a batch of a store of ours; 0 elsewhere
   /// Bytes that it holds all the time.
   [[nodiscard]] virtual double held_bytes() const { return 0; }
@@ -40,6 +44,9 @@ class Source {
   std::vector<std::string> ids_;
   std::vector<ActLayer> layers_;
   std::map<std::string, std::string> attributes_;
+  std::vector<LayerRecord> records_;
+  std::vector<std::uint8_t> skipped_;
+  std::vector<std::string> sha256_;
 };
 
 /// Opens a file or folder of any kind that convert knows. `layout`: of foreign arrays.

@@ -59,7 +59,7 @@ class StoreSource final : public Source {
     bool const part = at != std::string::npos && !fs::exists(path);
     file_path_ = part ? path.string().substr(0, at) : path.string();
     for (auto const& name : reader.attribute_names()) attributes_[name] = reader.attribute(name);
-    if (ours_) batch_ = std::stoul(h5::File::open(file_path_).attribute(".striate", "batch"));
+    if (ours_) read_ours(reader);
     for (auto layer : reader.layers()) {
       names_.push_back(part ? path.string().substr(at + 2) : layer.name);
       orders_.push_back(ours_ ? Permutation() : permutation_of(layout, layer.shape));
@@ -96,6 +96,21 @@ class StoreSource final : public Source {
   }
 
  private:
+  void read_ours(ActReader const& reader) {
+    auto const file = h5::File::open(file_path_);
+    batch_ = std::stoul(file.attribute(".striate", "batch"));
+    skipped_ = reader.skipped(), sha256_ = reader.stimulus_sha256();
+    for (auto const& layer : reader.layers()) {
+      LayerRecord record;
+      for (auto const& name : file.attribute_names(layer.name))
+        if (name != "axes") record.attributes[name] = file.attribute(layer.name, name);
+      std::string const group = ".striate/selection/" + layer.name;
+      if (file.has(group))
+        for (auto const& axis : file.names(group))
+          record.selected.emplace_back(axis, file.dataset(group + "/" + axis).read<std::uint64_t>());
+      records_.push_back(std::move(record));
+    }
+  }
   void open() const {
     auto& list = open_sources();
     if (!list.empty() && list.back() == this) return;

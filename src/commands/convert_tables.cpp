@@ -10,6 +10,7 @@
 #include "striate/base/fsio.hpp"
 #include "striate/base/hash.hpp"
 #include "striate/brain/npy.hpp"
+#include "striate/stimuli/dmask.hpp"
 #include "striate/store/rdm_file.hpp"
 #include "striate/store/roi_file.hpp"
 
@@ -289,6 +290,23 @@ Table rdms_in(Config const& config) {
   return out;
 }
 
+// ---------------------------------------------------------------------------------------------- .dmask.csv
+
+Table mask_table(Config const& config) {
+  if (!ends(config.input[0], ".dmask.csv"))
+    fail(Exit::config, "input: a .dmask.csv is made of another, not of {}", config.input[0].filename().string());
+  auto whole = read_dmask(config.input[0]);
+  std::vector<std::string> names;
+  for (auto const& layer : whole.layers) names.push_back(layer.name);
+  auto mask = std::make_shared<UnitMask>();
+  for (auto const p : chosen(config, names, "layer")) mask->layers.push_back(whole.layers[p]);
+  Table out;
+  for (auto const& layer : mask->layers) out.content["layers"].push_back(layer.name);
+  out.summary = fmt::format("units of {} layers", mask->layers.size());
+  out.write = [mask, to = config.output] { write_dmask(to, *mask); };
+  return out;
+}
+
 }  // namespace
 
 bool is_table(Config const& config) {
@@ -306,6 +324,7 @@ Table read_table(Config const& config) {
          config.input[0].filename().string());
   auto const format = format_of(config);
   if (format == Format::stimuli) return stimuli_table(config);
+  if (format == Format::mask) return mask_table(config);
   if (ends(config.input[0], ".rdm.h5")) return rdms_out(config);
   if (format == Format::rdm) return rdms_in(config);
   if (ends(config.input[0], ".roi.h5") || format == Format::roi || format == Format::table) return roi_table(config);

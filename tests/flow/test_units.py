@@ -170,6 +170,38 @@ class Units(unittest.TestCase):
         refused = self.extract("sparse.h5", *sets, "seed=1", code=73)
         self.assertIn("seed differs", refused.errors[0])
 
+    def test_a_saved_pca_in_flight(self):
+        """As `reduce` saves it, of a layer behind a mask; the axes are NumPy's."""
+        w, channels = self.world, [4, 0, 6]
+        x = self.full["conv5"][:, channels].reshape(20, -1).astype("f8")
+        mean = x.mean(0)
+        _, values, axes = numpy.linalg.svd(x - mean, full_matrices=False)
+        axes = axes[:7].astype("f4")
+        with h5py.File(w.folder / "model.pca.h5", "w") as file:
+            file.attrs["striate_reduction"] = numpy.bytes_("1")
+            file.attrs["layer_order"] = numpy.array([b"conv5"])
+            file["/.striate/identity"] = numpy.bytes_("{}")
+            group = file.create_group("conv5")
+            group["input_shape"] = numpy.array([3, 15, 15], "u8")
+            group["mean"], group["components"] = mean[None], axes[None]
+            variance = values[None, :7] ** 2 / 19
+            for name in ("explained_variance", "explained_variance_ratio", "singular_values"):
+                group[name] = variance
+            group["total_variance"], group["rank"] = numpy.array([variance.sum()]), numpy.array([19], "u8")
+            for name, value in (("input_axes", "channel row column"), ("method", "pca"), ("axis", "whole")):
+                group.attrs[name] = numpy.bytes_(value)
+            group.attrs["n_samples"], group.attrs["whiten"] = numpy.int64(20), numpy.int64(0)
+        sets = ("channels={conv5: [5, 1, 7]}", "pca=model.pca.h5")
+        with self.store("pca.h5", *sets) as store:
+            self.assertEqual(store["conv5"].shape, (20, 7, 1, 1))
+            numpy.testing.assert_allclose(store["conv5"][:, :, 0, 0], (x - mean) @ axes.T, rtol=1e-4, atol=1e-4)
+            last = json.loads(store["conv5"].attrs["stages"])[-1]
+            self.assertEqual((last["stage"], last["file"]), ("reduction", "model.pca.h5"))
+        self.extract("pca2.h5", *sets, ranks=2)
+        w.same("pca.h5", "pca2.h5")
+        self.assertIn("was fitted on 3 × 15 × 15", self.extract("no.h5", "layers=conv5", "pca=model.pca.h5", code=65).errors[0])
+        self.assertIn("has no layer `fc3`", self.extract("no.h5", "layers=fc3", "pca=model.pca.h5", code=65).errors[0])
+
     def test_a_mask_counts_by_its_content(self):
         w = self.world
         w.write("a.dmask.csv", "fc3=chn\n3,1\n")

@@ -60,7 +60,7 @@ with np.errstate(divide="ignore", invalid="ignore"):
         expected[name + "_conv"], expected[name + "_fc"] = f(conv, conv3), f(fc, fc3)
         expected[name + "_number"] = f(fc.astype("f8"), 0.1).astype("f4")
 for name, values in expected.items():
-    np.save(OUT / f"expected_{name}.npy", values.astype("f4"))
+    np.save(OUT / f"expected_{name}.npy", np.ascontiguousarray(values, "f4"))
 
 # Files of others, which all hold conv and fc of `first`; numbers that no format changes.
 np.savez(OUT / "arrays.npz", conv=conv, fc=fc)

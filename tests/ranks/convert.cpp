@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include "convert_common.hpp"
+#include "striate/base/hash.hpp"
 #include "striate/commands/info.hpp"
 
 namespace convert_test {
@@ -174,7 +175,7 @@ TEST_F(Convert, BadInput) {
   comm.barrier();
   std::string const other = golden("other.act.h5").string(), late = golden("beside.act.h5").string();
   Case const cases[] = {
-      {"first.act.h5", "operation: averages", Exit::config, "did you mean"},
+      {"first.act.h5", "operation: averages", Exit::config, "is not one of"},
       {"first.act.h5 second.act.h5", "operation: copy", Exit::config, "concatenate or merge"},
       {"first.act.h5", "operation: slice", Exit::config, "rows: operation: slice needs"},
       {"first.act.h5", "operation: add", Exit::config, "with: is missing"},
@@ -196,7 +197,7 @@ TEST_F(Convert, BadInput) {
       {"first.act.h5 dnnbrain.act.h5", "operation: concatenate", Exit::data, "carries no stimulus ids"},
       {"first.act.h5", "operation: add\nwith: " + golden("second.act.h5").string(), Exit::data, "lacks the stimulus s0"},
       {"first.act.h5", "operation: add\nwith: " + late, Exit::data, "has no layer 'conv'"},
-      {"first.act.h5", "mask: far.dmask.csv", Exit::data, "has 4 rows"},
+      {"first.act.h5", "mask: far.dmask.csv", Exit::data, "the layer has 4 rows"},
       {"first.act.h5", "mask: axis.dmask.csv", Exit::data, "rows"},
       {"first.act.h5", "mask: layer.dmask.csv", Exit::data, "did you mean"},
       {"nothing.act.h5", "operation: copy", Exit::no_input, "does not exist"},

@@ -37,7 +37,12 @@ class Convert : public ::testing::Test {
   }
   static std::vector<float> expected(std::string const& name) { return npy(golden("expected_" + name + ".npy")); }
   static void same(std::vector<float> const& mine, std::vector<float> const& theirs, double tolerance, std::string const& what) {
-    expect_close({mine.begin(), mine.end()}, {theirs.begin(), theirs.end()}, tolerance, what);
+    ASSERT_EQ(mine.size(), theirs.size()) << what;
+    for (std::size_t i = 0; i < mine.size(); ++i) {
+      double const a = static_cast<double>(mine[i]), b = static_cast<double>(theirs[i]);
+      ASSERT_TRUE(a == b || (std::isnan(a) && std::isnan(b)) || std::abs(a - b) <= tolerance * std::abs(b))
+          << what << " at " << i << ": " << a << " and " << b;
+    }
   }
 
   TempFolder folder_;

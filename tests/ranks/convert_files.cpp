@@ -99,7 +99,7 @@ TEST_F(Convert, TablesOfRegionsAndRdms) {
         config("two.roi.h5", "layers: PHA1_R\noutput: right.roi.h5"), std::string("input: two.npy\noutput: back.roi.h5\n"),
         std::string("input: two.tsv\noutput: back2.roi.h5\n"), config("layers.rdm.h5", "output: rdms/\nform: square"),
         std::string("input: rdms\noutput: back.rdm.h5\n"), config("layers.rdm.h5", "layers: fc3\noutput: fc3.npy"),
-        config("brain.rdm.h5", "output: copy.rdm.h5")}) {
+        config("brain.rdm.h5", "output: copy.rdm.h5"), config("units.dmask.csv", "layers: fc\noutput: fc.dmask.csv")}) {
     auto const done = run(config_text);
     ASSERT_TRUE(done.finished) << config_text << done.message;
   }
@@ -117,6 +117,7 @@ TEST_F(Convert, TablesOfRegionsAndRdms) {
   for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(mine.read("conv1", i), theirs.read("conv1", i));
   EXPECT_EQ(NpyFile(folder_ / "rdms/conv1.npy").shape(), (std::vector<std::uint64_t>{3, 5, 5}));
   EXPECT_EQ(NpyFile(folder_ / "fc3.npy").shape(), (std::vector<std::uint64_t>{1, 10}));
+  EXPECT_EQ(read_text(folder_ / "fc.dmask.csv"), "fc=chn\n6,6,1\n");
   RdmReader const copy(folder_ / "copy.rdm.h5");
   EXPECT_EQ(copy.type(), "bRDM");
   EXPECT_FALSE(copy.rdms()[0].iterated);
