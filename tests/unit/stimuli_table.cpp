@@ -82,7 +82,7 @@ TEST_F(StimuliTable, KindsOfStimuli) {
   wrong("type=vidoe\npath=.\ndata=stimID\n1\n",
         "a.stim.csv: line 1 gives the unknown type `vidoe`; did you mean video?");
   wrong("type=smell\npath=.\ndata=stimID\n1\n",
-        "a.stim.csv: line 1 gives the unknown type `smell`; known: image, video, video_clip, audio");
+        "a.stim.csv: line 1 gives the unknown type `smell`; known: image, video, video_clip, audio, array");
 }
 
 TEST_F(StimuliTable, WrongHeaders) {

@@ -214,6 +214,32 @@ TEST_F(Video, BadRowsAreFoundBeforehand) {
             g.file.string() + " lasts 0.800 s, but a clip up to 1.200 s is asked for");
 }
 
+TEST_F(Video, RealOnesInAnyOrder) {
+  auto const folder = data_dir() / "video";
+  if (!std::filesystem::exists(folder))
+    GTEST_SKIP() << folder << " is not there (set STRIATE_DATA): no real video was decoded";
+  for (auto const& [name, frames, size] : {std::tuple("bikes.mp4", 250U, std::pair(272U, 640U)),
+                                           {"carphone_pristine.mp4", 120U, {144U, 176U}},
+                                           {"mmaction2_demo_arm_wrestling.mp4", 280U, {256U, 340U}}}) {
+    std::vector<StimulusRow> rows;
+    for (std::size_t f = 1; f <= frames + 1; ++f) rows.push_back({.file = folder / name, .frame = f, .box = {}});
+    auto const source = frame_source(rows, raw(size.first, size.second));
+    auto const problems = source->check(0, rows.size(), 2);
+    ASSERT_EQ(problems.size(), 1U) << name;
+    EXPECT_EQ(problems[0].first, frames);
+    std::vector<std::vector<float>> in_order;
+    auto const forward = source->reader(), jumping = source->reader();
+    for (std::size_t f = 0; f < frames; ++f) {
+      auto picture = load(*source, *forward, f);
+      if (f % 23 == 7) in_order.push_back(std::move(picture));
+    }
+    for (std::size_t i = 0; i < in_order.size(); ++i) {
+      std::size_t const k = i * 5 % in_order.size();
+      EXPECT_EQ(load(*source, *jumping, k * 23 + 7), in_order[k]) << name << " frame " << k * 23 + 8;
+    }
+  }
+}
+
 /// The middle of a file is overwritten: a frame is refused, or (where the codec does not notice) always the same.
 TEST_F(Video, DamageInTheMiddle) {
   Golden const g = golden_video("cfr");
