@@ -184,7 +184,8 @@ class Modalities(unittest.TestCase):
         folder = w.folder / "manual"
         for name in ("films", "sounds"):
             (folder / name).mkdir(parents=True)
-        tables = [t for t in re.findall(r"^```\n(.*?)^```", section, re.S | re.M) if "type=" in t]
+        blocks = re.findall(r"^```(\w*)\n(.*?)^```$", section, re.S | re.M)
+        tables = [text for kind, text in blocks if kind == "" and "type=" in text]
         for name, table in zip(("movie", "films"), tables):
             (folder / f"{name}.stim.csv").write_text(table.replace("26,1,", "20,1,"))  # the video is shorter here
         shutil.copy(VIDEO / "cfr.mp4", folder / "movie.mp4")
@@ -196,8 +197,11 @@ class Modalities(unittest.TestCase):
             f["names"] = ["a", "b"]
         takes = {"alexnet": "pixels", "r3d_18": "clip", "vggish": "vggish_input"}
         rows = []
-        for block in re.findall(r"^```yaml\n(.*?)^```", section, re.S | re.M):
+        for kind, block in blocks:
+            if kind != "yaml":
+                continue
             job = yaml.safe_load(block)
+            job.pop("pool", None), job.pop("pool_over", None)
             job.update(network=str(w.folder / f"{takes[job['network']]}.yaml"), layers=["shown"], batch=1)
             if "window" in str(job["stimuli"]) and job["network"].endswith("clip.yaml"):
                 job["stimuli"]["window"] = {"length": 0.4, "step": 0.2}
