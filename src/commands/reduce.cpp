@@ -67,7 +67,7 @@ void Reduce::fix_batch() {
 
 /// Values that are left of a layer; of a share of the variance the most there can be.
 std::size_t Reduce::count_of(reduce::InputLayer const& layer) const {
-  if (config_.apply) return layer.shape.units();
+  if (config_.apply || config_.method == "zscore") return layer.shape.units();
   auto const c = components_of(config_, inputs_);
   AxisCut const cut(layer.shape, layer_axis(config_.axis));
   std::size_t const most = c.count > 0 ? c.count : std::min(cut.length, inputs_.fit.size());
@@ -88,7 +88,7 @@ fs::path Reduce::model_file() const {
   std::string name = config_.output.filename().string();
   for (std::string const ending : {".h5", ".act"})
     if (name.ends_with(ending)) name.resize(name.size() - ending.size());
-  return config_.output.parent_path() / (name + (config_.is_projection() ? ".proj.h5" : ".pca.h5"));
+  return config_.output.parent_path() / (name + (config_.is_projection() ? ".proj.h5" : config_.is_pca() ? ".pca.h5" : ".fit.h5"));
 }
 
 void Reduce::plan_fit(Context& context, Plan& plan) {
@@ -119,7 +119,7 @@ void Reduce::plan_fit(Context& context, Plan& plan) {
          config_.method == "randomized_pca" ? "fewer components" : "method: randomized_pca");
   plan.memory_per_node = most.node + panel_bytes_;
   plan.memory_per_rank = std::max(plan.memory_per_rank, most.rank + reading_bytes);
-  plan.lines.emplace_back("fit", fmt::format("{} on {} stimuli, {} passes, panels of {}", config_.method,
+  plan.lines.emplace_back("fit", fmt::format("{} on {} stimuli, passes: {}, panels of {}", config_.method,
                                              inputs_.fit.size(), cost_of(config_, inputs_, inputs_.layers[0]).passes,
                                              bytes_text(panel_bytes_)));
 }
@@ -134,9 +134,9 @@ void Reduce::plan_apply(Context& context, Plan& plan) {
     if (!config_.apply) {
       plan.flops += 2 * n * p * k / static_cast<double>(AxisCut(layer.shape, layer_axis(config_.axis)).iterations);
       if (config_.is_pca()) stages += cost_of(config_, inputs_, layer).rank * 2;
+      bool const share = config_.components && config_.components->share > 0;
       plan.lines.emplace_back("layer " + layer.name, fmt::format("{} units → {}{}", layer.shape.units(),
-                                                                 config_.components->share > 0 ? "at most " : "",
-                                                                 count_of(layer)));
+                                                                 share ? "at most " : "", count_of(layer)));
     }
   }
   if (config_.apply) stages = 2 * static_cast<double>(fs::file_size(*config_.apply));

@@ -32,7 +32,7 @@ struct FitRows {
 
 struct Config {
   Source features;
-  std::string method, axis = "whole";
+  std::string method, axis = "whole", range = "own", each = "unit";
   std::optional<Amount> components;
   FitRows fit;
   std::optional<std::filesystem::path> model, apply;
@@ -46,6 +46,10 @@ struct Config {
   std::filesystem::path output;
 
   [[nodiscard]] bool is_pca() const { return method.find("pca") != std::string::npos; }
+  /// Takes a look at the stimuli first.
+  [[nodiscard]] bool is_fitted() const {
+    return is_pca() || (method == "hist" && range == "common") || (method == "zscore" && each != "stimulus");
+  }
   [[nodiscard]] bool is_projection() const { return method == "gaussian" || method == "sparse"; }
 };
 void declare(Schema& s, Config& c);
