@@ -25,11 +25,12 @@ void declare(Schema& s, Config& c) {
   s("features", c.features, {.doc = "activations, one row a stimulus"});
   s("method", c.method,
     {.doc = "principal components: exact, incremental, by a randomised range finder; random projection: Gaussian, sparse; "
-            "histogram; power spectrum; z-scores; none with `apply`",
-     .choices = {"pca", "incremental_pca", "randomized_pca", "gaussian", "sparse", "hist", "psd", "zscore"},
+            "histogram; power spectrum; z-scores; clusters (a file of labels); none with `apply`",
+     .choices = {"pca", "incremental_pca", "randomized_pca", "gaussian", "sparse", "hist", "psd", "zscore", "kmeans",
+                 "hierarchical"},
      .example = "pca"});
   s("components", c.components,
-    {.doc = "values that are left along the axis (components, bins, coefficients); of pca also a share of the variance; of "
+    {.doc = "values that are left along the axis (components, bins, coefficients), or clusters; of pca also a share of the variance; of "
             "projections also auto (by `distortion`)",
      .example = "100"});
   s("axis", c.axis,
@@ -48,6 +49,14 @@ void declare(Schema& s, Config& c) {
     {.doc = "of zscore, what gets mean 0 and deviation 1: each unit over stimuli, each channel over stimuli and positions, "
             "each stimulus over its units (along `axis`)",
      .choices = {"unit", "channel", "stimulus"}});
+  s("cluster", c.cluster, {.doc = "what kmeans and hierarchical sort", .choices = {"stimuli", "units"}});
+  s("metric", c.metric,
+    {.doc = "distance of kmeans and hierarchical; with the latter two points are scaled to length 1",
+     .choices = {"euclidean", "correlation", "cosine"}});
+  s("linkage", c.linkage,
+    {.doc = "distance of clusters of hierarchical", .choices = {"single", "complete", "average", "ward"}});
+  s("starts", c.starts, {.doc = "of kmeans, of which the best is kept", .min = 1, .max = 100000});
+  s("most_iterations", c.most_iterations, {.doc = "of kmeans, of each start", .min = 1, .max = 1000000});
   s("whiten", c.whiten, {.doc = "divide each component by its standard deviation"});
   s("density", c.density,
     {.doc = "of sparse: share of entries that are not zero; default: 1/√units", .min = 1e-9, .max = 1});
@@ -63,7 +72,7 @@ void declare(Schema& s, Config& c) {
   s("memory", c.memory,
     {.doc = "of a rank; default: its share of what the job was given", .unit = "GiB", .min = 0.05, .identity = false});
   s("output", c.output,
-    {.doc = "store of the reduced activations", .required = true, .identity = false, .example = "reduced.act.h5"});
+    {.doc = "store of the reduced activations; of clusters a .h5, with the labels in a .tsv beside it", .required = true, .identity = false, .example = "reduced.act.h5"});
 }
 
 namespace {
@@ -73,6 +82,7 @@ void check_components(Config const& c) {
     if (c.components) fail(Exit::config, "components: zscore keeps every unit; remove the key");
     return;
   }
+  if (c.method == "hierarchical" && !c.components) return;
   if (!c.components)
     fail(Exit::config, "components: {} needs it; give a number{}", c.method,
          c.is_pca() ? ", or a share of the variance below 1" : c.is_projection() ? ", or auto" : "");
@@ -91,6 +101,11 @@ void check_foreign_keys(Config const& c) {
   if (c.whiten && !c.is_pca()) fail(Exit::config, "whiten: is for principal components; {} has none", c.method);
   if (c.density && c.method != "sparse") fail(Exit::config, "density: is of method: sparse, not {}", c.method);
   if (c.range != "own" && c.method != "hist") fail(Exit::config, "range: is of method: hist, not {}", c.method);
+  if ((c.cluster != "stimuli" || c.metric != "euclidean") && !c.is_cluster())
+    fail(Exit::config, "{}: is of kmeans and hierarchical, not {}", c.cluster != "stimuli" ? "cluster" : "metric", c.method);
+  if (c.is_cluster() && c.model) fail(Exit::config, "model: {} keeps none; remove the key", c.method);
+  if (c.linkage != "ward" && c.method != "hierarchical")
+    fail(Exit::config, "linkage: is of method: hierarchical, not {}", c.method);
   if (c.each != "unit" && c.method != "zscore") fail(Exit::config, "each: is of method: zscore, not {}", c.method);
   if (c.batch && c.method != "incremental_pca")
     fail(Exit::config, "batch: is of method: incremental_pca, not {}", c.method);

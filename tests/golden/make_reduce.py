@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 """Reference of reductions by scikit-learn, scipy and numpy in float64: PCA (full SVD), IncrementalPCA, histograms,
-periodograms, z-scores. Writes tests/golden/reduce/reduce.bin: records "NAME rows columns\\n" and float64 values.
+periodograms, z-scores, linkage matrices, k-means from given centres. Writes tests/golden/reduce/reduce.bin: records "NAME rows columns\\n" and float64 values.
 """
 import os
 
 import numpy as np
+from scipy.cluster.hierarchy import linkage
 from scipy.signal import periodogram
 from scipy.stats import zscore
+from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA, IncrementalPCA
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'reduce')
@@ -45,6 +47,12 @@ def main():
     out['psd'] = periodogram(a.astype('f8'), axis=1)[1]  # 60 values: 31 coefficients
     out['psd_odd'] = periodogram(a[:, :47].astype('f8'), axis=1)[1]
     out['zscore'] = np.nan_to_num(zscore(a.astype('f8'), axis=1))
+    points = (np.repeat(RANDOM.standard_normal((4, 12)) * 1.2, 9, 0) + RANDOM.standard_normal((36, 12))).astype('f4')
+    out['points'] = points
+    for method in ('single', 'complete', 'average', 'ward'):
+        out[method] = linkage(points.astype('f8'), method)
+    fit = KMeans(4, init=points[:4].astype('f8'), n_init=1, algorithm='lloyd').fit(points.astype('f8'))
+    out.update(labels=fit.labels_[None], centres=fit.cluster_centers_, inertia=np.array([[fit.inertia_]]))
     os.makedirs(HERE, exist_ok=True)
     with open(os.path.join(HERE, 'reduce.bin'), 'wb') as f:
         for k, v in out.items():

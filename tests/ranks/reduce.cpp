@@ -1,5 +1,6 @@
 // `striate reduce` as a job: values against the stages' own, the same bits at any number of ranks and threads, resuming,
 // messages.
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -199,6 +200,35 @@ TEST_F(Reduce, TheSameBitsAtAnyNumberOfRanksAndThreads) {
   }
 }
 
+TEST_F(Reduce, SortsStimuliAndUnits) {
+  for (std::string const method : {"kmeans", "hierarchical"})
+    for (std::string const what : {"stimuli", "units"})
+      for (std::string const metric : {"euclidean", "correlation"}) {
+        std::vector<std::string> const sets{"method=" + method, "components=3", "cluster=" + what, "metric=" + metric,
+                                            "features.layers=fc"};
+        auto many = sets, one = sets;
+        many.push_back("output=many.h5"), one.push_back("output=one.h5");
+        auto const done = run(many, {.threads = 2, .fresh = true});
+        ASSERT_TRUE(done.finished) << done.message;
+        if (!Comm::world().root()) continue;
+        ASSERT_TRUE(run(one, {.fresh = true}, Comm::self()).finished);
+        ASSERT_TRUE(run(one, {}, Comm::self()).finished);  // nothing to do
+        auto const a = h5::File::open(folder_ / "many.h5"), b = h5::File::open(folder_ / "one.h5");
+        auto const labels = a.dataset("fc/label").read<std::int32_t>();
+        EXPECT_EQ(labels, b.dataset("fc/label").read<std::int32_t>());
+        EXPECT_EQ(labels.size(), what == "units" ? 90U : 60U);
+        EXPECT_EQ(*std::ranges::max_element(labels), 3);
+        EXPECT_EQ(*std::ranges::min_element(labels), what == "units" ? 1 : 0);
+        if (what == "stimuli") EXPECT_EQ(labels[7], 0);  // skipped
+        std::string const numbers = method == "kmeans" ? "fc/centre" : "fc/linkage";
+        EXPECT_EQ(a.dataset(numbers).read<double>(), b.dataset(numbers).read<double>());
+        std::ifstream table(folder_ / "many.tsv");
+        std::string line;
+        std::getline(table, line);
+        EXPECT_EQ(line, what == "units" ? "layer\tunit\tcluster" : "stimulus\tfc");
+      }
+}
+
 TEST_F(Reduce, AppliesASavedModelToOtherStimuli) {
   ASSERT_TRUE(run({"method=pca", "components=5", "fit={half: train}", "model=train.pca.h5"}).finished);
   ASSERT_TRUE(run({"apply=train.pca.h5", "output=again.act.h5"}).finished);
@@ -265,6 +295,9 @@ TEST_F(Reduce, BadInput) {
       {{"method=gaussian", "components=0.5"}, Exit::config, "share of the variance is for method: pca"},
       {{"method=gaussian", "components=5", "axis=channel"}, Exit::config, "axis: channel is for pca"},
       {{"method=gaussian", "components=5", "fit={half: train}"}, Exit::config, "nothing is fitted"},
+      {{"method=kmeans", "components=61"}, Exit::config, "59 points cannot make 61 clusters"},
+      {{"method=kmeans", "components=3", "linkage=single"}, Exit::config, "linkage: is of method: hierarchical"},
+      {{"method=pca", "components=3", "metric=cosine"}, Exit::config, "metric: is of kmeans"},
       {{"method=zscore", "components=5"}, Exit::config, "components: zscore keeps"},
       {{"method=zscore", "range=common"}, Exit::config, "range: is of method: hist"},
       {{"method=psd", "components=5", "each=channel"}, Exit::config, "each: is of method: zscore"},
