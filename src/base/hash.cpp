@@ -56,6 +56,31 @@ std::uint32_t crc32c(void const* data, std::size_t bytes, std::uint32_t before) 
   return ~crc_plain(p, bytes, ~before);
 }
 
+namespace {
+
+/// a · b mod P of polynomials over GF(2), bits reflected as in the CRC: x^0 is the highest (zlib's crc32.c, M. Adler).
+std::uint32_t product_mod_p(std::uint32_t a, std::uint32_t b) noexcept {
+  std::uint32_t product = 0;
+  for (std::uint32_t bit = 1u << 31; bit != 0; bit >>= 1) {
+    if (a & bit) product ^= b;
+    b = (b >> 1) ^ ((b & 1) ? 0x82F63B78u : 0u);
+  }
+  return product;
+}
+
+}  // namespace
+
+std::uint32_t crc32c_shift(std::uint64_t bytes) noexcept {
+  std::uint32_t power = 1u << 23, shift = 1u << 31;  // x^8, x^0
+  for (; bytes != 0; bytes >>= 1, power = product_mod_p(power, power))
+    if (bytes & 1) shift = product_mod_p(power, shift);
+  return shift;
+}
+
+std::uint32_t crc32c_join(std::uint32_t first, std::uint32_t second, std::uint32_t shift_of_second) noexcept {
+  return product_mod_p(shift_of_second, first) ^ second;
+}
+
 struct Sha256::State {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
   ~State() { EVP_MD_CTX_free(context); }

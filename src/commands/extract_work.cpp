@@ -9,16 +9,19 @@
 namespace striate {
 
 ExtractWork::ExtractWork(Network const& network, StimulusLoader& loader, ActWriter& store,
-                         std::vector<std::string> const& ids, std::size_t done_before)
+                         std::vector<std::string> const& ids, std::vector<LayerPath> const& paths,
+                         std::size_t done_before)
     : network_(network),
       loader_(loader),
       store_(store),
       ids_(ids),
+      paths_(paths),
       bar_("extract", "batches", store.batches(), done_before) {}
 
 void ExtractWork::compute(std::size_t batch) {
   LoadedBatch loaded = loader_.take(batch);
   std::size_t const rows = loaded.rows, first = store_.first_row(batch);
+  if (statistics_ != nullptr) statistics_->add(first, loaded);
   Result result;
   result.bad = loaded.bad;
   std::vector<std::size_t> holes;
@@ -29,16 +32,18 @@ void ExtractWork::compute(std::size_t batch) {
   }
   result.blocks.resize(network_.layers().size());
   network_.forward(loaded.pixels.data(), rows, [&](std::size_t layer, float const* values) {
-    if (holes.empty()) {
-      result.blocks[layer] = store_.encode(layer, batch, values);
-      return;
-    }
-    std::size_t const units = network_.layers()[layer].units();
-    std::vector<float> patched(values, values + rows * units);
-    for (std::size_t hole : holes)
-      std::fill_n(patched.begin() + static_cast<std::ptrdiff_t>(hole * units), units,
-                  std::numeric_limits<float>::quiet_NaN());
-    result.blocks[layer] = store_.encode(layer, batch, patched.data());
+    paths_[layer].apply(values, rows, [&](float const* stored) {
+      if (holes.empty()) {
+        result.blocks[layer] = store_.encode(layer, batch, stored);
+        return;
+      }
+      std::size_t const units = paths_[layer].stored().units();
+      std::vector<float> patched(stored, stored + rows * units);
+      for (std::size_t hole : holes)
+        std::fill_n(patched.begin() + static_cast<std::ptrdiff_t>(hole * units), units,
+                    std::numeric_limits<float>::quiet_NaN());
+      result.blocks[layer] = store_.encode(layer, batch, patched.data());
+    });
   });
   loader_.give_back(std::move(loaded));
   results_.give(batch, std::move(result));

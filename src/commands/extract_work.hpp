@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "extract_stages.hpp"
+#include "extract_statistics.hpp"
 #include "striate/base/log.hpp"
 #include "striate/net/network.hpp"
 #include "striate/par/tiles.hpp"
@@ -14,8 +16,10 @@ namespace striate {
 class ExtractWork final : public TileWork {
  public:
   ExtractWork(Network const& network, StimulusLoader& loader, ActWriter& store, std::vector<std::string> const& ids,
-              std::size_t done_before);
+              std::vector<LayerPath> const& paths, std::size_t done_before);
 
+  /// Looks at the input of every batch from now on.
+  void watch(InputStatistics& statistics) { statistics_ = &statistics; }
   void compute(std::size_t batch) override;
   void write(std::span<std::size_t const> mine) override;
   void mark(std::span<std::size_t const> mine) override { store_.mark(mine); }
@@ -32,6 +36,8 @@ class ExtractWork final : public TileWork {
   StimulusLoader& loader_;
   ActWriter& store_;
   std::vector<std::string> const& ids_;
+  std::vector<LayerPath> const& paths_;  ///< by layer of the network
+  InputStatistics* statistics_ = nullptr;
   Handover<Result> results_;
   log::Progress bar_;
 };

@@ -3,6 +3,7 @@
 #include <torch/cuda.h>
 #include <torch/script.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "deliver.hpp"
@@ -27,8 +28,9 @@ struct Network::Impl {
   torch::jit::Module module;
   Plan plan;
   std::vector<CapturedLayer> layers;
-  std::vector<std::int64_t> input;  ///< channels, height, width
-  Pool pool = Pool::none;
+  std::vector<std::int64_t> input;  ///< shape of one stimulus
+  NetworkOptions options;
+  std::vector<Pool> pools;          ///< by layer
   c10::Device device = c10::kCPU;
   bool channels_last = false;
   double bytes_per_stimulus = 0;
@@ -48,9 +50,12 @@ struct Network::Impl {
   void move_to_gpu(std::filesystem::path const& weights, std::vector<LayerRequest> const& requests);
   void forward_cpu(float const* pixels, std::size_t rows, Sink const& sink) const;
   void forward_gpu(float const* pixels, std::size_t rows, Sink const& sink);
-  [[nodiscard]] at::Tensor zeros(std::size_t rows) const {
-    return at::zeros({static_cast<std::int64_t>(rows), input[0], input[1], input[2]});
+  [[nodiscard]] std::vector<std::int64_t> sizes(std::size_t rows) const {
+    std::vector<std::int64_t> all{static_cast<std::int64_t>(rows)};
+    all.insert(all.end(), input.begin(), input.end());
+    return all;
   }
+  [[nodiscard]] at::Tensor zeros(std::size_t rows) const { return at::zeros(sizes(rows)); }
 };
 
 namespace {
@@ -84,7 +89,7 @@ class Deliverer : public net::TapListener {
 void Network::Impl::pass(at::Tensor pixels, Hand const& hand) const {
   c10::InferenceMode const no_autograd;
   auto const rows = static_cast<std::size_t>(pixels.size(0));
-  if (channels_last) pixels = pixels.contiguous(at::MemoryFormat::ChannelsLast);
+  if (channels_last && pixels.dim() == 4) pixels = pixels.contiguous(at::MemoryFormat::ChannelsLast);
   std::vector<c10::IValue> inputs{module._ivalue(), std::move(pixels)};
   inputs.insert(inputs.end(), plan.defaults.begin(), plan.defaults.end());
   Deliverer deliverer(plan, hand);
@@ -107,7 +112,7 @@ void Network::Impl::set_layout(bool channels_last_wanted) {
 }
 
 void Network::Impl::check_shape(std::size_t layer, at::Tensor const& value, std::size_t rows) const {
-  auto const now = net::describe_layer(value, rows, pool, layers[layer].name, layers[layer].path);
+  auto const now = net::describe_layer(value, rows, pools[layer], layers[layer].name, layers[layer].path);
   if (now.shape == layers[layer].shape) return;
   fail(Exit::data, "layers: {}: its shape changes from batch to batch; ask for another layer", layers[layer].path);
 }
@@ -116,7 +121,7 @@ void Network::Impl::describe(std::size_t rows) {
   std::vector<CapturedLayer> found(plan.requests.size());
   pass(zeros(rows), [&](std::size_t layer, at::Tensor const& value) {
     auto const& request = plan.requests[layer];
-    found[layer] = net::describe_layer(value, rows, pool, request.name, request.asked);
+    found[layer] = net::describe_layer(value, rows, pools[layer], request.name, request.asked);
   });
   layers = std::move(found);
 }
@@ -124,7 +129,7 @@ void Network::Impl::describe(std::size_t rows) {
 double Network::Impl::peak_of_pass(std::size_t rows) {
   std::int64_t const before = net::tensor_bytes_in_use();
   (void)net::take_peak();
-  forward_cpu(std::vector<float>(rows * static_cast<std::size_t>(input[0] * input[1] * input[2])).data(), rows,
+  forward_cpu(std::vector<float>(static_cast<std::size_t>(zeros(rows).numel())).data(), rows,
               [](std::size_t, float const*) {});
   return static_cast<double>(net::take_peak() - before);
 }
@@ -134,6 +139,10 @@ void Network::Impl::learn(std::vector<LayerRequest> const& requests) {
     c10::InferenceMode const no_autograd;
     plan = net::make_plan(module, requests, zeros(1), file);
   }
+  for (auto const& request : plan.requests)
+    pools.push_back(std::ranges::count(options.whole, request.name) + std::ranges::count(options.whole, request.asked) > 0
+                        ? Pool::none
+                        : options.pool);
   describe(1);
   auto const has_maps = [&] {
     for (auto const& parameter : module.parameters())
@@ -169,30 +178,29 @@ void Network::Impl::move_to_gpu(std::filesystem::path const& weights, std::vecto
 
 void Network::Impl::forward_cpu(float const* pixels, std::size_t rows, Sink const& sink) const {
   net::use_one_thread();
-  std::vector<std::int64_t> const sizes{static_cast<std::int64_t>(rows), input[0], input[1], input[2]};
-  at::Tensor const x = at::from_blob(const_cast<float*>(pixels), sizes);
+  at::Tensor const x = at::from_blob(const_cast<float*>(pixels), sizes(rows));
   pass(x, [&](std::size_t layer, at::Tensor const& value) {
     check_shape(layer, value, rows);
-    at::Tensor const stored = net::as_stored(value, pool);
+    at::Tensor const stored = net::as_stored(value, pools[layer]);
     sink(layer, stored.data_ptr<float>());
   });
 }
 
 void Network::Impl::forward_gpu(float const* pixels, std::size_t rows, Sink const& sink) {
   std::lock_guard const lock(gpu);
-  std::vector<std::int64_t> const sizes{static_cast<std::int64_t>(rows), input[0], input[1], input[2]};
   auto const page_locked = [](at::Tensor& kept, at::IntArrayRef wanted) {
     if (!kept.defined() || kept.sizes() != wanted)
       kept = at::empty(wanted, at::TensorOptions().dtype(at::kFloat).pinned_memory(true));
     return kept;
   };
-  at::Tensor const x = page_locked(pinned_pixels, sizes);
-  x.copy_(at::from_blob(const_cast<float*>(pixels), sizes));
+  auto const all = sizes(rows);
+  at::Tensor const x = page_locked(pinned_pixels, all);
+  x.copy_(at::from_blob(const_cast<float*>(pixels), all));
   // The copies back run behind the computing; one wait at the end is cheaper than one a layer.
   std::vector<std::size_t> order;
   pass(x.to(device, at::kFloat, true), [&](std::size_t layer, at::Tensor const& value) {
     check_shape(layer, value, rows);
-    at::Tensor const stored = net::as_stored(value, pool);
+    at::Tensor const stored = net::as_stored(value, pools[layer]);
     page_locked(pinned[layer], stored.sizes()).copy_(stored, true);
     order.push_back(layer);
   });
@@ -202,6 +210,10 @@ void Network::Impl::forward_gpu(float const* pixels, std::size_t rows, Sink cons
 
 Network::Network(std::filesystem::path const& weights, std::vector<LayerRequest> const& layers,
                  Preprocessing const& input, NetworkOptions const& options)
+    : Network(weights, layers, std::vector<std::size_t>{input.channels(), input.height, input.width}, options) {}
+
+Network::Network(std::filesystem::path const& weights, std::vector<LayerRequest> const& layers,
+                 std::vector<std::size_t> const& input, NetworkOptions const& options)
     : impl_(std::make_unique<Impl>()) {
   net::set_up_torch();
   Impl& my = *impl_;
@@ -209,9 +221,8 @@ Network::Network(std::filesystem::path const& weights, std::vector<LayerRequest>
   my.device = net::choose_device(options.device, options.local_rank);
   my.file = weights.filename().string();
   my.module = net::load_module(weights);
-  my.input = {static_cast<std::int64_t>(input.channels()), static_cast<std::int64_t>(input.height),
-              static_cast<std::int64_t>(input.width)};
-  my.pool = options.pool;
+  my.input.assign(input.begin(), input.end());
+  my.options = options;
   my.learn(layers);
   // Half as much again: blocks that are kept for the next pass.
   double const two = my.peak_of_pass(2);

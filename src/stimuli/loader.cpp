@@ -30,9 +30,9 @@ struct StimulusLoader::Impl {
     [[nodiscard]] bool ready() const { return open == 0; }
   };
 
-  std::vector<std::filesystem::path> files;
-  Preprocessing how;
+  std::shared_ptr<StimulusSource const> source;
   std::size_t batch, row_size, ahead;
+  std::size_t run_length = 1;  ///< rows that a thread takes at once
   std::vector<std::size_t> order;
   bool skip_bad;
   std::unordered_map<std::size_t, std::size_t> position;  ///< batch → place in the order
@@ -55,7 +55,7 @@ struct StimulusLoader::Impl {
   void begin_next() {
     Slot& slot = slots[begun];
     slot.batch.batch = order[begun];
-    slot.batch.rows = std::min(batch, files.size() - order[begun] * batch);
+    slot.batch.rows = std::min(batch, source->size() - order[begun] * batch);
     std::size_t const place = begun++;
     if (!spare.empty()) {
       slot.batch.pixels = std::move(spare.back());
@@ -73,7 +73,7 @@ struct StimulusLoader::Impl {
   }
 
   void run() {
-    Image image;
+    auto const reader = source->reader();
     std::unique_lock lock(mutex);
     while (true) {
       work.wait(lock, [&] { return stop || feeding != none || may_begin(); });
@@ -81,23 +81,27 @@ struct StimulusLoader::Impl {
       if (feeding == none) begin_next();
       if (feeding == none) continue;
       Slot& slot = slots.at(feeding);  // stays where it is: nobody takes it while a row is open
-      std::size_t const row = slot.next++;
+      std::size_t const first = slot.next, last = std::min(first + run_length, slot.batch.rows);
+      slot.next = last;
       if (slot.next == slot.batch.rows) feeding = none;
       work.notify_one();
-      if (slot.bad_row == none) load(slot, row, image, lock);  // else the batch is lost already
-      if (--slot.open == 0) finished.notify_all();
+      for (std::size_t row = first; row < last; ++row) {
+        if (slot.bad_row == none && !stop) load(slot, row, *reader, lock);  // else the batch is lost already
+        --slot.open;
+      }
+      if (slot.open == 0) finished.notify_all();
     }
   }
 
   /// Gives the lock up while it decodes.
-  void load(Slot& slot, std::size_t row, Image& image, std::unique_lock<std::mutex>& lock) {
+  void load(Slot& slot, std::size_t row, StimulusSource::Reader& reader, std::unique_lock<std::mutex>& lock) {
     std::size_t const place = slot.batch.batch * batch + row;
     float* const out = slot.batch.pixels.data() + row * row_size;
     std::exception_ptr error;
     std::optional<std::string> skipped;
     lock.unlock();
     try {
-      load_one(files[place], image, out);
+      reader.load(place, out);
     } catch (Error const& trouble) {
       if (skip_bad && (trouble.code() == Exit::data || trouble.code() == Exit::no_input))
         skipped = trouble.what();
@@ -112,28 +116,29 @@ struct StimulusLoader::Impl {
     if (skipped) slot.batch.bad.emplace_back(place, *skipped);
     if (error && row < slot.bad_row) slot.bad_row = row, slot.error = error;
   }
-
-  void load_one(std::filesystem::path const& file, Image& image, float* out) const {
-    read_image(file, image);
-    try {
-      preprocess(image, how, out);
-    } catch (Error const& error) {
-      throw Error(error.code(), file.string() + " " + error.what());
-    }
-  }
 };
 
 StimulusLoader::StimulusLoader(std::vector<std::filesystem::path> files, Preprocessing how, std::size_t batch,
                                std::vector<std::size_t> order, int threads, std::size_t ahead, bool skip_bad)
+    : StimulusLoader(image_source(std::move(files), std::move(how)), batch, std::move(order), threads, ahead,
+                     skip_bad) {}
+
+StimulusLoader::StimulusLoader(std::shared_ptr<StimulusSource const> source, std::size_t batch,
+                               std::vector<std::size_t> order, int threads, std::size_t ahead, bool skip_bad)
     : impl_(std::make_unique<Impl>()) {
   if (batch == 0) throw std::logic_error("StimulusLoader: a batch holds at least one stimulus");
-  std::size_t const batches = (files.size() + batch - 1) / batch;
+  std::size_t const batches = (source->size() + batch - 1) / batch;
   for (std::size_t i = 0; i < order.size(); ++i)
     if (order[i] >= batches || !impl_->position.emplace(order[i], i).second)
       throw std::logic_error("StimulusLoader: the order names a batch twice, or one that is not there");
-  impl_->files = std::move(files), impl_->how = std::move(how), impl_->order = std::move(order);
+  impl_->source = std::move(source), impl_->order = std::move(order);
   impl_->batch = batch, impl_->ahead = std::max<std::size_t>(1, ahead), impl_->skip_bad = skip_bad;
-  impl_->row_size = impl_->how.channels() * impl_->how.height * impl_->how.width;
+  impl_->row_size = 1;
+  for (std::size_t const extent : impl_->source->shape()) impl_->row_size *= extent;
+  // Every thread has a share of what may be held, in as few runs as that allows.
+  if (impl_->source->sequential())
+    impl_->run_length =
+        std::clamp<std::size_t>(batch * impl_->ahead / static_cast<std::size_t>(std::max(1, threads)), 1, batch);
   impl_->taken.resize(impl_->order.size());
   impl_->crew.emplace(threads, [impl = impl_.get()] { impl->run(); });
 }

@@ -274,6 +274,16 @@ std::vector<double> ActReader::row_sum_squares(std::string const& layer) const {
 std::vector<double> ActReader::unit_mean(std::string const& layer) const { return impl_->side("unit_mean", layer); }
 std::vector<double> ActReader::unit_m2(std::string const& layer) const { return impl_->side("unit_m2", layer); }
 
+std::vector<std::uint8_t> ActReader::skipped() const {
+  bool const has = impl_->ours && impl_->file.is_dataset(".striate/skipped");
+  return has ? impl_->file.dataset(".striate/skipped").read<std::uint8_t>() : std::vector<std::uint8_t>();
+}
+
+std::vector<std::string> ActReader::stimulus_sha256() const {
+  bool const has = impl_->ours && impl_->file.is_dataset(".striate/stimulus_sha256");
+  return has ? impl_->file.dataset(".striate/stimulus_sha256").read_strings() : std::vector<std::string>();
+}
+
 std::string ActReader::first_damage() const {
   Impl const& m = *impl_;
   if (!m.ours || !m.file.is_dataset(".striate/crc32c")) return "";

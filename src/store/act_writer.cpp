@@ -7,7 +7,10 @@
 #include <mutex>
 #include <set>
 
+#include "act_encode.hpp"
 #include "act_layout.hpp"
+#include "act_report.hpp"
+#include "direct_file.hpp"
 #include "striate/base/hash.hpp"
 #include "striate/base/version.hpp"
 #include "striate/par/together.hpp"
@@ -41,25 +44,6 @@ void check(ActSpec const& spec, std::filesystem::path const& path) {
     if (l.dtype != h5::Dtype::f32 && l.dtype != h5::Dtype::f16)
       fail(Exit::config, "{}: layer '{}': activations are kept as float32 or float16", path.string(), l.name);
   }
-}
-
-/// Row sums of values, and of their squares, in eight lanes: fast, and always in the same order.
-void row_sums(float const* v, std::size_t n, double& sum, double& squares) {
-  double s[8] = {}, q[8] = {};
-  std::size_t i = 0;
-  for (; i + 8 <= n; i += 8)
-    for (std::size_t k = 0; k < 8; ++k) {
-      double const x = static_cast<double>(v[i + k]);
-      s[k] += x;
-      q[k] += x * x;
-    }
-  for (std::size_t k = 0; i < n; ++i, ++k) {
-    double const x = static_cast<double>(v[i]);
-    s[k] += x;
-    q[k] += x * x;
-  }
-  sum = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
-  squares = ((q[0] + q[1]) + (q[2] + q[3])) + ((q[4] + q[5]) + (q[6] + q[7]));
 }
 
 std::vector<std::uint8_t> valid_rows(std::vector<double> const& sums) {
@@ -102,7 +86,10 @@ struct ActWriter::Impl {
   h5::File file;
   // Opened once; empty where the store is complete.
   std::vector<h5::Dataset> layers, batch_mean, batch_m2, unit_mean, unit_m2;
-  h5::Dataset ledger, crc, row_sum, row_squares;
+  ActReport report;
+  h5::Dataset ledger, crc, row_sum, row_squares, skipped;
+  DirectFile direct;  ///< open where values go past the page cache
+  std::vector<std::optional<std::uint64_t>> dense;  ///< by layer: address of the first chunk, where they lie in a row
   std::vector<std::uint8_t> checked;  ///< (layers): a batch of this rank was read back
   Writeback writeback;
   std::mutex lock;
@@ -116,6 +103,14 @@ struct ActWriter::Impl {
 
   void build(h5::File& f) const;
   void open_datasets();
+  void open_direct();
+  /// Of the first byte of a batch in the file, where direct writing has a use for it.
+  [[nodiscard]] std::optional<std::uint64_t> address(std::size_t layer, std::size_t batch) const {
+    if (dense.empty() || !dense[layer]) return std::nullopt;
+    ActLayout const& l = layouts[layer];
+    return *dense[layer] + first_row(batch) / l.chunk_rows * l.pieces() * l.chunk_bytes();
+  }
+  void write_values(ActBlock const& block);
   ActBytes bytes_for(std::size_t layer, std::size_t size);
   std::vector<std::byte> read_batch(std::size_t layer, std::size_t batch) const;
   bool verify(std::size_t layer, std::size_t batch) const;
@@ -128,6 +123,12 @@ void ActWriter::Impl::build(h5::File& f) const {
   std::vector<std::string> order;
   for (LayerSpec const& l : spec.layers) order.push_back(l.name);
   f.write_strings(".striate/stimulus_id", spec.stimulus_ids);
+  if (!spec.stimulus_sha256.empty()) f.write_strings(".striate/stimulus_sha256", spec.stimulus_sha256);
+  if (spec.may_skip) {
+    h5::Dataset skipped = f.create_dataset(".striate/skipped", h5::Dtype::u8, {n()});
+    if (comm.root()) skipped.write(std::span<std::uint8_t const>(std::vector<std::uint8_t>(n(), 0)));
+    f.set_attribute(".striate/skipped", "values", std::string("0 no, 1 missing, 2 damaged"));
+  }
   h5::Dataset flags = f.create_dataset(done_name, h5::Dtype::u8, {batches()});
   if (comm.root()) flags.write(std::span<std::uint8_t const>(std::vector<std::uint8_t>(batches(), 0)));
   f.create_dataset(".striate/crc32c", h5::Dtype::u32, {batches(), order.size()});
@@ -137,19 +138,27 @@ void ActWriter::Impl::build(h5::File& f) const {
     LayerSpec const& l = spec.layers[i];
     h5::Shape shape{n()};
     shape.insert(shape.end(), l.shape.begin(), l.shape.end());
-    f.create_dataset(l.name, l.dtype, shape, {.chunk = layouts[i].chunk(l.shape)});
+    f.create_dataset(l.name, l.dtype, shape, {.chunk = layouts[i].chunk(l.shape), .dense = true});
     if (!l.axes.empty()) f.set_attribute(l.name, "axes", l.axes);
+    for (auto const& [name, text] : l.record.attributes) f.set_attribute(l.name, name, text);
+    for (auto const& [axis, indices] : l.record.selected) {
+      h5::Dataset kept = f.create_dataset(".striate/selection/" + l.name + "/" + axis, h5::Dtype::u64, {indices.size()});
+      if (comm.root()) kept.write(std::span<std::uint64_t const>(indices));
+    }
     f.create_dataset(mean_name(l.name), h5::Dtype::f64, {layouts[i].units});
     f.create_dataset(m2_name(l.name), h5::Dtype::f64, {layouts[i].units});
     if (!keeps_moments()) continue;
     f.create_dataset(batch_mean_name(l.name), h5::Dtype::f32, {batches(), layouts[i].units});
     f.create_dataset(batch_m2_name(l.name), h5::Dtype::f32, {batches(), layouts[i].units});
   }
+  ActReport::create(f, spec, batches(), keeps_moments());
   f.set_attribute(".striate", "batch", static_cast<std::int64_t>(spec.batch));
   f.set_attribute("/", "striate_version", std::string(version()));
   f.set_attribute("/", "layer_order", order);
   for (auto const& [name, text] : spec.attributes) f.set_attribute("/", name, text);
   f.set_attribute("/", "complete", std::int64_t{0});
+  hsize_t size = 0;
+  if (comm.root() && H5Fget_filesize(f.id(), &size) >= 0) (void)reserve(f.path(), size);
 }
 
 void ActWriter::Impl::open_datasets() {
@@ -159,6 +168,8 @@ void ActWriter::Impl::open_datasets() {
     crc = file.dataset(".striate/crc32c");
     row_sum = file.dataset(".striate/row_sum");
     row_squares = file.dataset(".striate/row_sum_squares");
+    report.open(file, spec, keeps_moments());
+    if (file.is_dataset(".striate/skipped")) skipped = file.dataset(".striate/skipped");
     for (std::size_t i = 0; i < spec.layers.size(); ++i) {
       LayerSpec const& l = spec.layers[i];
       layers.push_back(file.dataset(l.name));
@@ -177,6 +188,20 @@ void ActWriter::Impl::open_datasets() {
       fail(Exit::cant_create, "{}: holds {} batches, {} are expected; use --fresh to discard it", path.string(), done.size(), batches());
   });
   checked.assign(spec.layers.size(), 0);
+  open_direct();
+}
+
+/// Each rank its own: what a rank cannot write past the cache goes through it, to the same places.
+void ActWriter::Impl::open_direct() {
+  if (spec.io == ActIo::cached || (spec.io == ActIo::automatic && !DirectFile::suits(path))) return;
+  bool const open = direct.open(path);
+  together(comm, [&] {
+    if (!open && spec.io == ActIo::direct)
+      fail(Exit::cant_create, "{}: this file system has no direct writing; use io: auto", path.string());
+  });
+  if (!open) return;
+  for (std::size_t i = 0; i < layers.size(); ++i)  // a file of an older version has other chunks, or an index
+    dense.push_back(layers[i].chunk() == layouts[i].chunk(spec.layers[i].shape) ? layers[i].dense_address() : std::nullopt);
 }
 
 ActBytes ActWriter::Impl::bytes_for(std::size_t layer, std::size_t size) {
@@ -217,55 +242,41 @@ std::vector<std::uint8_t> const& ActWriter::done() const { return impl_->done; }
 
 ActBlock ActWriter::encode(std::size_t layer, std::size_t batch, float const* values) const {
   ActLayout const& l = impl_->layouts.at(layer);
-  std::size_t const rows = impl_->rows(batch), units = l.units, total = rows * units;
+  std::size_t const rows = impl_->rows(batch);
   ActBlock block;
   block.layer = layer, block.batch = batch;
-  // Kept by the thread: fresh pages are dear.
-  static thread_local std::vector<std::uint16_t> halves;
-  static thread_local std::vector<float> rounded;  // what a reader will see
-  auto const* stored = reinterpret_cast<std::byte const*>(values);
-  if (l.element == 2) {
-    halves.resize(total);
-    block.overflow = to_half(values, total, halves.data());
-    rounded.resize(total);
-    from_half(halves.data(), total, rounded.data());
-    values = rounded.data();
-    stored = reinterpret_cast<std::byte const*>(halves.data());
-  }
-  block.crc = crc32c(stored, total * l.element);
-  block.row_sum.resize(rows);
-  block.row_sum_squares.resize(rows);
-  for (std::size_t r = 0; r < rows; ++r) row_sums(values + r * units, units, block.row_sum[r], block.row_sum_squares[r]);
-  if (impl_->keeps_moments()) {
-    block.mean.resize(units);
-    block.m2.resize(units);
-    column_moments(values, rows, units, units, valid_rows(block.row_sum), block.mean.data(), block.m2.data());
-  }
-  block.bytes = impl_->bytes_for(layer, total * l.element);
-  std::byte* out = block.bytes.data();
-  l.each_chunk(rows, [&](std::size_t r0, std::size_t nr, std::size_t c0, std::size_t nc) {
-    std::size_t const bytes = nc * l.map * l.element;
-    for (std::size_t r = r0; r < r0 + nr; ++r, out += bytes)
-      std::memcpy(out, stored + (r * units + c0 * l.map) * l.element, bytes);
-  });
+  LayerSpec const& spec = impl_->spec.layers[layer];
+  BlockReporter reporter(channel_layout(spec.shape, spec.axes), rows);
+  block.begin = impl_->address(layer, batch).value_or(0) % DirectFile::page;
+  block.bytes = impl_->bytes_for(layer, block.begin + l.block_bytes(rows));
+  encode_batch(l, rows, values, impl_->keeps_moments(), block.bytes.data() + block.begin, block, reporter);
+  block.report = reporter.take();
   return block;
+}
+
+void ActWriter::Impl::write_values(ActBlock const& block) {
+  ActLayout const& l = layouts[block.layer];
+  std::size_t const n_rows = rows(block.batch);
+  std::byte const* in = block.bytes.data() + block.begin;
+  if (auto const at = address(block.layer, block.batch); at && direct.is_open())
+    return direct.write(*at, in, l.block_bytes(n_rows));
+  LayerSpec const& layer = spec.layers[block.layer];
+  h5::Shape const chunk = l.chunk(layer.shape);
+  l.each_chunk(n_rows, [&](std::size_t r, std::size_t nr, std::size_t c, std::size_t nc) {
+    h5::Shape first(chunk.size(), 0), count = chunk;
+    first[0] = first_row(block.batch) + r, count[0] = nr;
+    if (count.size() > 1) first[1] = c, count[1] = nc;
+    layers[block.layer].write_corner(first, count, chunk, h5::type_id(layer.dtype), in);
+    in += l.chunk_bytes();
+  });
+  writeback.wrote(path, l.block_bytes(n_rows));
 }
 
 void ActWriter::write_batch(ActBlock const& block) {
   Impl& m = *impl_;
   ActLayout const& l = m.layouts.at(block.layer);
-  LayerSpec const& spec = m.spec.layers[block.layer];
   std::size_t const rows = m.rows(block.batch), row0 = m.first_row(block.batch);
-  hid_t const type = h5::type_id(spec.dtype);
-  std::byte const* in = block.bytes.data();
-  l.each_chunk(rows, [&](std::size_t r, std::size_t nr, std::size_t c, std::size_t nc) {
-    h5::Shape first(spec.shape.size() + 1, 0), count{nr};
-    count.insert(count.end(), spec.shape.begin(), spec.shape.end());
-    first[0] = row0 + r;
-    if (count.size() > 1) first[1] = c, count[1] = nc;
-    m.layers[block.layer].write(first, count, type, in);  // one chunk: one contiguous write
-    in += nr * nc * l.map * l.element;
-  });
+  m.write_values(block);
   m.crc.write({block.batch, block.layer}, {1, 1}, h5::type_id(h5::Dtype::u32), &block.crc);
   hid_t const f64 = h5::type_id(h5::Dtype::f64), f32 = h5::type_id(h5::Dtype::f32);
   m.row_sum.write({block.layer, row0}, {1, rows}, f64, block.row_sum.data());
@@ -274,13 +285,18 @@ void ActWriter::write_batch(ActBlock const& block) {
     m.batch_mean[block.layer].write({block.batch, 0}, {1, l.units}, f32, block.mean.data());
     m.batch_m2[block.layer].write({block.batch, 0}, {1, l.units}, f32, block.m2.data());
   }
-  m.writeback.wrote(m.path, rows * l.units * l.element);
+  m.report.write(block, row0, rows);
   if (!m.checked[block.layer]) {  // MPI-IO components with corrupting bugs are in the field
     m.checked[block.layer] = 1;
     if (!m.verify(block.layer, block.batch))
       fail(Exit::io, "{}: {}: what was written reads back different; this MPI-IO ({}) is unsound here, try OMPI_MCA_io=romio321 "
-           "or another file system", m.path.string(), spec.name, m.comm.size() > 1 ? "parallel" : "serial");
+           "or another file system", m.path.string(), m.spec.layers[block.layer].name, m.comm.size() > 1 ? "parallel" : "serial");
   }
+}
+
+void ActWriter::write_skipped(std::size_t row, Skipped why) {
+  auto const code = static_cast<std::uint8_t>(why);
+  if (!impl_->skipped.shape().empty()) impl_->skipped.write({row}, {1}, h5::type_id(h5::Dtype::u8), &code);
 }
 
 std::size_t ActWriter::write_batch(std::size_t layer, std::size_t batch, float const* values) {
@@ -316,6 +332,7 @@ void ActWriter::Impl::panel_moments(std::size_t layer, std::size_t first, std::s
                                     std::vector<double> const& sums) {
   std::vector<double> mean(count, 0), m2(count, 0);
   std::vector<float> bm(count), bs(count), values;
+  std::vector<std::uint8_t> above(count, 0), of_this(count);
   double total = 0;
   for (std::size_t b = 0; b < batches(); ++b) {
     std::vector<double> const of_batch(sums.begin() + static_cast<std::ptrdiff_t>(first_row(b)),
@@ -325,6 +342,7 @@ void ActWriter::Impl::panel_moments(std::size_t layer, std::size_t first, std::s
     if (keeps_moments()) {
       batch_mean[layer].read({b, first}, {1, count}, h5::type_id(h5::Dtype::f32), bm.data());
       batch_m2[layer].read({b, first}, {1, count}, h5::type_id(h5::Dtype::f32), bs.data());
+      report.join_above(layer, b, first, above);
     } else {  // small batches: panels of whole layers (see moments)
       std::vector<std::byte> const bytes = read_batch(layer, b);
       values.resize(rows(b) * count);
@@ -332,7 +350,8 @@ void ActWriter::Impl::panel_moments(std::size_t layer, std::size_t first, std::s
         from_half(reinterpret_cast<std::uint16_t const*>(bytes.data()), values.size(), values.data());
       else
         std::memcpy(values.data(), bytes.data(), bytes.size());
-      column_moments(values.data(), rows(b), count, count, valid, bm.data(), bs.data());
+      column_moments(values.data(), rows(b), count, count, valid, bm.data(), bs.data(), of_this.data());
+      for (std::size_t u = 0; u < count; ++u) above[u] |= of_this[u];
     }
     merge_moments(total, rows_here, bm.data(), bs.data(), count, mean.data(), m2.data());
     total += rows_here;
@@ -340,6 +359,7 @@ void ActWriter::Impl::panel_moments(std::size_t layer, std::size_t first, std::s
   if (total == 0) std::ranges::fill(mean, std::nan("")), std::ranges::fill(m2, std::nan(""));
   unit_mean[layer].write({first}, {count}, h5::type_id(h5::Dtype::f64), mean.data());
   unit_m2[layer].write({first}, {count}, h5::type_id(h5::Dtype::f64), m2.data());
+  report.write_above(layer, first, above);
 }
 
 void ActWriter::Impl::moments() {
@@ -359,7 +379,7 @@ void ActWriter::Impl::moments() {
   }
 }
 
-void ActWriter::finish() {
+void ActWriter::finish(std::map<std::string, std::string> const& late) {
   Impl& m = *impl_;
   if (m.state == StoreState::complete) return;
   flush();  // every rank's values and flags are there for the others to read
@@ -372,11 +392,12 @@ void ActWriter::finish() {
   together(m.comm, [&] { m.moments(); }, 60);
   flush();
   for (auto* group : {&m.layers, &m.batch_mean, &m.batch_m2, &m.unit_mean, &m.unit_m2}) group->clear();
-  m.ledger = {}, m.crc = {}, m.row_sum = {}, m.row_squares = {};
+  m.ledger = {}, m.crc = {}, m.row_sum = {}, m.row_squares = {}, m.skipped = {}, m.report = {};
   together(m.comm, [&] { m.file.close(); });
   together(m.comm, [&] {
     if (!m.comm.root()) return;
     h5::File file = h5::File::open_for_writing(Comm(), m.path);
+    for (auto const& [name, text] : late) file.set_attribute("/", name, text);
     file.set_attribute("/", "complete", std::int64_t{1});
     file.close();
   });

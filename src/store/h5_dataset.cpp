@@ -108,6 +108,33 @@ Shape Dataset::chunk() const {
   return {dims.begin(), dims.end()};
 }
 
+std::optional<std::uint64_t> Dataset::dense_address() const {
+#if H5_VERSION_GE(1, 10, 5)
+  Shape const c = chunk();
+  if (c.empty() || filtered()) return std::nullopt;
+  std::vector<hsize_t> place(c.size(), 0);
+  std::uint64_t chunks = 1;
+  auto const address = [&] {
+    haddr_t at = HADDR_UNDEF;
+    hsize_t size = 0;
+    unsigned mask = 0;
+    if (H5Dget_chunk_info_by_coord(id_.get(), place.data(), &mask, &at, &size) < 0) H5Eclear2(H5E_DEFAULT);
+    return std::pair(at, size);
+  };
+  auto const [first, size] = address();
+  for (std::size_t i = 0; i < c.size(); ++i) {
+    std::uint64_t const along = (shape_[i] + c[i] - 1) / c[i];
+    chunks *= along, place[i] = (along - 1) * c[i];
+  }
+  auto const last = address().first;
+  // All are allocated in row-major order, and none overlap: there is room between them for nothing else.
+  if (first == HADDR_UNDEF || last == HADDR_UNDEF || last - first != (chunks - 1) * size) return std::nullopt;
+  return first;
+#else
+  return std::nullopt;
+#endif
+}
+
 bool Dataset::filtered() const {
   Id const plist(H5Dget_create_plist(id_.get()), H5Pclose);
   return H5Pget_nfilters(plist.get()) > 0;
@@ -163,6 +190,21 @@ void Dataset::write(Shape const& first, Shape const& count, hid_t memory_type, v
                  static_cast<char const*>(in) + done * element) < 0)
       raise(Exit::io, file_, name_, "cannot write");
   });
+}
+
+void Dataset::write_filtered_chunk(Shape const& first, void const* bytes, std::size_t count) {
+  std::vector<hsize_t> const place(first.begin(), first.end());
+  if (H5Dwrite_chunk(id_.get(), H5P_DEFAULT, 0, place.data(), count, bytes) < 0)
+    raise(Exit::io, file_, name_, "cannot write");
+}
+
+void Dataset::write_corner(Shape const& first, Shape const& count, Shape const& memory, hid_t memory_type,
+                           void const* in) {
+  Id const file(H5Dget_space(id_.get()), H5Sclose), space = simple_space(memory);
+  select(file.get(), first, count);
+  select(space.get(), Shape(memory.size(), 0), count);
+  if (H5Dwrite(id_.get(), memory_type, space.get(), file.get(), H5P_DEFAULT, in) < 0)
+    raise(Exit::io, file_, name_, "cannot write");
 }
 
 void Dataset::read_columns(Shape const& first, Shape const& count, hid_t memory_type, void* out,

@@ -200,11 +200,23 @@ Dataset File::create_dataset(std::string const& name, Dtype type, Shape const& s
   if (!layout.chunk.empty() && volume(shape) > 0) {
     std::vector<hsize_t> const chunk(layout.chunk.begin(), layout.chunk.end());
     H5Pset_chunk(dcpl.get(), static_cast<int>(chunk.size()), chunk.data());
+    if (layout.gzip > 0) {
+      H5Pset_shuffle(dcpl.get());
+      H5Pset_deflate(dcpl.get(), static_cast<unsigned>(layout.gzip));
+      H5Pset_alloc_time(dcpl.get(), H5D_ALLOC_TIME_INCR);
+    }
   }
   Id const dapl(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose);
   H5Pset_chunk_cache(dapl.get(), 1, 0, 1.0);  // values go straight to the file
+  // For this dataset alone: a newer file as a whole would be marked as being written, and refused after a kill.
+#if H5_VERSION_GE(1, 10, 2)
+  if (layout.dense) H5Fset_libver_bounds(id_.get(), H5F_LIBVER_V110, H5F_LIBVER_LATEST);
+#endif
   Dataset d;
   d.id_ = Id(H5Dcreate2(id_.get(), name.c_str(), type_id(type), space.get(), lcpl.get(), dcpl.get(), dapl.get()), H5Dclose);
+#if H5_VERSION_GE(1, 10, 2)
+  if (layout.dense) H5Fset_libver_bounds(id_.get(), H5F_LIBVER_V18, H5F_LIBVER_LATEST);
+#endif
   if (!d.id_) raise(Exit::io, path_, name, "cannot be created in the file");
   d.name_ = name, d.file_ = path_, d.shape_ = shape;
   return d;

@@ -11,6 +11,11 @@ namespace striate {
 /// CRC32C (Castagnoli, RFC 3720), with the CPU's instruction where there is one. `before` continues an earlier sum.
 [[nodiscard]] std::uint32_t crc32c(void const* data, std::size_t bytes, std::uint32_t before = 0) noexcept;
 
+/// Sum of two pieces after each other, from their own sums: crc32c_join(a, b, crc32c_shift(bytes of b)).
+[[nodiscard]] std::uint32_t crc32c_shift(std::uint64_t bytes) noexcept;
+[[nodiscard]] std::uint32_t crc32c_join(std::uint32_t first, std::uint32_t second,
+                                        std::uint32_t shift_of_second) noexcept;
+
 class Sha256 {
  public:
   Sha256();

@@ -17,6 +17,7 @@ struct CapturedLayer {
   std::string path;                ///< module path (with #k), or the key of a dict output
   std::vector<std::size_t> shape;  ///< of one stimulus, as stored: {c,h,w} | {f,1,1} | {tokens,width} | {c,t,h,w}
   std::string axes;  ///< "channel row column" | "feature row column" | "token feature" | "channel frame row column"
+  std::vector<std::size_t> unpooled = {};  ///< shape before pooling
   [[nodiscard]] std::size_t units() const;
 };
 
@@ -26,14 +27,18 @@ struct NetworkOptions {
   std::string device = "auto";  ///< auto | cpu | cuda; auto: the GPU of `local_rank`, if any
   int local_rank = 0;
   Pool pool = Pool::none;  ///< {c,h,w} → {c,1,1}; layers without space are left as they are
+  std::vector<std::string> whole = {};  ///< names or paths of layers that are not pooled
 };
 
 class Network {
  public:
   /// Loads, rewrites the graph with taps at the requested layers and drops what lies behind the deepest one, and runs
-  /// one image of zeros (1 × channels × height × width) to learn shapes. Throws Error(Exit::no_input | Exit::data):
+  /// one stimulus of zeros (1 × `input`) to learn shapes. Throws Error(Exit::no_input | Exit::data):
   /// missing; not TorchScript (advice: tools/export_network.py); frozen (its modules are gone: export again without
   /// freeze); unknown layer (nearest named); a layer that is never executed; an output that is no tensor.
+  Network(std::filesystem::path const& weights, std::vector<LayerRequest> const& layers,
+          std::vector<std::size_t> const& input, NetworkOptions const& options);
+  /// Of pictures.
   Network(std::filesystem::path const& weights, std::vector<LayerRequest> const& layers, Preprocessing const& input,
           NetworkOptions const& options);
   ~Network();
@@ -46,7 +51,7 @@ class Network {
   /// Bytes of memory that a forward pass of one more stimulus takes, roughly (measured on the CPU with images of
   /// zeros).
   [[nodiscard]] double bytes_per_stimulus() const;
-  /// pixels: rows × channels × height × width. sink(layer, values): rows × units floats, row-major, valid during the
+  /// pixels: rows × input. sink(layer, values): rows × units floats, row-major, valid during the
   /// call; called once for each layer of layers(), in order of execution. Thread-safe on CPU, where a call uses one
   /// thread (results do not depend on the number of threads); one call at a time on a GPU. On the CPU, batches of 16
   /// and more are faster: below, LibTorch computes 1 × 1 convolutions without oneDNN. The same batch gives the same

@@ -7,27 +7,30 @@
 #include <utility>
 #include <vector>
 
-#include "striate/stimuli/image.hpp"
+#include "striate/stimuli/source.hpp"
 
 namespace striate {
 
 struct LoadedBatch {
   std::size_t batch = 0, rows = 0;
-  std::vector<float> pixels;  ///< rows × channels × height × width; NaN rows of bad stimuli
+  std::vector<float> pixels;                             ///< rows × the source's shape; NaN rows of bad stimuli
   std::vector<std::pair<std::size_t, std::string>> bad;  ///< place in the list, what is wrong; only with `skip_bad`
 };
 
-/// Batches of consecutive places of a list of files, prefetched in a given order by threads of its own. Batch b holds
+/// Batches of consecutive places of a source, prefetched in a given order by threads of its own. Batch b holds
 /// the places [b × batch, (b + 1) × batch), the last one what is left.
 class StimulusLoader {
  public:
   /// `order`: batches that will be asked for, first to last, each once. `ahead`: batches in memory that nobody has
   /// taken yet, finished or not (at least 1); more are begun only where a `take` waits for one that is further ahead.
-  /// `skip_bad`: a stimulus that is missing or no readable picture (Exit::no_input, Exit::data) becomes a NaN row; any
+  /// `skip_bad`: a stimulus that is missing or unreadable (Exit::no_input, Exit::data) becomes a NaN row; any
   /// other trouble, and without `skip_bad` every one, is thrown by the `take` of its batch.
+  StimulusLoader(std::shared_ptr<StimulusSource const> source, std::size_t batch, std::vector<std::size_t> order,
+                 int threads, std::size_t ahead, bool skip_bad);
+  /// Of pictures.
   StimulusLoader(std::vector<std::filesystem::path> files, Preprocessing how, std::size_t batch,
                  std::vector<std::size_t> order, int threads, std::size_t ahead, bool skip_bad);
-  ~StimulusLoader();  ///< ends after the pictures that are being decoded; no `take` may be waiting
+  ~StimulusLoader();  ///< ends after the stimuli that are being decoded; no `take` may be waiting
   StimulusLoader(StimulusLoader const&) = delete;
   StimulusLoader& operator=(StimulusLoader const&) = delete;
   /// Waits for the batch. Any thread, several at once, in any order; each batch of `order` once. Throws the Error of

@@ -9,23 +9,36 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "striate/math/block_report.hpp"
 #include "striate/math/matrix.hpp"
 #include "striate/par/comm.hpp"
 #include "striate/store/h5.hpp"
 
 namespace striate {
 
+/// What was done to a layer before it was stored.
+struct LayerRecord {
+  std::map<std::string, std::string> attributes = {};  ///< of its dataset: stages, full_shape, full_axes
+  /// /.striate/selection/LAYER/AXIS: indices from 0 that were kept of an axis of the full layer.
+  std::vector<std::pair<std::string, std::vector<std::uint64_t>>> selected = {};
+};
+
 struct LayerSpec {
   std::string name;                 ///< as asked for; no '/'
   std::vector<std::size_t> shape;   ///< of one stimulus: {c,h,w} | {f,1,1} | {tokens,width} | {c,t,h,w}
   std::string axes;                 ///< "channel row column", "feature row column", "token feature" …
   h5::Dtype dtype = h5::Dtype::f32; ///< f32 or f16
+  LayerRecord record = {};
 };
+
+/// How values go to the disk; the file is the same. Auto: direct on file systems where that is sound and faster.
+enum class ActIo { automatic, cached, direct };
 
 struct ActSpec {
   std::vector<LayerSpec> layers;               ///< in layer_order
@@ -33,28 +46,41 @@ struct ActSpec {
   std::size_t batch = 32;                      ///< rows of a batch: the unit of work, of the ledger and of the chunks
   std::map<std::string, std::string> attributes;  ///< root attributes: network, weights_sha256, preprocessing, stimuli_sha256 …
   nlohmann::ordered_json identity;             ///< what must agree on resume
+  ActIo io = ActIo::automatic;
+  std::vector<std::string> stimulus_sha256;    ///< (n) of the stimulus files, or empty
+  bool may_skip = false;                       ///< keep a list of rows that hold no stimulus
 };
 
-/// Bytes that are not set to zero first: pages that nobody has touched cost as much as the disk.
+/// Why a row of a store is NaN.
+enum class Skipped : std::uint8_t { no = 0, missing = 1, damaged = 2 };
+
+/// Whole pages that are not set to zero first: pages that nobody has touched cost as much as the disk.
 class ActBytes {
  public:
+  static constexpr std::align_val_t page{4096};
   ActBytes() = default;
-  explicit ActBytes(std::size_t size) : data_(new std::byte[size]), size_(size) {}
+  explicit ActBytes(std::size_t size) : data_(static_cast<std::byte*>(::operator new(size, page))), size_(size) {}
   [[nodiscard]] std::byte* data() const { return data_.get(); }
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
-  std::unique_ptr<std::byte[]> data_;
+  struct Free {
+    void operator()(std::byte* bytes) const { ::operator delete(bytes, page); }
+  };
+  std::unique_ptr<std::byte, Free> data_;
   std::size_t size_ = 0;
 };
 
 /// A batch of a layer as it will stand in the file; made on any thread.
 struct ActBlock {
   std::size_t layer = 0, batch = 0;
-  ActBytes bytes;                              ///< values in chunk order; at least as many as needed
+  ActBytes bytes;                              ///< from `begin`: whole chunks, one after the other; at least as many as needed
+  std::size_t begin = 0;                       ///< the same place within a page as in the file
   std::uint32_t crc = 0;                       ///< CRC32C of the stored values, row by row
   std::vector<double> row_sum, row_sum_squares;  ///< (rows) of the stored values
   std::vector<float> mean, m2;                 ///< (units) over the rows of the batch that are not NaN
+  BlockReport report;
+  std::vector<std::uint8_t> above;             ///< a bit a unit: above 0 in a row of the batch; where moments are kept
   std::size_t overflow = 0;                    ///< finite values that float16 made infinite: warn with the layer's name
 };
 
@@ -83,6 +109,8 @@ class ActWriter {
   /// Main thread; independent (not collective). `write_batch(layer, batch, values)` = write_batch(encode(…)), and
   /// returns the number of values that overflowed float16.
   void write_batch(ActBlock const& block);
+  /// Row `row` of a store that may_skip is NaN; main thread, independent, before its batch is marked.
+  void write_skipped(std::size_t row, Skipped why);
   /// Keeps the memory of a block that was written for the next of its layer. Any thread.
   void recycle(ActBlock&& block);
   std::size_t write_batch(std::size_t layer, std::size_t batch, float const* values);
@@ -93,7 +121,8 @@ class ActWriter {
   void mark(std::span<std::size_t const> batches);      ///< independent; only after flush
   /// Collective; when every batch is marked: merges the unit moments in batch order, then complete = 1 after fsync.
   /// Closes the file: nothing may be written afterwards. Error(Exit::internal) where a batch lacks its flag.
-  void finish();
+  /// `late`: root attributes whose values were not known before; each was made with a text of the same length.
+  void finish(std::map<std::string, std::string> const& late = {});
 
  private:
   struct Impl;
@@ -156,6 +185,10 @@ class ActReader {
   [[nodiscard]] std::vector<double> row_sum_squares(std::string const& layer) const;
   [[nodiscard]] std::vector<double> unit_mean(std::string const& layer) const;
   [[nodiscard]] std::vector<double> unit_m2(std::string const& layer) const;
+  /// (n) of Skipped, or empty where the store keeps no such list.
+  [[nodiscard]] std::vector<std::uint8_t> skipped() const;
+  /// (n) SHA-256 of the stimulus files, or empty.
+  [[nodiscard]] std::vector<std::string> stimulus_sha256() const;
   /// First batch whose CRC32C does not fit, as "layer NAME, rows a-b"; "" where all fit or there is no checksum.
   [[nodiscard]] std::string first_damage() const;
 

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -86,6 +87,9 @@ using Shape = std::vector<std::size_t>;
 /// How a dataset is laid out. Fixed extents, space allocated at creation, no fill, no filters.
 struct Layout {
   Shape chunk = {};     ///< empty: contiguous
+  /// Chunks lie one after the other, without an index to read first (HDF5's implicit index; readers need HDF5 1.10).
+  bool dense = false;
+  int gzip = 0;  ///< level of shuffle and deflate, which every HDF5 reads; space is then taken as chunks are written
 };
 
 class Dataset {
@@ -94,6 +98,8 @@ class Dataset {
   [[nodiscard]] Shape const& shape() const { return shape_; }
   [[nodiscard]] Shape chunk() const;              ///< empty where contiguous
   [[nodiscard]] bool filtered() const;            ///< compressed
+  /// Where the first chunk begins in the file, where all chunks follow each other in row-major order; else nothing.
+  [[nodiscard]] std::optional<std::uint64_t> dense_address() const;
   [[nodiscard]] bool numeric() const;             ///< integer or float
   [[nodiscard]] bool is_float16() const;
   [[nodiscard]] std::string type_name() const;    ///< "float32", "string" …
@@ -104,6 +110,10 @@ class Dataset {
   /// file these are independent transfers (not collective), cut below 1 GiB by the first axis that allows it.
   void read(Shape const& first, Shape const& count, hid_t memory_type, void* out) const;
   void write(Shape const& first, Shape const& count, hid_t memory_type, void const* in);
+  /// Puts a chunk that has gone through the filters already into the file as it is. Serial.
+  void write_filtered_chunk(Shape const& first, void const* bytes, std::size_t count);
+  /// Writes the box from the corner of a larger array of shape `memory`.
+  void write_corner(Shape const& first, Shape const& count, Shape const& memory, hid_t memory_type, void const* in);
   /// The same with memory that is a two-dimensional array of `memory_columns` columns, of which the box fills
   /// columns [column, column + box volume / count[0]); its rows are the box's first axis.
   void read_columns(Shape const& first, Shape const& count, hid_t memory_type, void* out, std::size_t memory_columns,
