@@ -36,6 +36,9 @@ void keep_distinct(StimTable& table, bool once) {
 }  // namespace
 
 ExtractStimuli read_stimuli(Context const& context, ExtractConfig const& config, Card const& card) {
+  if (card.input.kind != InputForm::Kind::image)
+    fail(Exit::config, "network: {} takes stimuli of kind {}, which extract cannot make of pictures",
+         card.file.filename().string(), name_of(card.input.kind));
   std::string ids, folder;
   together(context.comm, [&] {
     if (!context.comm.root()) return;

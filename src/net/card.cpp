@@ -3,142 +3,16 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <cmath>
-#include <functional>
 #include <set>
 
-#include "striate/base/config.hpp"
+#include "card_mapping.hpp"
 #include "striate/base/error.hpp"
 
 namespace striate {
+
+using net::Mapping;
+
 namespace {
-
-/// One mapping of a card, read key by key; keys that nobody reads are errors.
-class Mapping {
- public:
-  Mapping(YAML::Node node, ConfigPlace place, std::vector<std::string> known)
-      : node_(std::move(node)), place_(std::move(place)) {
-    if (!node_.IsMap()) config_error(place_, "must be a mapping (key: value)");
-    for (auto const& entry : node_) {
-      auto const key = entry.first.as<std::string>();
-      if (std::find(known.begin(), known.end(), key) != known.end()) continue;
-      std::string const near = nearest(key, known);
-      std::string listed;
-      for (auto const& k : known) listed += (listed.empty() ? "" : ", ") + k;
-      config_error(at(key, entry.first), near.empty() ? "is no key of a card; known are " + listed
-                                                      : "is no key of a card; did you mean `" + near + "`?");
-    }
-  }
-
-  [[nodiscard]] bool has(std::string const& key) const { return node_[key].IsDefined() && !node_[key].IsNull(); }
-  [[nodiscard]] YAML::Node operator[](std::string const& key) const { return node_[key]; }
-  [[nodiscard]] ConfigPlace at(std::string const& key, YAML::Node const& node) const {
-    ConfigPlace out = place_;
-    out.key = place_.key.empty() ? key : place_.key + "." + key;
-    if (node.IsDefined() && node.Mark().line >= 0) out.line = node.Mark().line + 1;
-    return out;
-  }
-  [[nodiscard]] ConfigPlace at(std::string const& key) const { return at(key, node_[key]); }
-  [[nodiscard]] Mapping inner(std::string const& key, std::vector<std::string> known) const {
-    return {node_[key], at(key), std::move(known)};
-  }
-
-  [[nodiscard]] std::string text(std::string const& key, std::string const& otherwise) const {
-    if (!has(key)) return otherwise;
-    if (!node_[key].IsScalar()) config_error(at(key), "must be one word or line of text");
-    return node_[key].as<std::string>();
-  }
-  [[nodiscard]] std::string choice(std::string const& key, std::string const& otherwise,
-                                   std::vector<std::string> const& words) const {
-    std::string const word = text(key, otherwise);
-    if (std::find(words.begin(), words.end(), word) != words.end()) return word;
-    std::string listed;
-    for (auto const& w : words) listed += (listed.empty() ? "" : " | ") + w;
-    config_error(at(key), "`" + word + "` is none of " + listed);
-  }
-  [[nodiscard]] std::size_t size_of(YAML::Node const& node, std::string const& key) const {
-    long value = 0;
-    try {
-      value = node.as<long>();
-    } catch (YAML::Exception const&) {
-      config_error(at(key), "must be a whole number of pixels");
-    }
-    if (value < 1 || value > 16384) config_error(at(key), "must be a number of pixels from 1 to 16384");
-    return static_cast<std::size_t>(value);
-  }
-  [[nodiscard]] std::vector<double> numbers(std::string const& key, std::vector<double> otherwise) const {
-    if (!has(key)) return otherwise;
-    try {
-      return node_[key].IsSequence() ? node_[key].as<std::vector<double>>()
-                                     : std::vector<double>{node_[key].as<double>()};
-    } catch (YAML::Exception const&) {
-      config_error(at(key), "must be a list of numbers");
-    }
-  }
-
- private:
-  YAML::Node node_;
-  ConfigPlace place_;
-};
-
-void read_input(Mapping const& top, Preprocessing& out) {
-  if (!top.has("input")) return;
-  Mapping const input = top.inner("input", {"size", "channels"});
-  if (input.has("size")) {
-    YAML::Node const size = input["size"];
-    if (!size.IsSequence() || size.size() != 2)
-      config_error(input.at("size"), "must be [height, width], e.g. [224, 224]");
-    out.height = input.size_of(size[0], "size");
-    out.width = input.size_of(size[1], "size");
-  }
-  std::string const channels = input.choice("channels", "rgb", {"rgb", "bgr", "grey"});
-  out.grey = channels == "grey";
-  out.bgr = channels == "bgr";
-}
-
-void read_resize(Mapping const& steps, Preprocessing& out) {
-  if (!steps.has("resize")) return;
-  YAML::Node const resize = steps["resize"];
-  if (resize.IsSequence()) {
-    if (resize.size() != 2) config_error(steps.at("resize"), "must be none, N (shorter side) or [height, width]");
-    out.resize = Preprocessing::Resize::squash;
-    out.resize_height = steps.size_of(resize[0], "resize");
-    out.resize_width = steps.size_of(resize[1], "resize");
-  } else if (!resize.IsScalar()) {
-    config_error(steps.at("resize"), "must be none, N (shorter side) or [height, width]");
-  } else if (resize.as<std::string>() != "none") {
-    out.resize = Preprocessing::Resize::shorter;
-    out.resize_height = steps.size_of(resize, "resize");
-  }
-}
-
-void read_preprocessing(Mapping const& top, Preprocessing& out) {
-  if (!top.has("preprocessing")) return;
-  Mapping const steps = top.inner("preprocessing", {"resize", "mode", "crop", "scale", "mean", "std"});
-  read_resize(steps, out);
-  out.mode = steps.choice("mode", "bilinear", {"bilinear", "nearest", "bicubic"});
-  std::string const crop = steps.choice("crop", "none", {"none", "center", "7/8"});
-  if (crop == "center") out.crop = Preprocessing::Crop::center;
-  if (crop == "7/8") out.crop = Preprocessing::Crop::seven_eighths;
-  if (steps.has("scale")) {
-    auto const scale = steps.numbers("scale", {});
-    if (scale.size() != 1 || !std::isfinite(scale[0]) || scale[0] == 0)
-      config_error(steps.at("scale"),
-                   "must be one number other than 0: what a pixel value (0 to 255) is multiplied by");
-    out.scale = scale[0];
-  }
-  out.mean = steps.numbers("mean", std::vector<double>(out.channels(), 0));
-  out.std = steps.numbers("std", std::vector<double>(out.channels(), 1));
-  for (auto const& [key, values] : {std::pair("mean", &out.mean), std::pair("std", &out.std)})
-    if (values->size() != out.channels())
-      config_error(steps.at(key), "has " + std::to_string(values->size()) + " numbers for " +
-                                      std::to_string(out.channels()) + " channels");
-  if (std::any_of(out.std.begin(), out.std.end(), [](double s) { return !(s > 0); }))
-    config_error(steps.at("std"), "must be numbers above 0");
-  if (out.crop == Preprocessing::Crop::none && out.resize == Preprocessing::Resize::squash &&
-      (out.resize_height != out.height || out.resize_width != out.width))
-    config_error(steps.at("resize"), "differs from input.size, and nothing crops; make them equal");
-}
 
 void read_layers(Mapping const& top, Card& card) {
   if (!top.has("layers")) return;
@@ -245,8 +119,7 @@ Card read_card(std::filesystem::path const& file) {
     card.name = top.text("name", file.stem().string());
     card.source = top.text("source", "");
     card.weights = top.text("weights", "");
-    read_input(top, card.preprocessing);
-    read_preprocessing(top, card.preprocessing);
+    net::read_input(top, card.input, card.preprocessing);
     read_layers(top, card);
     read_aliases(top, card);
     read_presets(top, card);
@@ -259,25 +132,50 @@ Card read_card(std::filesystem::path const& file) {
   return card;
 }
 
+bool is_pattern(std::string const& name) { return name.find_first_of("*?") != std::string::npos; }
+
+bool matches(std::string_view pattern, std::string_view text) {
+  std::size_t p = 0, t = 0, star = std::string_view::npos, from = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++, from = t;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+      ++p, ++t;
+    } else if (star != std::string_view::npos) {  // the last star takes one more
+      p = star + 1, t = ++from;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
 std::vector<LayerRequest> resolve_layers(std::vector<std::string> const& asked, Card const& card) {
   std::vector<LayerRequest> out;
+  std::set<std::string> seen;
   for (auto const& name : asked) {
     if (name.empty()) fail(Exit::config, "layers: an empty name; name a layer, `preset:NAME` or `all`");
+    std::vector<LayerRequest> more;
+    bool const several = name == "all" || name.rfind("preset:", 0) == 0 || is_pattern(name);
     if (name == "all") {
-      for (auto const& [layer, path] : card.layers) out.push_back({layer, path});
-      if (card.layers.empty()) out.push_back({"*", "*"});  // the network knows its modules
-      continue;
+      for (auto const& [layer, path] : card.layers) more.push_back({layer, path});
+      if (card.layers.empty()) more.push_back({"*", "*"});  // the network knows its modules
+    } else if (name.rfind("preset:", 0) == 0) {
+      add_preset(name.substr(7), card, more);
+    } else if (is_pattern(name)) {
+      for (auto const& [layer, path] : card.layers)
+        if (matches(name, layer)) more.push_back({layer, path});
+      if (more.empty()) more.push_back({name, name});
+    } else {
+      more.push_back({name, path_of(name, card)});
     }
-    if (name.rfind("preset:", 0) == 0) {
-      add_preset(name.substr(7), card, out);
-      continue;
-    }
-    out.push_back({name, path_of(name, card)});
+    for (auto& request : more)
+      if (seen.insert(request.name).second)
+        out.push_back(std::move(request));
+      else if (!several)
+        fail(Exit::config, "layers: {} is asked for twice; name it once (before presets, patterns and `all`)",
+             request.name);
   }
-  std::set<std::string> seen;
-  for (auto const& request : out)
-    if (!seen.insert(request.name).second)
-      fail(Exit::config, "layers: {} is asked for twice; name it once (presets and `all` count)", request.name);
   return out;
 }
 

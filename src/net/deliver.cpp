@@ -101,10 +101,9 @@ CapturedLayer describe_layer(at::Tensor const& value, std::size_t rows, Pool poo
   if (value.is_complex() || value.is_sparse())
     fail(Exit::data, "layers: {}: its output is {}, which cannot be stored as floats", path,
          value.is_complex() ? "complex" : "sparse");
-  CapturedLayer out{name, path, {}, ""};
+  CapturedLayer out{name, path, {}, "", {}};
   for (std::int64_t axis = 1; axis < value.dim(); ++axis)
     out.shape.push_back(static_cast<std::size_t>(value.size(axis)));
-  if (pool != Pool::none && has_space(value.dim())) out.shape.end()[-1] = out.shape.end()[-2] = 1;
   switch (value.dim()) {
     case 1:
       out.shape = {1, 1, 1}, out.axes = "feature row column";
@@ -125,6 +124,8 @@ CapturedLayer describe_layer(at::Tensor const& value, std::size_t rows, Pool poo
       fail(Exit::data, "layers: {}: its output has {} axes ({}); layers of 1 to 4 axes beside the batch can be stored",
            path, value.dim(), sizes_text(value));
   }
+  out.unpooled = out.shape;
+  if (pool != Pool::none && has_space(value.dim())) out.shape.end()[-1] = out.shape.end()[-2] = 1;
   if (out.units() == 0) fail(Exit::data, "layers: {}: its output is empty ({})", path, sizes_text(value));
   return out;
 }

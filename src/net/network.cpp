@@ -3,6 +3,7 @@
 #include <torch/cuda.h>
 #include <torch/script.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "deliver.hpp"
@@ -28,7 +29,8 @@ struct Network::Impl {
   Plan plan;
   std::vector<CapturedLayer> layers;
   std::vector<std::int64_t> input;  ///< shape of one stimulus
-  Pool pool = Pool::none;
+  NetworkOptions options;
+  std::vector<Pool> pools;          ///< by layer
   c10::Device device = c10::kCPU;
   bool channels_last = false;
   double bytes_per_stimulus = 0;
@@ -110,7 +112,7 @@ void Network::Impl::set_layout(bool channels_last_wanted) {
 }
 
 void Network::Impl::check_shape(std::size_t layer, at::Tensor const& value, std::size_t rows) const {
-  auto const now = net::describe_layer(value, rows, pool, layers[layer].name, layers[layer].path);
+  auto const now = net::describe_layer(value, rows, pools[layer], layers[layer].name, layers[layer].path);
   if (now.shape == layers[layer].shape) return;
   fail(Exit::data, "layers: {}: its shape changes from batch to batch; ask for another layer", layers[layer].path);
 }
@@ -119,7 +121,7 @@ void Network::Impl::describe(std::size_t rows) {
   std::vector<CapturedLayer> found(plan.requests.size());
   pass(zeros(rows), [&](std::size_t layer, at::Tensor const& value) {
     auto const& request = plan.requests[layer];
-    found[layer] = net::describe_layer(value, rows, pool, request.name, request.asked);
+    found[layer] = net::describe_layer(value, rows, pools[layer], request.name, request.asked);
   });
   layers = std::move(found);
 }
@@ -137,6 +139,10 @@ void Network::Impl::learn(std::vector<LayerRequest> const& requests) {
     c10::InferenceMode const no_autograd;
     plan = net::make_plan(module, requests, zeros(1), file);
   }
+  for (auto const& request : plan.requests)
+    pools.push_back(std::ranges::count(options.whole, request.name) + std::ranges::count(options.whole, request.asked) > 0
+                        ? Pool::none
+                        : options.pool);
   describe(1);
   auto const has_maps = [&] {
     for (auto const& parameter : module.parameters())
@@ -175,7 +181,7 @@ void Network::Impl::forward_cpu(float const* pixels, std::size_t rows, Sink cons
   at::Tensor const x = at::from_blob(const_cast<float*>(pixels), sizes(rows));
   pass(x, [&](std::size_t layer, at::Tensor const& value) {
     check_shape(layer, value, rows);
-    at::Tensor const stored = net::as_stored(value, pool);
+    at::Tensor const stored = net::as_stored(value, pools[layer]);
     sink(layer, stored.data_ptr<float>());
   });
 }
@@ -194,7 +200,7 @@ void Network::Impl::forward_gpu(float const* pixels, std::size_t rows, Sink cons
   std::vector<std::size_t> order;
   pass(x.to(device, at::kFloat, true), [&](std::size_t layer, at::Tensor const& value) {
     check_shape(layer, value, rows);
-    at::Tensor const stored = net::as_stored(value, pool);
+    at::Tensor const stored = net::as_stored(value, pools[layer]);
     page_locked(pinned[layer], stored.sizes()).copy_(stored, true);
     order.push_back(layer);
   });
@@ -216,7 +222,7 @@ Network::Network(std::filesystem::path const& weights, std::vector<LayerRequest>
   my.file = weights.filename().string();
   my.module = net::load_module(weights);
   my.input.assign(input.begin(), input.end());
-  my.pool = options.pool;
+  my.options = options;
   my.learn(layers);
   // Half as much again: blocks that are kept for the next pass.
   double const two = my.peak_of_pass(2);

@@ -56,15 +56,18 @@ class Planner {
 
   Plan run(std::vector<LayerRequest> const& layers) {
     plan_.defaults = defaults_of_forward(module_, file_);
-    bool const all = std::any_of(layers.begin(), layers.end(), [](auto const& layer) { return layer.path == "*"; });
+    std::vector<std::string> patterns;
     for (auto const& layer : layers)
-      if (layer.path != "*") plan_.requests.push_back(parse_request(layer, modules_));
-    collect_keys(all);
+      if (is_pattern(layer.path))
+        patterns.push_back(layer.path);
+      else
+        plan_.requests.push_back(parse_request(layer, modules_));
+    collect_keys(patterns);
     TappedGraph tapped = tap_graph(module_, plan_.keys);
     for (auto const& request : plan_.requests) check_operator(request, tapped);
     Recorder recorder(plan_.keys.size());
     probe(tapped, recorder);
-    if (all) add_every_module(recorder);
+    for (auto const& pattern : patterns) add_modules(pattern, recorder);
     plan_.wants.resize(plan_.keys.size());
     std::set<std::size_t> needed;
     for (std::size_t i = 0; i < plan_.requests.size(); ++i) needed.insert(settle(i, recorder));
@@ -74,12 +77,13 @@ class Planner {
   }
 
  private:
-  void collect_keys(bool all) {
+  void collect_keys(std::vector<std::string> const& patterns) {
     for (auto const& request : plan_.requests)
       if (key_index(request.key) == plan_.keys.size()) plan_.keys.push_back(request.key);
-    if (!all) return;
     for (auto const& path : modules_)
-      if (key_index(path) == plan_.keys.size()) plan_.keys.push_back(path);
+      if (std::ranges::any_of(patterns, [&](auto const& pattern) { return matches(pattern, path); }) &&
+          key_index(path) == plan_.keys.size())
+        plan_.keys.push_back(path);
   }
 
   [[nodiscard]] std::size_t key_index(TapKey const& key) const {
@@ -109,11 +113,13 @@ class Planner {
     }
   }
 
-  /// Every call of every module that gives a tensor of a rank that can be stored, in order of execution.
-  void add_every_module(Recorder const& recorder) {
+  /// Every call of every module of a pattern that gives a tensor of a rank that can be stored, in order of execution.
+  void add_modules(std::string const& pattern, Recorder const& recorder) {
+    bool met = false;
     for (auto const& event : recorder.events) {
       TapKey const& path = plan_.keys[event.key];
-      if (path.empty() || path.rfind("aten::", 0) == 0) continue;
+      if (path.empty() || path.rfind("aten::", 0) == 0 || !matches(pattern, path)) continue;
+      met = true;
       std::string const name = recorder.calls(event.key) > 1 ? path + "#" + std::to_string(event.call) : path;
       Request request{name, name, path, event.call, {}};
       auto const taken = [&](Request const& other) { return other.name == name; };
@@ -125,6 +131,9 @@ class Planner {
       } catch (Error const&) {  // gives no tensor: nothing to store
       }
     }
+    if (!met)
+      fail(Exit::data, "layers: {} is matched by no layer of the card and by no module of {} that is executed", pattern,
+           file_);
   }
 
   /// Finds the call that a request means, and the tap that hands it out.

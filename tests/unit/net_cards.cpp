@@ -109,6 +109,40 @@ TEST(Cards, Preprocessing) {
   EXPECT_EQ(eighths.mean, (std::vector<double>{0.5}));
 }
 
+TEST(Cards, InputsOfEveryKind) {
+  using Shape = std::vector<std::size_t>;
+  using Kind = InputForm::Kind;
+  EXPECT_EQ(card_of("input: {channels: grey}\n").input_shape(), (Shape{1, 224, 224}));
+  auto const clip = card_of(
+      "input: {kind: clip, size: [112, 112], frames: 16, rate: 12.5}\n"
+      "preprocessing: {resize: [128, 171], crop: center, mean: [1, 2, 3], std: [4, 5, 6]}\n");
+  EXPECT_EQ(clip.input.kind, Kind::clip);
+  EXPECT_EQ(clip.input_shape(), (Shape{3, 16, 112, 112}));
+  EXPECT_EQ(clip.input.rate, 12.5);
+  EXPECT_EQ(clip.preprocessing.mean[2], 3);
+  EXPECT_EQ(card_of("input: {kind: clip, frames: 8, axes: [frame, channel, row, column]}\n").input_shape(),
+            (Shape{8, 3, 224, 224}));
+  EXPECT_EQ(card_of("input: {kind: audio, rate: 16000, samples: 15600}\n").input_shape(), (Shape{15600}));
+  EXPECT_EQ(card_of("input: {kind: audio, rate: 16000, shape: [1, 15600]}\n").input_shape(), (Shape{1, 15600}));
+  auto const vggish = card_of("input: {kind: mel, preset: vggish}\n");
+  EXPECT_EQ(vggish.input_shape(), (Shape{1, 96, 64}));
+  EXPECT_EQ(vggish.input.samples, 15600U);
+  EXPECT_EQ(vggish.input.mel.offset, 0.01);
+  EXPECT_EQ(vggish.input.mel.fmax, 7500);
+  auto const mel = card_of(
+      "input: {kind: mel, rate: 22050, frames: 100, mels: 80, axes: [mel, frame]}\n"
+      "preprocessing: {n_fft: 1024, hop: 256, log: log10, center: true, mean: -4, std: 4}\n");
+  EXPECT_EQ(mel.input_shape(), (Shape{80, 100}));
+  EXPECT_EQ(mel.input.mel.window, 1024U);
+  EXPECT_EQ(mel.input.mel.fmax, 11025);
+  EXPECT_EQ(mel.input.samples, 99U * 256 + 1);
+  EXPECT_EQ(mel.input.mel.log, MelForm::Log::log10);
+  auto const array = card_of("input: {kind: array, shape: [4, 9]}\npreprocessing: {mean: [1, 2, 3, 4], std: 2}\n");
+  EXPECT_EQ(array.input_shape(), (Shape{4, 9}));
+  EXPECT_EQ(array.input.mean[3], 4);
+  EXPECT_NE(to_json(mel.input, mel.preprocessing), to_json(vggish.input, vggish.preprocessing));
+}
+
 TEST(Cards, AreFoundBesideTheConfigAndInStriateCards) {
   TempDir const beside, elsewhere;
   write_file(beside / "alexnet.yaml", "name: alexnet\nsource: mine\nlayers: {conv1: features.0}\n");
@@ -150,6 +184,23 @@ TEST(Cards, Errors) {
            {"preprocessing: {resice: 2}\n", "preprocessing.resice: is no key of a card; did you mean `resize`?"},
            {"input: {size: 224}\n", "line 1: input.size: must be [height, width]"},
            {"input: {size: [0, 4]}\n", "from 1 to 16384"},
+           {"input: {kind: movie}\n", "input.kind: `movie` is none of image | clip | mel | audio | array"},
+           {"input: {kind: clip}\n", "input.frames: is missing"},
+           {"input: {kind: clip, frame: 8}\n", "is no key of an input of kind clip; did you mean `frames`?"},
+           {"input: {kind: clip, frames: 2.5}\n", "must be a whole number"},
+           {"input: {kind: clip, frames: 2, axes: [row, column]}\n", "one of [channel, frame, row, column] | [frame"},
+           {"input: {kind: audio, samples: 5}\n", "input.rate: is missing: samples a second"},
+           {"input: {kind: audio, rate: 16000}\n", "input.samples: is missing"},
+           {"input: {kind: audio, rate: 16000, shape: [2, 5]}\n", "input.shape: must be [5] or [1, 5]"},
+           {"input: {kind: mel, rate: 16000, frames: 9}\n", "input.mels: is missing (or take `preset: vggish`)"},
+           {"input: {kind: mel, preset: vggish}\npreprocessing: {windw: 9}\n", "did you mean `window`?"},
+           {"input: {kind: mel, preset: vggish}\npreprocessing: {offset: 0}\n", "would become -inf"},
+           {"input: {kind: mel, preset: vggish}\npreprocessing: {window: 600}\n", "is longer than n_fft (512)"},
+           {"input: {kind: mel, preset: vggish}\npreprocessing: {fmax: 9000}\n", "must be one number from 0 to 8000"},
+           {"input: {kind: mel, preset: vggish, samples: 900}\n", "are too few for 96 frames; 15600 fill them"},
+           {"input: {kind: array}\n", "input.shape: is missing"},
+           {"input: {kind: array, shape: [3, 0]}\n", "must be a list of whole numbers above 0"},
+           {"input: {kind: array, shape: [3]}\npreprocessing: {resize: 9}\n", "no key of the preprocessing of arrays"},
            {"input: {channels: rgba}\n", "`rgba` is none of rgb | bgr | grey"},
            {"preprocessing: {resize: small}\n", "preprocessing.resize: must be a whole number of pixels"},
            {"preprocessing: {resize: [1, 2, 3]}\n", "must be none, N (shorter side) or [height, width]"},
@@ -174,8 +225,36 @@ TEST(Cards, Errors) {
 TEST(Cards, LayersOfAConfig) {
   Card const card = find_card("alexnet", ".");
   expect_error([&] { (void)resolve_layers({"conv1", "conv1"}, card); }, Exit::config, "conv1 is asked for twice");
-  expect_error([&] { (void)resolve_layers({"conv1_relu", "preset:hebart7"}, card); }, Exit::config, "asked for twice");
+  expect_error([&] { (void)resolve_layers({"preset:hebart7", "conv1_relu"}, card); }, Exit::config, "asked for twice");
   expect_error([&] { (void)resolve_layers({"preset:hebart8"}, card); }, Exit::config, "did you mean `preset:hebart7`?");
   expect_error([&] { (void)resolve_layers({"preset:x"}, Card{}); }, Exit::config, "it has none");
   expect_error([&] { (void)resolve_layers({""}, card); }, Exit::config, "an empty name");
+}
+
+std::vector<std::string> names_of(std::vector<std::string> const& asked, Card const& card) {
+  std::vector<std::string> names;
+  for (auto const& request : resolve_layers(asked, card)) names.push_back(request.name);
+  return names;
+}
+
+TEST(Cards, PresetsAndPatternsMixWithNames) {
+  using Names = std::vector<std::string>;
+  Card const card = find_card("alexnet", ".");
+  Names const preset = names_of({"preset:hebart7"}, card);
+  ASSERT_EQ(preset.size(), 7U);
+  Names mixed = names_of({"fc3", preset[1], "preset:hebart7"}, card);  // what stands before is not asked for again
+  EXPECT_EQ(mixed.size(), 8U);
+  EXPECT_EQ(mixed[0], "fc3");
+  EXPECT_EQ(mixed[1], preset[1]);
+  EXPECT_EQ(mixed[2], preset[0]);
+  EXPECT_EQ(names_of({"conv?"}, card), (Names{"conv1", "conv2", "conv3", "conv4", "conv5"}));
+  EXPECT_EQ(names_of({"fc*_relu", "fc*"}, card).size(), 5U);
+  EXPECT_EQ(names_of({"fc3", "*"}, card).size(), card.layers.size());
+  EXPECT_EQ(resolve_layers({"features.*"}, card)[0].path, "features.*");  // the network's modules
+  EXPECT_TRUE(matches("layer3*", "layer3.0.conv1"));
+  EXPECT_TRUE(matches("*.conv?", "layer3.0.conv1"));
+  EXPECT_FALSE(matches("*.conv?", "layer3.0.conv1.x"));
+  EXPECT_FALSE(matches("a?c", "ac"));
+  EXPECT_TRUE(matches("a*b*c", "aXbYbZc"));
+  EXPECT_FALSE(matches("a*b", "aXbY"));
 }

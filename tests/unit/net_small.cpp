@@ -114,6 +114,21 @@ TEST(NetSmall, AllModulesWithoutACard) {
   EXPECT_EQ(branches.layers().size(), 5U);  // yes, step three times, after
 }
 
+TEST(NetSmall, PatternsMeanModules) {
+  auto const names = [](std::string const& pattern) {
+    std::vector<std::string> out;
+    Network const network(golden("inplace.scripted.ts.pt"), {{pattern, pattern}}, input_of(8, 8), {});
+    for (auto const& layer : network.layers()) out.push_back(layer.name);
+    return out;
+  };
+  auto all = names("*");
+  std::erase_if(all, [](std::string const& name) { return name.rfind("features.", 0) != 0; });
+  EXPECT_GT(all.size(), 1U);
+  EXPECT_EQ(names("features.*"), all);
+  EXPECT_EQ(names("*.0"), (std::vector<std::string>{"features.0"}));
+  expect_error([&] { (void)names("layer9.*"); }, Exit::data, "layer9.* is matched by no layer of the card and by no module");
+}
+
 TEST(NetSmall, ModulePaths) {
   auto const paths = module_paths(golden("inplace.scripted.ts.pt"));
   ASSERT_EQ(paths.size(), 5U);

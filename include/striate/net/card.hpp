@@ -3,20 +3,24 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "striate/stimuli/image.hpp"
+#include "striate/stimuli/input.hpp"
 
 namespace striate {
 
 struct Card {
   std::filesystem::path file;
   std::string name, source, weights;  ///< weights: file name, may be empty
-  Preprocessing preprocessing;
+  InputForm input;
+  Preprocessing preprocessing;  ///< of pictures, and of the frames of clips
   std::vector<std::pair<std::string, std::string>> layers;   ///< card name → module path, in order of the file
   std::vector<std::pair<std::string, std::string>> aliases;  ///< second name → card name; not part of `all`
   std::vector<std::pair<std::string, std::vector<std::string>>> presets;
+  /// Of one stimulus, as the network takes it.
+  [[nodiscard]] std::vector<std::size_t> input_shape() const { return striate::input_shape(input, preprocessing); }
 };
 
 /// `name`: a path to a card (ends in .yaml or holds a '/'), or a name looked for beside the config (where a file that
@@ -33,8 +37,9 @@ struct LayerRequest {
   std::string name, path;
 };
 /// `layers:` of a config → requests: card names, module paths, `preset:NAME`, `all` (every layer of the card; without
-/// layers in the card: "*"). A name twice is an error. Names unknown to the card are taken as module paths,
-/// which the network checks.
+/// layers in the card: "*"), patterns (`layer3*`: the card's layers that match; where none does, the network's modules).
+/// A name twice is an error, but presets, patterns and `all` leave out what stands before them. Names unknown to the card
+/// are taken as module paths, which the network checks.
 [[nodiscard]] std::vector<LayerRequest> resolve_layers(std::vector<std::string> const& asked, Card const& card);
 
 }  // namespace striate

@@ -17,6 +17,7 @@ struct CapturedLayer {
   std::string path;                ///< module path (with #k), or the key of a dict output
   std::vector<std::size_t> shape;  ///< of one stimulus, as stored: {c,h,w} | {f,1,1} | {tokens,width} | {c,t,h,w}
   std::string axes;  ///< "channel row column" | "feature row column" | "token feature" | "channel frame row column"
+  std::vector<std::size_t> unpooled = {};  ///< shape before pooling
   [[nodiscard]] std::size_t units() const;
 };
 
@@ -26,6 +27,7 @@ struct NetworkOptions {
   std::string device = "auto";  ///< auto | cpu | cuda; auto: the GPU of `local_rank`, if any
   int local_rank = 0;
   Pool pool = Pool::none;  ///< {c,h,w} → {c,1,1}; layers without space are left as they are
+  std::vector<std::string> whole = {};  ///< names or paths of layers that are not pooled
 };
 
 class Network {

@@ -1,0 +1,176 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "striate/base/error.hpp"
+#include "striate/math/pca.hpp"
+
+namespace striate {
+namespace {
+
+/// Low rank and noise, with means and scales of their own; column-major.
+std::vector<float> data(std::size_t n, std::size_t p, std::size_t rank, double noise, unsigned seed) {
+  std::mt19937 draw(seed);
+  auto const next = [&] { return draw() / 4294967296.0 - 0.5; };
+  std::vector<double> a(n * rank), b(p * rank);
+  for (auto& v : a) v = next();
+  for (auto& v : b) v = next();
+  std::vector<float> x(n * p);
+  for (std::size_t j = 0; j < p; ++j)
+    for (std::size_t i = 0; i < n; ++i) {
+      double v = 3 * std::sin(static_cast<double>(j));
+      for (std::size_t k = 0; k < rank; ++k) v += a[i * rank + k] * b[j * rank + k] * 4 / static_cast<double>(k + 1);
+      x[j * n + i] = static_cast<float>(v + noise * next());
+    }
+  return x;
+}
+
+/// Components are orthonormal, diagonalise the covariance, have the variances they say; each row's reconstruction error
+/// is what the other variances leave.
+void check(Pca const& f, std::vector<float> const& x, std::size_t n, double tolerance) {
+  std::size_t const p = f.units(), k = f.count();
+  std::vector<double> scores(n * k, 0.0);
+  double total = 0;
+  for (std::size_t j = 0; j < p; ++j) {
+    double mean = 0;
+    for (std::size_t i = 0; i < n; ++i) mean += static_cast<double>(x[j * n + i]);
+    mean /= static_cast<double>(n);
+    ASSERT_NEAR(f.mean[j], mean, 1e-9);
+    for (std::size_t i = 0; i < n; ++i) {
+      double const d = static_cast<double>(x[j * n + i]) - mean;
+      total += d * d / static_cast<double>(n - 1);
+      for (std::size_t c = 0; c < k; ++c) scores[c * n + i] += d * static_cast<double>(f.components[c * p + j]);
+    }
+  }
+  EXPECT_NEAR(f.total_variance, total, 1e-6 * total);
+  for (std::size_t a = 0; a < k; ++a)
+    for (std::size_t b = 0; b <= a; ++b) {
+      double dot = 0, covariance = 0;
+      for (std::size_t j = 0; j < p; ++j)
+        dot += static_cast<double>(f.components[a * p + j]) * static_cast<double>(f.components[b * p + j]);
+      for (std::size_t i = 0; i < n; ++i) covariance += scores[a * n + i] * scores[b * n + i] / static_cast<double>(n - 1);
+      ASSERT_NEAR(dot, a == b && a < f.rank ? 1 : 0, 2e-6) << a << " " << b;
+      ASSERT_NEAR(covariance, a == b ? f.variance[a] : 0, tolerance * f.variance[0]) << a << " " << b;
+    }
+}
+
+struct Shape {
+  std::size_t n, p;
+};
+
+TEST(Pca, IsAnEigenbasisOfTheCovariance) {
+  auto const team = serial_team();
+  for (Shape const s : {Shape{60, 2500}, Shape{200, 90}, Shape{90, 90}, Shape{600, 1100}, Shape{1100, 300}}) {
+    auto const x = data(s.n, s.p, 12, 0.1, 1);
+    auto const source = memory_source({x.data(), s.n, s.p}, 1024);
+    auto const f = exact_pca(*source, {.count = 10}, *team);
+    EXPECT_EQ(f.rank, 10U);
+    check(f, x, s.n, 1e-6);
+  }
+}
+
+TEST(Pca, DoesNotDependOnPanels) {
+  auto const team = serial_team();
+  std::size_t const n = 1500;
+  for (std::size_t const p : {std::size_t{5000}, std::size_t{700}}) {
+    auto const x = data(n, p, 8, 0.2, 2);
+    auto const a = exact_pca(*memory_source({x.data(), n, p}, 1024), {.count = 6}, *team);
+    auto const b = exact_pca(*memory_source({x.data(), n, p}, 8192), {.count = 6}, *team);
+    EXPECT_EQ(0, std::memcmp(a.components.data(), b.components.data(), a.components.size() * 4));
+    EXPECT_EQ(a.variance, b.variance);
+    EXPECT_EQ(a.mean, b.mean);
+  }
+}
+
+TEST(Pca, KeepsAShareOfTheVariance) {
+  auto const team = serial_team();
+  for (Shape const s : {Shape{80, 400}, Shape{300, 60}}) {
+    auto const x = data(s.n, s.p, 10, 0.5, 3);
+    for (double const share : {0.3, 0.9, 0.99}) {
+      auto const f = exact_pca(*memory_source({x.data(), s.n, s.p}), {.share = share}, *team);
+      double sum = 0;
+      for (std::size_t k = 0; k + 1 < f.count(); ++k) sum += f.ratio(k);
+      EXPECT_LE(sum, share);
+      EXPECT_GT(sum + f.ratio(f.count() - 1), share);
+      check(f, x, s.n, 1e-6);
+    }
+  }
+}
+
+TEST(Pca, IsZeroBeyondTheRank) {
+  auto const team = serial_team();
+  for (Shape const s : {Shape{20, 300}, Shape{300, 20}}) {
+    auto const x = data(s.n, s.p, 3, 0, 4);
+    auto const f = exact_pca(*memory_source({x.data(), s.n, s.p}), {.count = 8}, *team);
+    EXPECT_EQ(f.count(), 8U);
+    EXPECT_LE(f.rank, 8U);
+    EXPECT_NEAR(f.ratio(0) + f.ratio(1) + f.ratio(2), 1, 1e-6);
+    std::vector<float> const constant(s.n * s.p, 2.5F);
+    auto const none = exact_pca(*memory_source({constant.data(), s.n, s.p}), {.count = 2}, *team);
+    EXPECT_EQ(none.rank, 0U);
+    EXPECT_EQ(none.ratio(0), 0);
+    std::vector<float> row(s.p, 3), out(2, 9);
+    pca_stage({{s.p, 1, 1}, "channel row column"}, LayerAxis::whole, {none}, true)->apply(row.data(), 1, out.data());
+    EXPECT_EQ(out, (std::vector<float>{0, 0}));
+  }
+}
+
+TEST(Pca, RefusesWhatHasNoComponents) {
+  auto const team = serial_team();
+  auto x = data(5, 40, 2, 0.1, 5);
+  EXPECT_THROW((void)exact_pca(*memory_source({x.data(), 5, 40}), {.count = 5}, *team), Error);
+  EXPECT_THROW((void)exact_pca(*memory_source({x.data(), 1, 200}), {.count = 1}, *team), Error);
+  x[17] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THROW((void)exact_pca(*memory_source({x.data(), 5, 40}), {.count = 2}, *team), Error);
+  EXPECT_THROW((void)exact_pca(*memory_source({x.data(), 40, 5}), {.count = 2}, *team), Error);
+}
+
+TEST(PcaStage, ProjectsAlongEachAxis) {
+  auto const team = serial_team();
+  std::size_t const n = 40, channels = 6, rows = 3, cols = 2, units = channels * rows * cols;
+  auto const x = data(n, units, 9, 0.3, 6);  // column-major
+  std::vector<float> c_order(n * units);
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < units; ++j) c_order[i * units + j] = x[j * n + i];
+  LayerShape const in{{channels, rows, cols}, "channel row column"};
+  for (auto const axis : {LayerAxis::whole, LayerAxis::channel, LayerAxis::position})
+    for (bool const whiten : {false, true}) {
+      AxisCut const cut(in, axis);
+      std::vector<Pca> fits;
+      for (std::size_t i = 0; i < cut.iterations; ++i) {
+        std::vector<float> part;
+        for (std::size_t u = 0; u < cut.length; ++u) {
+          auto const from = x.begin() + static_cast<std::ptrdiff_t>((cut.first(i) + u * cut.step) * n);
+          part.insert(part.end(), from, from + static_cast<std::ptrdiff_t>(n));
+        }
+        fits.push_back(exact_pca(*memory_source({part.data(), n, cut.length}), {.count = 4}, *team));
+      }
+      auto const stage = pca_stage(in, axis, fits, whiten);
+      auto const shape = stage->output().shape;
+      auto const want_shape = axis == LayerAxis::whole     ? std::vector<std::size_t>{4, 1, 1}
+                              : axis == LayerAxis::channel ? std::vector<std::size_t>{4, rows, cols}
+                                                           : std::vector<std::size_t>{channels, 4, 1};
+      EXPECT_EQ(shape, want_shape);
+      std::size_t const width = stage->output().units();
+      std::vector<float> out(n * width);
+      stage->apply(c_order.data(), n, out.data());
+      for (std::size_t r = 0; r < n; ++r)
+        for (std::size_t i = 0; i < cut.iterations; ++i)
+          for (std::size_t k = 0; k < 4; ++k) {
+            double want = 0;
+            for (std::size_t u = 0; u < cut.length; ++u)
+              want += (static_cast<double>(c_order[r * units + cut.first(i) + u * cut.step]) - fits[i].mean[u]) *
+                      static_cast<double>(fits[i].components[k * cut.length + u]);
+            if (whiten) want /= std::sqrt(fits[i].variance[k]);
+            std::size_t const at = axis == LayerAxis::channel ? k * rows * cols + i : i * 4 + k;
+            ASSERT_NEAR(out[r * width + at], want, 2e-5);
+          }
+    }
+}
+
+}  // namespace
+}  // namespace striate
