@@ -4,11 +4,15 @@
 
 #include "extract_config.hpp"
 #include "extract_network.hpp"
+#include "extract_reuse.hpp"
 #include "extract_stages.hpp"
 #include "extract_stimuli.hpp"
 #include "extract_work.hpp"
 #include "frame.hpp"
+#include "striate/base/hash.hpp"
 #include "striate/base/version.hpp"
+#include "striate/par/together.hpp"
+#include "striate/stimuli/part_source.hpp"
 
 namespace striate {
 namespace {
@@ -34,6 +38,8 @@ class Extract final : public Job {
 
  private:
   void fix_batch();
+  void fix_part();
+  void find_reusable(Context const& context);
   [[nodiscard]] ActSpec spec(Context const& context) const;
   [[nodiscard]] double bytes_in_flight() const;
   [[nodiscard]] double captured_bytes() const;  ///< of one stimulus, as the network gives its layers
@@ -47,6 +53,8 @@ class Extract final : public Job {
   ExtractStimuli stimuli_;
   std::vector<LayerPath> paths_;
   std::size_t batch_ = 1;
+  std::string part_;                     ///< "" where all is one job's
+  std::unique_ptr<ReusedRows> reused_;   ///< with reuse:
   int in_flight_ = 1;  ///< batches that a rank computes at once
 };
 
@@ -87,6 +95,28 @@ void Extract::fix_batch() {
   while (batch_ > 1 && (bytes() > captured_bytes_allowed || (batch_ > 4 && batch_ * 8 > n))) batch_ /= 2;
 }
 
+/// Whole batches, so that the parts together are what one job would make.
+void Extract::fix_part() {
+  ExtractPart const part = part_of_extract(config_.part);
+  if (part.k == 1) return;
+  std::size_t const n = stimuli_.ids.size(), batches = (n + batch_ - 1) / batch_;
+  std::size_t const first = batches * (part.i - 1) / part.k * batch_, last = std::min(n, batches * part.i / part.k * batch_);
+  if (first >= last)
+    fail(Exit::config, "part: {} of {} batches holds none; use fewer parts", config_.part, batches);
+  take_part(stimuli_, first, last);
+  part_ = fmt::format("{}/{}: stimuli {} to {} of {}", part.i, part.k, first + 1, last, n);
+}
+
+void Extract::find_reusable(Context const& context) {
+  if (!config_.reuse) return;
+  together(context.comm, [&] {
+    if (fs::exists(config_.output) && fs::exists(*config_.reuse) && fs::equivalent(config_.output, *config_.reuse))
+      fail(Exit::config, "reuse: is the output itself; name another output (the old store stays as it is)");
+    reused_ = std::make_unique<ReusedRows>(*config_.reuse, spec(context));
+  });
+  stimuli_.source = part_source(stimuli_.source, 0, stimuli_.ids.size(), reused_->held());
+}
+
 /// Of one batch: its inputs (one being computed, two ahead), the network's own memory, its layers as the network gives
 /// them, on their way, and encoded for the store while the next batch is computed.
 double Extract::bytes_in_flight() const {
@@ -110,10 +140,15 @@ void Extract::plan(Context& context, Plan& plan) {
   config_.weights = net_.weights;
   paths_ = make_paths(config_, net_.network->layers());
   fix_batch();
+  fix_part();
   std::int64_t finished = 0;
   if (context.comm.root() && !context.fresh) finished = is_finished(config_.output, spec(context).identity) ? 1 : 0;
   finished = context.comm.max(finished);
-  if (finished == 0) check_stimuli(context, config_, stimuli_);  // a finished store needs them no more
+  if (finished == 0) {  // a finished store needs them no more
+    if (config_.identify == "sha256") hash_stimuli(context, config_, stimuli_);
+    find_reusable(context);
+    check_stimuli(context, config_, stimuli_);
+  }
   int const threads = static_cast<int>(context.comm.max(std::int64_t{context.threads}));
   double const weights = static_cast<double>(fs::file_size(*config_.weights)), here = context.memory_budget;
   in_flight_ =
@@ -129,8 +164,11 @@ void Extract::plan(Context& context, Plan& plan) {
   plan.bytes_read = n * 100e3;
   plan.bytes_written = n * stored_bytes() / 4 * element;
   plan.memory_per_rank = weights + in_flight_ * bytes_in_flight();
-  plan.core_seconds = finished > 0 ? 0 : n * seconds_per_stimulus();
+  double const to_compute = n - (reused_ ? static_cast<double>(reused_->count()) : 0);
+  plan.core_seconds = finished > 0 ? 0 : to_compute * seconds_per_stimulus();
   plan.lines.emplace_back("stimuli", fmt::format("{}, in batches of {}", stimuli_.ids.size(), batch_));
+  if (!part_.empty()) plan.lines.emplace_back("part", part_);
+  if (reused_) plan.lines.emplace_back("reuse", fmt::format("{} stimuli of {}", reused_->count(), config_.reuse->string()));
   plan.lines.emplace_back("network", fmt::format("{} on {}, {} batches at once a rank", net_.card.name,
                                                  net_.network->device(), in_flight_));
   for (std::size_t l = 0; l < paths_.size(); ++l) {
@@ -150,14 +188,22 @@ ActSpec Extract::spec(Context const& context) const {
                            h5::dtype_of_name(config_.dtype)});
   spec.stimulus_ids = stimuli_.ids;
   spec.batch = batch_;
+  spec.stimulus_sha256 = stimuli_.file_sha256;
+  spec.may_skip = config_.on_bad_stimulus == "skip";
+  spec.io = config_.io == "auto" ? ActIo::automatic : config_.io == "direct" ? ActIo::direct : ActIo::cached;
   auto const how = stimuli_.source->describe();
   auto config = context.resolved;
-  for (auto const* key : {"output", "memory", "io"}) config.erase(key);  // the same store, wherever and however written
+  for (auto const* key : {"output", "memory", "io", "reuse", "pack"}) config.erase(key);  // the same store, wherever and however written
   std::string const device = net_.network->on_gpu() ? "cuda" : "cpu";
   spec.attributes = {
       {"network", net_.card.name},         {"weights_sha256", net_.weights_sha256}, {"preprocessing", how.dump()},
       {"stimuli_sha256", stimuli_.sha256}, {"device", net_.network->device()},      {"pool", config_.pool},
       {"libtorch", torch_version()},       {"striate_git_commit", git_commit()},    {"config", config.dump()}};
+  if (!part_.empty()) {
+    std::string own;
+    for (auto const& id : stimuli_.ids) own += id + "\n";
+    spec.attributes["part"] = part_, spec.attributes["stimuli_sha256"] = sha256(own);
+  }
   // Files count by content, so that a folder that was moved resumes.
   spec.identity = context.identity;
   spec.identity["stimuli"] = stimuli_.sha256;
@@ -178,6 +224,8 @@ bool Extract::run(Context& context) {
     log::info("nothing to do: {} is complete", config_.output.string());
     return true;
   }
+  if (store->state() == StoreState::resumed && !stimuli_.file_sha256.empty())
+    check_unchanged(context, config_.output, stimuli_);
   auto const done = store->done();
   auto const before = static_cast<std::size_t>(std::ranges::count(done, 1));
   if (before > 0) log::info("resuming: {} of {} batches are done", before, done.size());
@@ -187,7 +235,7 @@ bool Extract::run(Context& context) {
     int const decoders = net_.network->on_gpu() ? context.threads : std::max(1, context.threads / 2);
     StimulusLoader loader(stimuli_.source, batch_, order, decoders, static_cast<std::size_t>(2 * in_flight_),
                           config_.on_bad_stimulus == "skip");
-    ExtractWork work(*net_.network, loader, *store, stimuli_.ids, paths_, before);
+    ExtractWork work(*net_.network, loader, *store, stimuli_.ids, paths_, before, reused_.get());
     TileOptions options;
     options.threads = in_flight_;
     finished = run_tiles(context.comm, done, context.stop, work, options);

@@ -1,8 +1,10 @@
 #pragma once
 /// The batches of `striate extract`: decoded ahead, run through the network, written, verified.
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "extract_reuse.hpp"
 #include "extract_stages.hpp"
 #include "striate/base/log.hpp"
 #include "striate/net/network.hpp"
@@ -15,7 +17,7 @@ namespace striate {
 class ExtractWork final : public TileWork {
  public:
   ExtractWork(Network const& network, StimulusLoader& loader, ActWriter& store, std::vector<std::string> const& ids,
-              std::vector<LayerPath> const& paths, std::size_t done_before);
+              std::vector<LayerPath> const& paths, std::size_t done_before, ReusedRows const* reused = nullptr);
 
   void compute(std::size_t batch) override;
   void write(std::span<std::size_t const> mine) override;
@@ -25,15 +27,25 @@ class ExtractWork final : public TileWork {
 
  private:
   struct Result {
-    std::vector<ActBlock> blocks;                          ///< one a layer
+    std::vector<ActBlock> blocks;                          ///< one a layer; none where rows are taken over
+    std::vector<std::vector<float>> fresh;                 ///< by layer, then: the rows that were computed
     std::vector<std::pair<std::size_t, std::string>> bad;  ///< skipped stimuli
+    std::vector<std::size_t> missing;                      ///< of them, those without a file
   };
+
+  /// Rows of the batch that no earlier store holds, from its first.
+  [[nodiscard]] std::vector<std::size_t> rows_to_compute(std::size_t first, std::size_t rows) const;
+  void forward(LoadedBatch const& loaded, std::size_t rows, std::vector<std::size_t> const& holes,
+               std::function<void(std::size_t layer, float const*)> const& sink) const;
+  void write_layer(ActBlock block);
+  void write_with_reused(std::size_t batch, Result const& result);
 
   Network const& network_;
   StimulusLoader& loader_;
   ActWriter& store_;
   std::vector<std::string> const& ids_;
   std::vector<LayerPath> const& paths_;  ///< by layer of the network
+  ReusedRows const* reused_;
   Handover<Result> results_;
   log::Progress bar_;
 };

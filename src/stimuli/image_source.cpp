@@ -11,6 +11,7 @@ class ImageSource final : public StimulusSource {
   [[nodiscard]] std::vector<std::size_t> shape() const override { return {how_.channels(), how_.height, how_.width}; }
   [[nodiscard]] nlohmann::ordered_json describe() const override { return to_json(how_); }
   [[nodiscard]] std::unique_ptr<Reader> reader() const override { return std::make_unique<Decoder>(*this); }
+  [[nodiscard]] std::filesystem::path file(std::size_t place) const override { return files_[place]; }
   [[nodiscard]] std::vector<std::pair<std::size_t, Error>> check(std::size_t first, std::size_t last,
                                                                  int threads) const override {
     auto problems = check_images(std::span(files_).subspan(first, last - first), threads);
