@@ -57,8 +57,8 @@ nlohmann::json ConfigType<LayerIndices>::write(LayerIndices const& indices) {
 
 void describe(Schema& s, ProjectConfig& c) {
   s("components", c.components,
-    {.doc = "numbers kept of each layer; layers of no more units stay as they are", .required = true, .min = 1,
-     .max = 1 << 20, .example = "1024"});
+    {.doc = "numbers kept of each layer; layers of no more units stay as they are", .min = 1, .max = 1 << 20,
+     .required = true, .example = "1024"});
   s("kind", c.kind, {.doc = "entries of the matrix: normal, or mostly 0", .choices = {"gaussian", "sparse"}});
   s("density", c.density,
     {.doc = "of sparse: share of entries that are not 0; default: 1/√units", .min = 1e-9, .max = 1});

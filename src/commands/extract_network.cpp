@@ -24,7 +24,7 @@ std::string from_the_card(std::string const& message, ExtractConfig const& confi
   if (message.find("is no layer of") == std::string::npos) return "";
   std::vector<std::string> names;
   for (auto const& layer : card.layers) names.push_back(layer.first);
-  for (auto const& asked : config.layers)
+  for (auto const& asked : config.layers.value_or(std::vector<std::string>{}))
     if (std::string const near = nearest(asked, names); message.starts_with("layers: " + asked + " ") && !near.empty())
       return fmt::format(" (the card has `{}`)", near);
   return fmt::format(" (`striate info {}` lists the card's names)", card.file.string());
@@ -52,7 +52,7 @@ ExtractNetwork load_network(Context const& context, ExtractConfig const& config,
     options.pool = pools.at(config.pool);
     try {
       loaded.network =
-          std::make_unique<Network>(loaded.weights, resolve_layers(config.layers, loaded.card), input, options);
+          std::make_unique<Network>(loaded.weights, resolve_layers(config.layers.value_or(std::vector<std::string>{"all"}), loaded.card), input, options);
     } catch (Error const& error) {
       throw Error(error.code(), error.what() + from_the_card(error.what(), config, loaded.card));
     }

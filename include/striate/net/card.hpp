@@ -32,10 +32,14 @@ struct Card {
 
 /// A layer to capture: the name it is stored under (as asked for) and its module path. A path may end in `#k` (the k-th
 /// call of a module that is called several times) and `:e` (element e of a tuple, key e of a dict); `output` is what
-/// the network returns, `aten::relu#3` the fourth result of an operator; "*" stands for every module that is executed.
+/// what the network returns, `aten::relu#3` the fourth result of an operator; a path with `*` or `?` stands for every
+/// module that is executed and matches it.
 struct LayerRequest {
   std::string name, path;
 };
+/// Whether a name holds `*` or `?`, and whether such a pattern means `text`: any characters, dots too, and any one.
+[[nodiscard]] bool is_pattern(std::string const& name);
+[[nodiscard]] bool matches(std::string_view pattern, std::string_view text);
 /// `layers:` of a config → requests: card names, module paths, `preset:NAME`, `all` (every layer of the card; without
 /// layers in the card: "*"), patterns (`layer3*`: the card's layers that match; where none does, the network's modules).
 /// A name twice is an error, but presets, patterns and `all` leave out what stands before them. Names unknown to the card
