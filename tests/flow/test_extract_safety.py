@@ -1,0 +1,167 @@
+"""Parts of an array, rows taken over from an earlier store, stimuli known by checksum, skipped stimuli: one store."""
+import os
+import random
+import shutil
+import signal
+import time
+import unittest
+
+from flow import World, end, main, ranks_of, start, wait_for
+
+import h5py
+import numpy
+
+
+class Safety(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.world = World(stimuli=62, width=16)
+        cls.world.do("extract", "extract.yaml")
+
+    def store(self, name):
+        return h5py.File(self.world.folder / name, "r")
+
+    def table(self, name, rows):
+        self.world.write(name, "type=image\npath=pictures\ndata=stimID\n" + "\n".join(rows) + "\n")
+        return name
+
+    def test_parts_together_are_one_run(self):
+        w = self.world
+        for i in (1, 2, 3):
+            w.do("extract", "extract.yaml", "--set", f"part={i}/3", "--set", f"output=part{i}.h5", ranks=i)
+        with self.store("act.h5") as whole:
+            parts = [self.store(f"part{i}.h5") for i in (1, 2, 3)]
+            for name in ("conv1", "conv2", "fc", ".striate/crc32c", ".striate/batch_mean/fc", ".striate/stimulus_id"):
+                if name in whole:
+                    joined = numpy.concatenate([part[name][()] for part in parts])
+                    self.assertEqual(joined.tobytes(), whole[name][()].tobytes(), name)
+            self.assertIn("part", parts[0].attrs)
+        self.assertIn("fewer parts", w.do("extract", "extract.yaml", "--set", "part=17/40", "--set", "output=none.h5", ranks=2,
+                                          code=78).err)
+        self.assertIn("3/10", w.do("extract", "extract.yaml", "--set", "part=5/4", "--set", "output=none.h5", code=78).err)
+        # Another part is another store.
+        self.assertIn("part differs", w.do("extract", "extract.yaml", "--set", "part=2/3", "--set", "output=part1.h5", code=73).err)
+
+    def test_a_longer_list_takes_over_what_is_there(self):
+        w = self.world
+        self.table("first.stim.csv", w.names[:42])  # ends within a batch
+        shuffled = list(w.names)
+        random.Random(4).shuffle(shuffled)
+        self.table("shuffled.stim.csv", shuffled)
+        w.do("extract", "extract.yaml", "--set", "stimuli=first.stim.csv", "--set", "output=first.h5")
+        for ranks, table in ((1, "pictures.stim.csv"), (2, "shuffled.stim.csv"), (3, "shuffled.stim.csv")):
+            output = f"longer{ranks}.h5"
+            done = w.do("extract", "extract.yaml", "--set", f"stimuli={table}", "--set", "reuse=first.h5", "--set",
+                        f"output={output}", ranks=ranks)
+            self.assertIn("42 stimuli of", done.err + done.out)
+            with self.store("first.h5") as old, self.store(output) as new, self.store("act.h5") as whole:
+                where = {name: i for i, name in enumerate(new[".striate/stimulus_id"].asstr()[()])}
+                for layer in ("conv1", "conv2", "fc"):
+                    taken = new[layer][()][[where[name] for name in w.names[:42]]]
+                    self.assertEqual(taken.tobytes(), old[layer][()].tobytes())
+                    ordered = new[layer][()][[where[name] for name in w.names]]
+                    numpy.testing.assert_allclose(ordered, whole[layer][()], rtol=1e-4, atol=1e-5)
+                    numpy.testing.assert_allclose(new[".striate/unit_mean/" + layer][()], whole[layer][()].reshape(62, -1).mean(0),
+                                                  rtol=1e-4, atol=1e-5)
+        w.same("longer2.h5", "longer3.h5")
+        # Whatever else differs is refused, by name.
+        for setting, what in (("dtype=float16", "dtype"), ("pool=mean", "pool"), ("reuse=longer9.h5", "longer9.h5")):
+            done = w.do("extract", "extract.yaml", "--set", "reuse=first.h5", "--set", setting, "--set", "output=no.h5", ranks=2,
+                        code=66 if setting.startswith("reuse") else 65)
+            self.assertIn(what, done.err)
+        self.assertIn("the output itself", w.do("extract", "extract.yaml", "--set", "reuse=first.h5", "--set", "output=first.h5",
+                                                code=78).err)
+        # A damaged row of the old store is noticed.
+        shutil.copy(w.folder / "first.h5", w.folder / "damaged.h5")
+        with h5py.File(w.folder / "damaged.h5", "r+") as damaged:
+            damaged["fc"][7, 3] += 1
+        self.assertIn("row 8 is damaged", w.do("extract", "extract.yaml", "--set", "reuse=damaged.h5", "--set", "output=no.h5",
+                                               code=65).err)
+
+    def test_taking_over_survives_kills(self):
+        w = self.world
+        self.table("some.stim.csv", w.names[::2])
+        w.do("extract", "extract.yaml", "--set", "stimuli=some.stim.csv", "--set", "output=some.h5")
+        more = ("--set", "reuse=some.h5", "--set", "batch=2")
+        w.do("extract", "extract.yaml", *more, "--set", "output=undisturbed.h5")
+        dice = random.Random(8)
+        for kill in range(4):
+            output = f"killed{kill}.h5"
+            job = start("extract", "extract.yaml", *more, "--set", f"output={output}", ranks=2, cwd=w.folder)
+            wait_for(lambda: (w.folder / output).exists() or job.poll() is not None, 60, "work begins")
+            time.sleep(dice.random() * 0.1)
+            for pid in ranks_of(job.pid):
+                os.kill(pid, signal.SIGKILL)
+            end(job)
+            w.do("extract", "extract.yaml", *more, "--set", f"output={output}", ranks=dice.choice((1, 2, 3)))
+            w.same("undisturbed.h5", output)
+
+    def test_files_are_known_by_checksum(self):
+        w = self.world
+        sure = ("--set", "identify=sha256")
+        for ranks in (1, 3):
+            w.do("extract", "extract.yaml", *sure, "--set", f"output=sure{ranks}.h5", ranks=ranks)
+        w.same("sure1.h5", "sure3.h5")
+        import hashlib
+        with self.store("sure3.h5") as store:
+            sums = store[".striate/stimulus_sha256"].asstr()[()]
+            for i in (0, 30, 61):
+                self.assertEqual(sums[i], hashlib.sha256((w.folder / "pictures" / w.names[i]).read_bytes()).hexdigest())
+        # A changed file: computed anew by reuse, refused on resume.
+        victim = w.folder / "pictures" / w.names[11]
+        keep = victim.read_bytes()
+        try:
+            victim.write_bytes((w.folder / "pictures" / w.names[14]).read_bytes())
+            done = w.do("extract", "extract.yaml", *sure, "--set", "reuse=sure1.h5", "--set", "output=changed.h5", ranks=2)
+            self.assertIn("61 stimuli of", done.err + done.out)
+            with self.store("changed.h5") as store:
+                numpy.testing.assert_allclose(store["fc"][11], store["fc"][14], rtol=1e-4, atol=1e-5)
+            with h5py.File(w.folder / "sure3.h5", "r+") as store:  # as if it had been interrupted
+                store[".striate/done"][5] = 0
+                store.attrs.modify("complete", 0)
+            done = w.do("extract", "extract.yaml", *sure, "--set", "output=sure3.h5", ranks=2, code=65)
+            self.assertIn(w.names[11], done.err)
+            self.assertIn("row 12", done.err)
+        finally:
+            victim.write_bytes(keep)
+        w.do("extract", "extract.yaml", *sure, "--set", "output=sure3.h5", ranks=2)
+        w.same("sure1.h5", "sure3.h5")
+        self.assertIn("keeps no sha256", w.do("extract", "extract.yaml", *sure, "--set", "reuse=act.h5", "--set",
+                                              "output=no.h5", code=65).err)
+
+    def test_skipped_stimuli_are_listed(self):
+        w = self.world
+        pictures = w.folder / "bad"
+        shutil.copytree(w.folder / "pictures", pictures)
+        (pictures / w.names[3]).unlink()
+        middle = bytearray((pictures / w.names[10]).read_bytes())  # a JPEG whose ending is there
+        middle[len(middle) // 2 - 40:len(middle) // 2 + 40] = b"\xff\xd9" * 40
+        (pictures / w.names[10]).write_bytes(bytes(middle))
+        (pictures / w.names[61]).write_bytes((pictures / w.names[61]).read_bytes()[:100])
+        w.write("bad.stim.csv", "type=image\npath=bad\ndata=stimID\n" + "\n".join(w.names) + "\n")
+        skip = ("--set", "stimuli=bad.stim.csv", "--set", "on_bad_stimulus=skip")
+        for ranks in (1, 2, 3):
+            output = f"skipped{ranks}.h5"
+            done = w.do("extract", "extract.yaml", *skip, "--set", f"output={output}", ranks=ranks)
+            self.assertEqual(done.err.count("is skipped") + done.out.count("is skipped"), 3)
+            with self.store(output) as store:
+                why = store[".striate/skipped"][()]
+                self.assertEqual({int(i): int(why[i]) for i in numpy.flatnonzero(why)}, {3: 1, 10: 2, 61: 2})
+                self.assertTrue(numpy.isnan(store["fc"][10]).all())
+                self.assertTrue(numpy.isfinite(store["fc"][11]).all())
+                self.assertTrue(numpy.isfinite(store[".striate/unit_mean/fc"][()]).all())
+            w.same("skipped1.h5", output)
+        info = w.do("info", "skipped1.h5").out
+        for i in (3, 10, 61):
+            self.assertIn(w.names[i], info)
+        # Mended ones are computed, the others taken over.
+        done = w.do("extract", "extract.yaml", "--set", "on_bad_stimulus=skip", "--set", "reuse=skipped1.h5", "--set",
+                    "output=mended.h5")
+        self.assertIn("59 stimuli of", done.err + done.out)
+        with self.store("mended.h5") as store:
+            self.assertFalse(store[".striate/skipped"][()].any())
+            self.assertTrue(numpy.isfinite(store["fc"][()]).all())
+
+
+if __name__ == "__main__":
+    main()
