@@ -27,12 +27,12 @@ constexpr double captured_bytes_wanted = 64 << 20, captured_bytes_allowed = 512 
 class Extract final : public Job {
  public:
   void describe(Schema& schema) override { striate::describe(schema, config_); }
-  [[nodiscard]] fs::path output() const override { return config_.output; }
+  [[nodiscard]] fs::path output() const override { return part_of_extract(config_.part).file(config_.output); }
   [[nodiscard]] bool output_is_directory() const override { return false; }
   void plan(Context& context, Plan& plan) override;
   bool run(Context& context) override;
   [[nodiscard]] Progress progress() const override {
-    auto const ledger = read_ledger(config_.output);
+    auto const ledger = read_ledger(output());
     return {ledger.done, ledger.total, ledger.complete};
   }
 
@@ -110,7 +110,7 @@ void Extract::fix_part() {
 void Extract::find_reusable(Context const& context) {
   if (!config_.reuse) return;
   together(context.comm, [&] {
-    if (fs::exists(config_.output) && fs::exists(*config_.reuse) && fs::equivalent(config_.output, *config_.reuse))
+    if (fs::exists(output()) && fs::exists(*config_.reuse) && fs::equivalent(output(), *config_.reuse))
       fail(Exit::config, "reuse: is the output itself; name another output (the old store stays as it is)");
     reused_ = std::make_unique<ReusedRows>(*config_.reuse, spec(context));
   });
@@ -142,7 +142,7 @@ void Extract::plan(Context& context, Plan& plan) {
   fix_batch();
   fix_part();
   std::int64_t finished = 0;
-  if (context.comm.root() && !context.fresh) finished = is_finished(config_.output, spec(context).identity) ? 1 : 0;
+  if (context.comm.root() && !context.fresh) finished = is_finished(output(), spec(context).identity) ? 1 : 0;
   finished = context.comm.max(finished);
   if (finished == 0) {  // a finished store needs them no more
     if (config_.identify == "sha256") hash_stimuli(context, config_, stimuli_);
@@ -219,13 +219,13 @@ ActSpec Extract::spec(Context const& context) const {
 }
 
 bool Extract::run(Context& context) {
-  auto store = ActWriter::open(context.comm, config_.output, spec(context), context.fresh);
+  auto store = ActWriter::open(context.comm, output(), spec(context), context.fresh);
   if (store->state() == StoreState::complete) {
-    log::info("nothing to do: {} is complete", config_.output.string());
+    log::info("nothing to do: {} is complete", output().string());
     return true;
   }
   if (store->state() == StoreState::resumed && !stimuli_.file_sha256.empty())
-    check_unchanged(context, config_.output, stimuli_);
+    check_unchanged(context, output(), stimuli_);
   auto const done = store->done();
   auto const before = static_cast<std::size_t>(std::ranges::count(done, 1));
   if (before > 0) log::info("resuming: {} of {} batches are done", before, done.size());

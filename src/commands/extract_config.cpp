@@ -64,6 +64,12 @@ void describe(Schema& s, ProjectConfig& c) {
     {.doc = "of sparse: share of entries that are not 0; default: 1/√units", .min = 1e-9, .max = 1});
 }
 
+std::filesystem::path ExtractPart::file(std::filesystem::path const& output) const {
+  if (k == 1) return output;
+  std::string const name = output.filename().string(), end = name.ends_with(".act.h5") ? ".act.h5" : output.extension().string();
+  return output.parent_path() / fmt::format("{}.part-{}-of-{}{}", name.substr(0, name.size() - end.size()), i, k, end);
+}
+
 ExtractPart part_of_extract(std::string const& text) {
   ExtractPart part;
   char slash = 0, rest = 0;
@@ -130,7 +136,8 @@ void describe(Schema& s, ExtractConfig& c) {
             "computed",
      .identity = false,
      .example = "old.act.h5"});
-  s("part", c.part, {.doc = "the share of this job, of an array of jobs: batches that follow each other", .example = "3/10"});
+  s("part", c.part, {.doc = "the share of this job, of an array of jobs: batches that follow each other; output x.act.h5 becomes "
+            "x.part-3-of-10.act.h5, and convert merges the parts", .example = "3/10"});
   s("pack", c.pack,
     {.doc = "closing step: compress layers without loss, as every HDF5 reads it (shuffle, deflate)",
      .choices = {"none", "gzip"},

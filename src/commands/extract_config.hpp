@@ -44,6 +44,8 @@ void describe(Schema& s, ProjectConfig& c);
 /// `part: i/k`.
 struct ExtractPart {
   std::size_t i = 1, k = 1;
+  /// act.h5 → act.part-2-of-8.h5; `output` itself where all is one job's.
+  [[nodiscard]] std::filesystem::path file(std::filesystem::path const& output) const;
 };
 /// Throws Error(Exit::config).
 [[nodiscard]] ExtractPart part_of_extract(std::string const& text);

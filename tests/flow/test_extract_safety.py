@@ -28,9 +28,9 @@ class Safety(unittest.TestCase):
     def test_parts_together_are_one_run(self):
         w = self.world
         for i in (1, 2, 3):
-            w.do("extract", "extract.yaml", "--set", f"part={i}/3", "--set", f"output=part{i}.h5", ranks=i)
+            w.do("extract", "extract.yaml", "--set", f"part={i}/3", "--set", "output=cut.act.h5", ranks=i)
         with self.store("act.h5") as whole:
-            parts = [self.store(f"part{i}.h5") for i in (1, 2, 3)]
+            parts = [self.store(f"cut.part-{i}-of-3.act.h5") for i in (1, 2, 3)]
             for name in ("conv1", "conv2", "fc", ".striate/crc32c", ".striate/batch_mean/fc", ".striate/stimulus_id"):
                 if name in whole:
                     joined = numpy.concatenate([part[name][()] for part in parts])
@@ -40,7 +40,8 @@ class Safety(unittest.TestCase):
                                           code=78).err)
         self.assertIn("3/10", w.do("extract", "extract.yaml", "--set", "part=5/4", "--set", "output=none.h5", code=78).err)
         # Another part is another store.
-        self.assertIn("part differs", w.do("extract", "extract.yaml", "--set", "part=2/3", "--set", "output=part1.h5", code=73).err)
+        shutil.copy(w.folder / "cut.part-1-of-3.act.h5", w.folder / "cut.part-2-of-4.act.h5")
+        self.assertIn("part differs", w.do("extract", "extract.yaml", "--set", "part=2/4", "--set", "output=cut.act.h5", code=73).err)
 
     def test_a_longer_list_takes_over_what_is_there(self):
         w = self.world
