@@ -24,7 +24,8 @@ cmake_options=("$@")
 
 packages=(g++ cmake ninja-build ccache pkg-config git ca-certificates xz-utils libtorch-dev libopenmpi-dev openmpi-bin
   libhdf5-openmpi-dev hdf5-tools libnifti-dev libtbb-dev libeigen3-dev libgtest-dev libbenchmark-dev libyaml-cpp-dev
-  libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libopenblas-pthread-dev libturbojpeg0-dev libpng-dev libssl-dev)
+  libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libopenblas-pthread-dev libturbojpeg0-dev libpng-dev libssl-dev
+  zlib1g-dev libavformat-dev libavcodec-dev libswscale-dev)
 demo_packages=(python3-torch python3-torchvision python3-sklearn python3-skimage python3-pil python3-h5py)
 test_packages=("${demo_packages[@]}" python3-scipy python3-nibabel slurm-wlm munge)
 
@@ -109,6 +110,8 @@ int main() {}'
   check "pkg-config" "module load pkgconf (or pkg-config)" command -v pkg-config
   check "pkg-config's libturbojpeg" "module load libjpeg-turbo, or add the folder of its libturbojpeg.pc to PKG_CONFIG_PATH" \
     pkg-config --exists libturbojpeg
+  pkg-config --exists libavformat libavcodec libswscale ||
+    echo "  note     FFmpeg's libraries: without them video and sound cannot be read; module load ffmpeg"
   check "BLAS and LAPACK" "module load openblas (or flexiblas, or MKL with -- -DBLA_VENDOR=Intel10_64lp)" blas_and_lapack
   check "MPI (mpicxx, mpiexec)" "module load openmpi (or MPICH, Intel MPI)" command -v mpicxx
   check "parallel HDF5" "module load hdf5-mpi, or set HDF5_ROOT to a build with MPI; a serial one is refused" parallel_hdf5
@@ -118,7 +121,7 @@ int main() {}'
     "yaml-cpp:yaml-cpp/yaml.h:module load yaml-cpp" "CLI11:CLI/CLI.hpp:module load cli11" \
     "nlohmann-json:nlohmann/json.hpp:module load nlohmann_json" "fmt:fmt/core.h:module load fmt" \
     "spdlog:spdlog/spdlog.h:module load spdlog" "TurboJPEG:turbojpeg.h:module load libjpeg-turbo" \
-    "OpenSSL:openssl/evp.h:module load openssl" "libpng:png.h libpng16/png.h:module load libpng" "nifti_clib:nifti/nifti2_io.h nifti2_io.h:build github.com/NIFTI-Imaging/nifti_clib" \
+    "zlib:zlib.h:module load zlib" "OpenSSL:openssl/evp.h:module load openssl" "libpng:png.h libpng16/png.h:module load libpng" "nifti_clib:nifti/nifti2_io.h nifti2_io.h:build github.com/NIFTI-Imaging/nifti_clib" \
     "GoogleTest:gtest/gtest.h:module load googletest, or configure with -DSTRIATE_TESTS=OFF"; do
     local what=${entry%%:*} rest=${entry#*:}
     local -a headers=()

@@ -24,6 +24,7 @@ set(rules
   "yaml-cpp/.*=base,brain,stimuli,net,commands"
   "torch/.*|ATen/.*|c10/.*=net"
   "nifti[12]?_io\\.h|nifti/.*|znzlib\\.h=brain"
+  "libav[a-z]*/.*|libsw[a-z]*/.*=stimuli"
   "turbojpeg\\.h|png\\.h|jpeglib\\.h=stimuli")
 
 set(wrong "")

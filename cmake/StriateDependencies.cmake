@@ -26,10 +26,23 @@ find_package(TBB QUIET)
 striate_need(TBB_FOUND "oneTBB" "libtbb-dev")
 find_package(OpenSSL QUIET COMPONENTS Crypto)
 striate_need(OPENSSL_FOUND "OpenSSL's libcrypto" "libssl-dev")
+find_package(ZLIB QUIET)
+striate_need(ZLIB_FOUND "zlib" "zlib1g-dev")
 find_package(PNG QUIET)
 striate_need(PNG_FOUND "libpng" "libpng-dev")
 pkg_check_modules(TURBOJPEG QUIET IMPORTED_TARGET libturbojpeg)
 striate_need(TURBOJPEG_FOUND "libjpeg-turbo (TurboJPEG API)" "libturbojpeg0-dev")
+
+# Video and sound: clusters may lack it, and pictures and arrays do without.
+if(NOT STRIATE_FFMPEG STREQUAL OFF)
+  pkg_check_modules(FFMPEG QUIET IMPORTED_TARGET libavformat>=58 libavcodec>=58 libavutil>=56 libswscale>=5)
+  if(STRIATE_FFMPEG STREQUAL ON)
+    striate_need(FFMPEG_FOUND "FFmpeg's libraries (4.0 or newer; or -DSTRIATE_FFMPEG=OFF)"
+                 "libavformat-dev libavcodec-dev libswscale-dev")
+  elseif(NOT FFMPEG_FOUND)
+    message(STATUS "striate: no FFmpeg libraries found; video and sound cannot be read")
+  endif()
+endif()
 
 find_package(MPI QUIET COMPONENTS CXX)
 striate_need(MPI_CXX_FOUND "MPI" "libopenmpi-dev openmpi-bin")

@@ -24,6 +24,17 @@ function(striate_room name)
   add_library(striate::${name} ALIAS striate_${name})
 endfunction()
 
+# striate_media(ROOM): adds what reads video and sound, or what says that it cannot.
+function(striate_media name)
+  if(FFMPEG_FOUND)
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/ffmpeg/*.cpp)
+    target_link_libraries(striate_${name} PRIVATE PkgConfig::FFMPEG)
+  else()
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/ffmpeg_absent/*.cpp)
+  endif()
+  target_sources(striate_${name} PRIVATE ${sources})
+endfunction()
+
 # striate_test(NAME FILES f.cpp ... ROOMS base math ... [RANKS 1 2 3] [TIMEOUT s] [LABELS l...])
 # One GoogleTest program; with RANKS it is run under mpiexec at each count and linked with an MPI-aware main.
 function(striate_test name)

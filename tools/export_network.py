@@ -1,11 +1,17 @@
 #!/usr/bin/env python3
-"""Makes the TorchScript file that `striate extract` reads, from torchvision, timm or any torch.nn.Module.
+"""Makes the TorchScript file that `striate extract` reads, from torchvision, tools/networks, timm or any torch.nn.Module.
 
   export_network.py squeezenet1_0 --weights IMAGENET1K_V1 --out squeezenet1_0.ts.pt     pretrained (needs the internet once)
-  export_network.py alexnet --weights alexnet-owt-7be5be79.pth --out alexnet.ts.pt      from a state_dict file
-  export_network.py squeezenet1_0 --seed 1 --out squeezenet1_0.ts.pt                    random weights, reproducible
+  export_network.py alexnet --state-dict alexnet-owt-7be5be79.pth --out alexnet.ts.pt   from a weights file
+  export_network.py clip_rn50 --state-dict RN50.pt --out clip_rn50.ts.pt                OpenAI's file: its visual tower
+  export_network.py squeezenet1_0 --seed 1 --out squeezenet1_0.ts.pt                    untrained, reproducible
+  export_network.py resnet18 --classes 10 --state-dict mine.pth --out resnet18.ts.pt    a network of ten classes
   export_network.py timm:convnext_tiny --weights pretrained --out convnext.ts.pt
   export_network.py --module mylab.nets:make_net --state-dict net.pth --input 3 128 128 --out net.ts.pt
+
+A weights file may be torch.save's (new or legacy, a bare state_dict or one inside a checkpoint), TorchScript, or safetensors;
+prefixes before the network's own names (module., visual. …) are found and taken off. What is missing, foreign or of
+another shape is an error that counts it.
 
 The network is put into evaluation mode, scripted (or traced, where scripting fails or --trace asks for it) and never
 frozen: freezing dissolves the modules, and with them the names of the layers. Needs Python's torch (and torchvision or
@@ -24,10 +30,11 @@ if os.environ.get("PYTHONHASHSEED") != "0":
     # differing checksums.
     os.environ["PYTHONHASHSEED"] = "0"
     os.execv(sys.executable, [sys.executable, *sys.argv])
-sys.path.insert(0, os.getcwd())
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.getcwd()]
 
 # Networks whose ImageNet weights expect inputs normalised by (x - 0.5) / 0.5; torchvision converts inside forward.
 TRANSFORM_INPUT = ("googlenet", "inception_v3")
+CLIP = [3, 16, 112, 112]  # frames of video, as torchvision's networks take them
 
 
 def fail(message):
@@ -36,41 +43,50 @@ def fail(message):
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", nargs="?", help="torchvision name, or timm:NAME")
+    parser.add_argument("name", nargs="?", help="torchvision name, one of tools/networks, or timm:NAME")
     parser.add_argument("--out", metavar="FILE", help="TorchScript file to write, e.g. alexnet.ts.pt")
     parser.add_argument("--module", metavar="PACKAGE.MODULE:CALLABLE", help="makes the nn.Module, called without arguments")
     parser.add_argument("--weights", default="none", metavar="W",
                         help="none (random, the default), a state_dict file, or torchvision's name of weights "
                              "(IMAGENET1K_V1, DEFAULT); timm: pretrained")
-    parser.add_argument("--state-dict", metavar="FILE", help="the same as --weights FILE; also inside a checkpoint's "
-                                                             "`state_dict` or `model`, with or without `module.`")
+    parser.add_argument("--state-dict", metavar="FILE", help="the same as --weights FILE")
+    parser.add_argument("--partial", action="store_true", help="take what fits of the weights file, leave the rest random")
+    parser.add_argument("--classes", type=int, metavar="N", help="size of the last layer, where it is not the usual one")
     parser.add_argument("--seed", type=int, default=0, help="of random weights (default 0)")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--script", action="store_true", help="script only; an error where that fails")
     how.add_argument("--trace", action="store_true", help="trace (one path through the network, fixed control flow)")
     parser.add_argument("--input", type=int, nargs="+", metavar="N",
-                        help="shape of one input, e.g. 3 224 224 (the default; 3 299 299 for inception_v3)")
+                        help="shape of one input; default: what the network was made for, e.g. 3 224 224")
     parser.add_argument("--transform-input", choices=("auto", "yes", "no"), default="auto",
                         help="googlenet, inception_v3: convert ImageNet-normalised input inside the network, as their "
                              "pretrained weights expect (auto: where weights are given)")
     parser.add_argument("--check", action="store_true", help="load the file again, run it, and print the output's summary")
-    parser.add_argument("--list", action="store_true", help="list torchvision's networks; with a network: its modules")
+    parser.add_argument("--list", action="store_true", help="list the networks; with a network: its modules")
     return parser.parse_args()
 
 
-def torchvision_names():
+def makers():
+    """Name → function of torchvision, its networks for video included."""
     from torchvision import models
+    out = {}
+    for room in (models, models.video):
+        for name in dir(room):
+            maker = getattr(room, name)
+            if (name[0].islower() and inspect.isfunction(maker) and not name.startswith("get_")
+                    and "weights" in inspect.signature(maker).parameters):
+                out.setdefault(name, maker)
+    return out
 
-    def is_maker(name):
-        maker = getattr(models, name)
-        return name[0].islower() and inspect.isfunction(maker) and "weights" in inspect.signature(maker).parameters
-    return [name for name in dir(models) if is_maker(name) and not name.startswith("get_")]
+
+def all_names():
+    import networks
+    return sorted([*makers(), *networks.NETWORKS])
 
 
 def enum_weights(name, wanted):
     """torchvision's weights by name, or None where it has no such."""
-    from torchvision import models
-    annotation = inspect.signature(getattr(models, name)).parameters["weights"].annotation
+    annotation = inspect.signature(makers()[name]).parameters["weights"].annotation
     for kind in getattr(annotation, "__args__", (annotation,)):
         if hasattr(kind, "__members__") and wanted in kind.__members__:
             return kind[wanted]
@@ -78,24 +94,50 @@ def enum_weights(name, wanted):
 
 
 def make_torchvision(args):
-    from torchvision import models
-    names = torchvision_names()
-    if args.name not in names:
+    known = makers()
+    if args.name not in known:
         import difflib
-        near = difflib.get_close_matches(args.name, names, 1)
-        fail(f"torchvision has no network {args.name}" + (f"; did you mean {near[0]}?" if near else "; see --list"))
+        near = difflib.get_close_matches(args.name, all_names(), 1)
+        fail(f"there is no network {args.name}" + (f"; did you mean {near[0]}?" if near else "; see --list"))
+    options = {"num_classes": args.classes} if args.classes else {}
     if args.weights == "none" or os.path.exists(args.weights):
-        extra = {"init_weights": True} if args.name in TRANSFORM_INPUT else {}
-        module = getattr(models, args.name)(weights=None, **extra)
+        if args.name in TRANSFORM_INPUT:
+            options["init_weights"] = True
+        module = known[args.name](weights=None, **options)
     else:
         weights = enum_weights(args.name, args.weights)
         if weights is None:
             fail(f"--weights {args.weights}: no such file, and torchvision's {args.name} has no weights of that name")
-        module = getattr(models, args.name)(weights=weights)
+        module = known[args.name](weights=weights, **options)
     if args.name in TRANSFORM_INPUT:  # set afterwards: makers of weights may insist on a value of their own
         pretrained = args.weights != "none" or args.state_dict
         module.transform_input = args.transform_input == "yes" or (args.transform_input == "auto" and bool(pretrained))
     return module
+
+
+def make_own(args):
+    import networks
+    if args.weights != "none" and not os.path.exists(args.weights):
+        fail(f"--weights {args.weights}: no such file; {args.name} takes a weights file (see tools/networks/__init__.py)")
+    return networks.NETWORKS[args.name][0](classes=args.classes)
+
+
+def usual_input(name):
+    """Shape of one input that the network was made for."""
+    import networks
+    if name in networks.NETWORKS:
+        return list(networks.NETWORKS[name][1])
+    known = makers()
+    if name not in known:
+        return [3, 224, 224]
+    from torchvision import models
+    if getattr(models.video, name, None) is known[name]:
+        return CLIP
+    first = None
+    for kind in getattr(inspect.signature(known[name]).parameters["weights"].annotation, "__args__", ()):
+        first = first or next(iter(getattr(kind, "__members__", {}).values()), None)
+    size = getattr(first.transforms(), "crop_size", [224]) if first else [224]
+    return [3, size[0], size[-1]]
 
 
 def make_module(args):
@@ -110,33 +152,29 @@ def make_module(args):
         return made() if callable(made) and not hasattr(made, "state_dict") else made
     if args.name.startswith("timm:"):
         import timm
-        return timm.create_model(args.name[5:], pretrained=args.weights == "pretrained")
-    return make_torchvision(args)
+        options = {"num_classes": args.classes} if args.classes else {}
+        return timm.create_model(args.name[5:], pretrained=args.weights == "pretrained", **options)
+    import networks
+    return make_own(args) if args.name in networks.NETWORKS else make_torchvision(args)
 
 
-def load_state_dict(module, path):
-    import torch
+def load_weights(module, path, args):
+    from networks.state_dict import DoesNotFit, load_into
+    if not os.path.isfile(path):
+        fail(f"{path}: no such file")
     try:
-        state = torch.load(path, map_location="cpu")
-    except Exception as error:  # torch raises many kinds
-        fail(f"{path}: torch.load cannot read it: {str(error).splitlines()[0]}")
-    for key in ("state_dict", "model", "net"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if hasattr(state, "state_dict"):  # a whole pickled module, or a TorchScript file
-        state = state.state_dict()
-    state = {key[7:] if key.startswith("module.") else key: value for key, value in state.items()}
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        fail(f"{path} does not fit the network: " + " ".join(str(error).split()))
+        notes = load_into(module, path, args.name or args.module, args.partial)
+    except DoesNotFit as error:
+        fail(str(error))
+    for note in notes:
+        print(f"export_network: {path}: {note}", file=sys.stderr)
 
 
 def to_torchscript(module, args, shape):
     import torch
     import warnings
     warnings.simplefilter("ignore")
-    if not args.trace:
+    if not (args.trace or (getattr(module, "prefer_trace", False) and not args.script)):
         try:
             return torch.jit.script(module), "scripted"
         except Exception as error:  # scripting fails in many ways
@@ -193,10 +231,10 @@ def check(path, shape):
 def main():
     args = arguments()
     if args.list and not (args.name or args.module):
-        print("\n".join(torchvision_names()))
+        print("\n".join(all_names()))
         return
     if not (args.name or args.module):
-        fail("which network? a torchvision name, timm:NAME or --module; see --help")
+        fail("which network? a name of --list, timm:NAME or --module; see --help")
     if args.name and args.module:
         fail("either a name or --module, not both")
     if not (args.out or args.list):
@@ -209,7 +247,7 @@ def main():
     module = make_module(args)
     state = args.state_dict or (args.weights if os.path.isfile(args.weights) else None)
     if state:
-        load_state_dict(module, state)
+        load_weights(module, state, args)
     module.eval()
     for parameter in module.parameters():
         parameter.requires_grad_(False)
@@ -218,7 +256,7 @@ def main():
             if path:
                 print(f"{path}\t{type(part).__name__}")
         return
-    shape = args.input or ([3, 299, 299] if args.name == "inception_v3" else [3, 224, 224])
+    shape = args.input or (usual_input(args.name) if args.name else [3, 224, 224])
     script, how = to_torchscript(module, args, shape)
     write_atomically(script, args.out)
     print(f"export_network: {args.name or args.module} {how} into {args.out}", file=sys.stderr)

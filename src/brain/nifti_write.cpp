@@ -6,7 +6,7 @@
 #include "nifti_header.hpp"
 #include "striate/base/error.hpp"
 #include "striate/brain/nifti.hpp"
-#include "temp_file.hpp"
+#include "striate/base/temp_file.hpp"
 
 namespace striate {
 

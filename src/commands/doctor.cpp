@@ -16,6 +16,7 @@
 #include "striate/par/mpi.hpp"
 #include "striate/par/threads.hpp"
 #include "striate/par/together.hpp"
+#include "striate/stimuli/media.hpp"
 #include "striate/store/act_store.hpp"
 #include "striate/store/h5.hpp"
 
@@ -134,6 +135,13 @@ void check_devices(Report& report) {
   report.fine("GPU", fmt::format("LibTorch {} sees {}", torch_version(), torch_devices()));
 }
 
+void check_media(Report& report) {
+  if (media_libraries().empty())
+    report.note("FFmpeg", "striate is built without its libraries: video and sound cannot be read");
+  else
+    report.fine("FFmpeg", media_libraries());
+}
+
 }  // namespace
 
 int run_doctor(std::vector<std::string> const& args, int argc, char** argv) {
@@ -158,6 +166,7 @@ int run_doctor(std::vector<std::string> const& args, int argc, char** argv) {
   check_store(comm, folder, report);
   if (comm.root()) check_locks(folder, report);
   check_devices(report);
+  check_media(report);
   auto const failures = comm.max(std::int64_t{report.failures()});
   if (comm.root()) std::cout << (failures == 0 ? "fit for work" : "NOT fit for work: see BAD above") << std::endl;
   return failures == 0 ? 0 : static_cast<int>(Exit::limit);

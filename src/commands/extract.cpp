@@ -9,10 +9,12 @@
 #include "extract_stimuli.hpp"
 #include "extract_work.hpp"
 #include "frame.hpp"
+#include "striate/base/fsio.hpp"
 #include "striate/base/hash.hpp"
 #include "striate/base/version.hpp"
 #include "striate/par/together.hpp"
 #include "striate/stimuli/part_source.hpp"
+#include "striate/store/layer_report.hpp"
 
 namespace striate {
 namespace {
@@ -40,6 +42,7 @@ class Extract final : public Job {
   void fix_batch();
   void fix_part();
   void find_reusable(Context const& context);
+  void write_report() const;
   [[nodiscard]] ActSpec spec(Context const& context) const;
   [[nodiscard]] double bytes_in_flight() const;
   [[nodiscard]] double captured_bytes() const;  ///< of one stimulus, as the network gives its layers
@@ -51,6 +54,7 @@ class Extract final : public Job {
   ExtractConfig config_;
   ExtractNetwork net_;
   ExtractStimuli stimuli_;
+  UnitChoice units_;
   std::vector<LayerPath> paths_;
   std::size_t batch_ = 1;
   std::string part_;                     ///< "" where all is one job's
@@ -136,9 +140,10 @@ double Extract::seconds_per_stimulus() const {
 void Extract::plan(Context& context, Plan& plan) {
   Card card = find_card(context, config_);
   stimuli_ = read_stimuli(context, config_, card);
-  net_ = load_network(context, config_, std::move(card), stimuli_.source->shape());
+  together(context.comm, [&] { units_ = UnitChoice(config_); });
+  net_ = load_network(context, config_, std::move(card), stimuli_.source->shape(), units_);
   config_.weights = net_.weights;
-  paths_ = make_paths(config_, net_.network->layers());
+  together(context.comm, [&] { paths_ = make_paths(config_, net_, units_); });
   fix_batch();
   fix_part();
   std::int64_t finished = 0;
@@ -171,13 +176,15 @@ void Extract::plan(Context& context, Plan& plan) {
   if (reused_) plan.lines.emplace_back("reuse", fmt::format("{} stimuli of {}", reused_->count(), config_.reuse->string()));
   plan.lines.emplace_back("network", fmt::format("{} on {}, {} batches at once a rank", net_.card.name,
                                                  net_.network->device(), in_flight_));
+  plan.lines.emplace_back("self-test", net_.self_test);
   for (std::size_t l = 0; l < paths_.size(); ++l) {
     auto const& stored = paths_[l].stored();
     std::string shape;
     for (auto d : stored.shape) shape += (shape.empty() ? "" : "×") + std::to_string(d);
     plan.lines.emplace_back("layer " + net_.network->layers()[l].name,
-                            fmt::format("{} ({} units), {}", shape, stored.units(),
-                                        bytes_text(n * element * static_cast<double>(stored.units()))));
+                            fmt::format("{} ({} units), {}{}", shape, stored.units(),
+                                        bytes_text(n * element * static_cast<double>(stored.units())),
+                                        paths_[l].words.empty() ? "" : "; " + paths_[l].words));
   }
 }
 
@@ -185,7 +192,7 @@ ActSpec Extract::spec(Context const& context) const {
   ActSpec spec;
   for (std::size_t l = 0; l < paths_.size(); ++l)
     spec.layers.push_back({net_.network->layers()[l].name, paths_[l].stored().shape, paths_[l].stored().axes,
-                           h5::dtype_of_name(config_.dtype)});
+                           h5::dtype_of_name(config_.dtype), paths_[l].record});
   spec.stimulus_ids = stimuli_.ids;
   spec.batch = batch_;
   spec.stimulus_sha256 = stimuli_.file_sha256;
@@ -193,12 +200,15 @@ ActSpec Extract::spec(Context const& context) const {
   spec.io = config_.io == "auto" ? ActIo::automatic : config_.io == "direct" ? ActIo::direct : ActIo::cached;
   auto const how = stimuli_.source->describe();
   auto config = context.resolved;
-  for (auto const* key : {"output", "memory", "io", "reuse", "pack"}) config.erase(key);  // the same store, wherever and however written
+  // The same store, wherever and however written.
+  for (auto const* key : {"output", "memory", "io", "reuse", "pack"}) config.erase(key);
+  config["layers"] = units_.asked(config_);
   std::string const device = net_.network->on_gpu() ? "cuda" : "cpu";
   spec.attributes = {
       {"network", net_.card.name},         {"weights_sha256", net_.weights_sha256}, {"preprocessing", how.dump()},
       {"stimuli_sha256", stimuli_.sha256}, {"device", net_.network->device()},      {"pool", config_.pool},
-      {"libtorch", torch_version()},       {"striate_git_commit", git_commit()},    {"config", config.dump()}};
+      {"libtorch", torch_version()},       {"striate_git_commit", git_commit()},    {"config", config.dump()},
+      {"self_test", net_.self_test},       {"input_statistics", std::string(InputStatistics::text_length, ' ')}};
   if (!part_.empty()) {
     std::string own;
     for (auto const& id : stimuli_.ids) own += id + "\n";
@@ -215,13 +225,31 @@ ActSpec Extract::spec(Context const& context) const {
   for (auto const& layer : net_.network->layers()) layers.push_back(layer.name + " = " + layer.path);
   spec.identity["layers"] = layers;
   spec.identity["batch"] = batch_;
+  if (config_.mask) spec.identity["mask"] = units_.mask_digest();
+  if (config_.pca) spec.identity["pca"] = sha256_file(*config_.pca);
+  if (config_.project) spec.identity["seed"] = config_.seed;
   return spec;
+}
+
+/// Beside the store, which is complete without it.
+void Extract::write_report() const try {
+  auto const reports = layer_reports(output().string());
+  write_atomically(report_file(output()), report_table(reports));
+  for (auto const& r : reports) {
+    if (r.nans + r.infinities > 0)
+      log::warn("layer {} has {} NaN and {} infinite values", r.layer, r.nans, r.infinities);
+    if (r.stimuli > 1 && (r.dead == r.units || r.constant == r.units))
+      log::warn("layer {}: {}", r.layer, r.constant == r.units ? "no unit differs between stimuli" : "no unit is ever above 0");
+  }
+} catch (Error const& error) {
+  log::warn("the layer report was not written: {}", error.what());
 }
 
 bool Extract::run(Context& context) {
   auto store = ActWriter::open(context.comm, output(), spec(context), context.fresh);
   if (store->state() == StoreState::complete) {
     log::info("nothing to do: {} is complete", output().string());
+    if (context.comm.root() && !fs::exists(report_file(output()))) write_report();
     return true;
   }
   if (store->state() == StoreState::resumed && !stimuli_.file_sha256.empty())
@@ -230,19 +258,26 @@ bool Extract::run(Context& context) {
   auto const before = static_cast<std::size_t>(std::ranges::count(done, 1));
   if (before > 0) log::info("resuming: {} of {} batches are done", before, done.size());
   bool finished = false;
+  InputStatistics statistics(net_.card, stimuli_.ids.size());
   {
     auto const order = tile_order(done, in_flight_, context.comm.rank(), context.comm.size());
     int const decoders = net_.network->on_gpu() ? context.threads : std::max(1, context.threads / 2);
     StimulusLoader loader(stimuli_.source, batch_, order, decoders, static_cast<std::size_t>(2 * in_flight_),
                           config_.on_bad_stimulus == "skip");
     ExtractWork work(*net_.network, loader, *store, stimuli_.ids, paths_, before, reused_.get());
+    work.watch(statistics);
     TileOptions options;
     options.threads = in_flight_;
     finished = run_tiles(context.comm, done, context.stop, work, options);
     log::detail("the network waited {} for decoders on this rank", seconds_text(loader.waited_seconds()));
   }
-  if (finished) store->finish();
-  return finished;
+  if (!finished) return false;
+  store->finish({{"input_statistics", statistics.finish(context.comm, *stimuli_.source)}});
+  store.reset();
+  together(context.comm, [&] {
+    if (context.comm.root()) write_report();
+  });
+  return true;
 }
 
 }  // namespace

@@ -10,17 +10,6 @@
 
 namespace striate {
 
-BatchSize ConfigType<BatchSize>::read(YAML::Node const& node, ConfigPlace const& place) {
-  if (node.IsScalar() && node.Scalar() == "auto") return {};
-  auto const stimuli = ConfigType<std::int64_t>::read(node, place);
-  if (stimuli < 1 || stimuli > 65536) config_error(place, "needs `auto` or 1 to 65536 stimuli");
-  return {stimuli};
-}
-
-nlohmann::json ConfigType<BatchSize>::write(BatchSize const& batch) {
-  return batch.stimuli == 0 ? nlohmann::json("auto") : nlohmann::json(batch.stimuli);
-}
-
 LayerIndices ConfigType<LayerIndices>::read(YAML::Node const& node, ConfigPlace const& place) {
   if (!node.IsMap()) config_error(place, "needs a mapping of layers to numbers from 1, e.g. {conv5: [1, 5, 8-12]}");
   LayerIndices out;
@@ -57,8 +46,11 @@ nlohmann::json ConfigType<LayerIndices>::write(LayerIndices const& indices) {
 
 void describe(Schema& s, ProjectConfig& c) {
   s("components", c.components,
-    {.doc = "numbers kept of each layer; layers of no more units stay as they are", .min = 1, .max = 1 << 20,
-     .required = true, .example = "1024"});
+    {.doc = "numbers kept of each layer; layers of no more units stay as they are",
+     .min = 1,
+     .max = 1 << 20,
+     .required = true,
+     .example = "1024"});
   s("kind", c.kind, {.doc = "entries of the matrix: normal, or mostly 0", .choices = {"gaussian", "sparse"}});
   s("density", c.density,
     {.doc = "of sparse: share of entries that are not 0; default: 1/√units", .min = 1e-9, .max = 1});
@@ -81,7 +73,8 @@ ExtractPart part_of_extract(std::string const& text) {
 
 void describe(Schema& s, ExtractConfig& c) {
   s("stimuli", c.stimuli,
-    {.doc = "pictures shown to the network: a .stim.csv, or {folder: DIR} (a sub-folder's name is the label)",
+    {.doc = "what the network is shown: a .stim.csv of pictures, videos, sounds or arrays, {folder: DIR} of them (a "
+            "sub-folder's name is the label), {hdf5: \"f.h5:/data\"} or {npy: f.npy}",
      .required = true,
      .example = "images.stim.csv"});
   s("network", c.network,
@@ -89,20 +82,32 @@ void describe(Schema& s, ExtractConfig& c) {
   s("weights", c.weights,
     {.doc = "TorchScript file (tools/export_network.py makes it); default: the card's, beside the config or the card",
      .example = "alexnet.ts.pt"});
+  s("preprocessing", c.preprocessing,
+    {.doc =
+         "keys of the card's `input` and `preprocessing` to change for this job; `compat: dnnbrain` squashes pictures "
+         "and normalises as DNNBrain does; `transform_input: false` leaves GoogLeNet's and Inception's conversion out",
+     .example = "{resize: [224, 224], crop: none}"});
+  s("self_test", c.self_test,
+    {.doc = "before computing, compare what the network gives for a known input with the numbers in the card, where it "
+            "has some for these weights",
+     .identity = false});
   s("layers", c.layers,
     {.doc = "layers to keep: names of the card, module paths, patterns (layer3*), `preset:NAME`, `all` of the card; "
             "default: those that `mask`, `channels` and `units` name, else all",
      .example = "[conv1, conv5, fc1]"});
   s("mask", c.mask,
     {.doc = "units to keep of the layers that it names: DNNBrain's .dmask.csv, or lists of units (docs/extraction.md)",
-     .identity = false, .example = "units.dmask.csv"});
-  s("channels", c.channels, {.doc = "channels to keep, by layer, from 1; of fully connected layers and tokens: features"});
+     .identity = false,
+     .example = "units.dmask.csv"});
+  s("channels", c.channels,
+    {.doc = "channels to keep, by layer, from 1; of fully connected layers and tokens: features"});
   s("units", c.units, {.doc = "units to keep, by layer: places in it in C order, from 1"});
   s("pool", c.pool,
     {.doc = "summary of each feature map over space, behind the mask, before storing",
      .choices = {"none", "max", "mean", "median", "l1", "l2"}});
   s("pool_over", c.pool_over,
-    {.doc = "of video layers: pool each frame over space, or over time and space at once", .choices = {"space", "all"}});
+    {.doc = "of video layers: pool each frame over space, or over time and space at once",
+     .choices = {"space", "all"}});
   s("tokens", c.tokens,
     {.doc = "what is kept of token layers: all, the class token (the first), the mean of all, the mean of all but the "
             "first, or the first and that mean",
@@ -111,7 +116,8 @@ void describe(Schema& s, ExtractConfig& c) {
     {.doc = "dnnbrain: pool l1 and l2 as DNNBrain does, by norms of the map as a matrix (greatest column sum, greatest "
             "singular value), and of fully connected layers too",
      .choices = {"none", "dnnbrain"}});
-  s("project", c.project, {.doc = "random projection of each layer, behind all of the above; the matrix is a function of `seed`"});
+  s("project", c.project,
+    {.doc = "random projection of each layer, behind all of the above; the matrix is a function of `seed`"});
   s("dtype", c.dtype, {.doc = "type of the stored values", .choices = {"float32", "float16"}});
   s("batch", c.batch, {.doc = "stimuli in one forward pass; auto depends on shapes alone, never on the machine"});
   s("device", c.device,

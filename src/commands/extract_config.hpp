@@ -6,21 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "extract_override.hpp"
+#include "batch_size.hpp"
 #include "striate/base/config.hpp"
 #include "striate/stimuli/stim_table.hpp"
 
 namespace striate {
-
-/// `batch:` auto, or a number of stimuli.
-struct BatchSize {
-  std::int64_t stimuli = 0;  ///< 0: auto
-};
-template <>
-struct ConfigType<BatchSize> {
-  static BatchSize read(YAML::Node const& node, ConfigPlace const& place);
-  static nlohmann::json write(BatchSize const& batch);
-  static std::string name() { return "auto | integer"; }
-};
 
 /// `channels:` and `units:`: of each layer its numbers from 1, `{conv5: [1, 5, 8-12]}`.
 struct LayerIndices {
@@ -54,6 +45,8 @@ struct ExtractConfig {
   StimuliConfig stimuli;
   std::string network;
   std::optional<std::filesystem::path> weights;
+  CardKeys preprocessing;
+  bool self_test = true;
   std::optional<std::vector<std::string>> layers;
   std::optional<std::filesystem::path> mask;
   LayerIndices channels, units;

@@ -2,7 +2,7 @@
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
-#include <sstream>
+#include <map>
 
 #include "extract_stimuli.hpp"
 #include "striate/base/hash.hpp"
@@ -25,17 +25,22 @@ void hash_stimuli(Context const& context, ExtractConfig const& config, ExtractSt
   together(context.comm, [&] {
     if (n > 0 && stimuli.source->file(0).empty())
       fail(Exit::config, "identify: sha256 is of stimuli that are files of their own; use identify: name");
+    std::map<std::filesystem::path, std::string> sums;  // frames and windows share their file
+    std::vector<std::pair<std::filesystem::path const, std::string>*> files;
+    for (std::size_t i = first; i < last; ++i)
+      if (auto const [at, is_new] = sums.emplace(stimuli.source->file(i), std::string()); is_new) files.push_back(&*at);
     tbb::task_arena arena(std::max(1, context.threads));
     arena.execute([&] {
-      tbb::parallel_for(std::size_t{0}, mine.size(), [&](std::size_t i) {
+      tbb::parallel_for(std::size_t{0}, files.size(), [&](std::size_t i) {
         try {
-          mine[i] = sha256_file(stimuli.source->file(first + i));
+          files[i]->second = sha256_file(files[i]->first);
         } catch (Error const& error) {
           if (config.on_bad_stimulus != "skip" || error.code() != Exit::no_input) throw;
-          mine[i] = std::string(64, '0');
+          files[i]->second = std::string(64, '0');
         }
       });
     });
+    for (std::size_t i = first; i < last; ++i) mine[i - first] = sums.at(stimuli.source->file(i));
   });
   stimuli.file_sha256.clear();
   for (std::size_t rank = 0; rank < ranks; ++rank) {

@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "extract_config.hpp"
+#include "extract_network.hpp"
 #include "striate/math/layer_stage.hpp"
 #include "striate/net/network.hpp"
+#include "striate/store/act_store.hpp"
 
 namespace striate {
 
@@ -20,13 +22,18 @@ class LayerPath {
   /// Bytes that the stages of a batch take beside what was captured.
   [[nodiscard]] double work_bytes(std::size_t rows) const;
 
+  LayerRecord record;  ///< of what the stages do, for the store
+  std::string words;   ///< the same for people: "mask, pool mean"
+
  private:
   LayerShape captured_;
   std::vector<std::unique_ptr<LayerStage>> stages_;
   LayerShape stored_ = stages_.empty() ? captured_ : stages_.back()->output();
 };
 
-/// One path a layer, in the network's order. Throws Error where a stage does not fit its layer.
-[[nodiscard]] std::vector<LayerPath> make_paths(ExtractConfig const& config, std::vector<CapturedLayer> const& layers);
+/// One path a layer, in the network's order: mask → pool → tokens → projection → PCA. Throws Error where a stage does
+/// not fit its layer, or fits none.
+[[nodiscard]] std::vector<LayerPath> make_paths(ExtractConfig const& config, ExtractNetwork const& network,
+                                                UnitChoice const& units);
 
 }  // namespace striate

@@ -1,64 +1,131 @@
 #include "extract_stimuli.hpp"
 
+#include <algorithm>
 #include <map>
 #include <sstream>
 
 #include "striate/base/hash.hpp"
 #include "striate/base/log.hpp"
 #include "striate/par/together.hpp"
+#include "striate/store/row_array.hpp"
 
 namespace striate {
 namespace {
 
-namespace fs = std::filesystem;
+/// Drops columns that do not say where a stimulus lies.
+void keep_places(StimTable& table) {
+  std::vector<std::string> columns{"stimID"};
+  std::vector<std::vector<std::string>> values{table.ids()};
+  for (auto const& name : place_columns()) {
+    if (!table.has(name)) continue;
+    columns.push_back(name);
+    values.push_back(table.column(name));
+  }
+  table.columns = std::move(columns), table.values = std::move(values);
+}
+
+bool same_row(StimTable const& table, std::size_t a, std::size_t b) {
+  return std::ranges::all_of(table.values, [&](auto const& column) { return column[a] == column[b]; });
+}
 
 /// Keeps the first row of each id, or says which stands twice.
 void keep_distinct(StimTable& table, bool once) {
   std::map<std::string, std::size_t> first;
-  std::vector<std::string> kept;
+  std::vector<std::size_t> kept;
   for (std::size_t row = 0; row < table.rows(); ++row) {
     auto const [it, is_new] = first.emplace(table.ids()[row], row);
     if (is_new)
-      kept.push_back(table.ids()[row]);
+      kept.push_back(row);
     else if (!once)
       fail(Exit::data,
            "stimuli: {}: {} stands in rows {} and {}, but a store holds a stimulus once (responses may repeat it); "
            "list it "
            "once, or set on_duplicate: once",
            table.file.filename().string(), it->first, it->second + 1, row + 1);
+    else if (!same_row(table, it->second, row))
+      fail(Exit::data,
+           "stimuli: {}: {} stands in rows {} and {} with different files, times or boxes; give each its id",
+           table.file.filename().string(), it->first, it->second + 1, row + 1);
   }
-  if (kept.size() != table.rows())
-    log::info("{} rows hold {} distinct stimuli; each is extracted once", table.rows(), kept.size());
-  table.values.resize(1), table.columns.resize(1);
-  table.values[0] = std::move(kept);
+  if (kept.size() == table.rows()) return;
+  log::info("{} rows hold {} distinct stimuli; each is extracted once", table.rows(), kept.size());
+  for (auto& column : table.values) {
+    std::vector<std::string> values;
+    for (std::size_t const row : kept) values.push_back(std::move(column[row]));
+    column = std::move(values);
+  }
+}
+
+/// Fields hold no line ends.
+std::string to_text(StimTable const& table) {
+  std::string text = table.type + "\n" + table.folder.string() + "\n" + std::to_string(table.columns.size()) + "\n";
+  for (auto const& column : table.columns) text += column + "\n";
+  for (auto const& column : table.values)
+    for (auto const& value : column) text += value + "\n";
+  return text;
+}
+
+StimTable from_text(std::string const& text, std::filesystem::path const& file) {
+  StimTable table;
+  table.file = file;
+  std::istringstream lines(text);
+  std::string line, folder;
+  std::getline(lines, table.type);
+  std::getline(lines, folder);
+  table.folder = folder;
+  std::getline(lines, line);
+  table.columns.resize(std::stoul(line));
+  for (auto& column : table.columns) std::getline(lines, column);
+  std::vector<std::string> values;
+  while (std::getline(lines, line)) values.push_back(std::move(line));
+  std::size_t const rows = values.size() / table.columns.size();
+  for (std::size_t c = 0; c < table.columns.size(); ++c)
+    table.values.emplace_back(values.begin() + static_cast<std::ptrdiff_t>(c * rows),
+                              values.begin() + static_cast<std::ptrdiff_t>((c + 1) * rows));
+  return table;
+}
+
+/// Of what decides the rows, wherever the folder lies. Pictures by their files alone count as their ids.
+std::string digest(StimTable const& table, StimuliConfig const& config) {
+  std::string text;
+  if (table.type != "image" || table.columns.size() > 1)
+    for (auto const& name : table.columns) text += name + "\n";
+  if (table.type != "image") text += table.type + "\n" + config.dataset + "\n";
+  if (table.type == "video" && !table.has("file")) text += table.folder.filename().string() + "\n";
+  for (auto const& column : table.values)
+    for (auto const& value : column) text += value + "\n";
+  return sha256(text);
 }
 
 }  // namespace
 
 ExtractStimuli read_stimuli(Context const& context, ExtractConfig const& config, Card const& card) {
-  if (card.input.kind != InputForm::Kind::image)
-    fail(Exit::config, "network: {} takes stimuli of kind {}, which extract cannot make of pictures",
-         card.file.filename().string(), name_of(card.input.kind));
-  std::string ids, folder;
+  std::string text;
   together(context.comm, [&] {
     if (!context.comm.root()) return;
     StimTable table = load_stimuli(config.stimuli);
-    if (table.type != "image")
-      fail(Exit::data, "stimuli: {} is of type {}; extract takes pictures (type=image)", table.file.filename().string(),
-           table.type);
-    keep_distinct(table, config.on_duplicate == "once");
+    keep_places(table);
+    keep_distinct(table, config.on_duplicate == "once" && !config.stimuli.is_array());
     if (table.rows() == 0) fail(Exit::data, "stimuli: {} lists no stimulus", table.file.filename().string());
-    folder = table.folder.string();
-    for (auto const& id : table.ids()) ids += id + "\n";
+    text = to_text(table);
   });
-  context.comm.broadcast(ids, 0);
-  context.comm.broadcast(folder, 0);
+  context.comm.broadcast(text, 0);
   ExtractStimuli stimuli;
-  stimuli.sha256 = sha256(ids);
-  std::vector<fs::path> files;
-  std::istringstream lines(ids);
-  for (std::string id; std::getline(lines, id);) stimuli.ids.push_back(id), files.push_back(fs::path(folder) / id);
-  stimuli.source = image_source(std::move(files), card.preprocessing);
+  together(context.comm, [&] {
+    StimTable const table = from_text(text, config.stimuli.path);
+    stimuli.ids = table.ids();
+    stimuli.sha256 = digest(table, config.stimuli);
+    auto const& c = config.stimuli;
+    try {
+      if (c.is_array())
+        stimuli.source = array_source(c.is_npy ? open_npy_rows(c.path) : open_h5_rows(c.path, c.dataset), card.input,
+                                      card.preprocessing);
+      else
+        stimuli.source = stimulus_source(table, card.input, card.preprocessing);
+    } catch (Error const& error) {
+      throw Error(error.code(), std::string("stimuli: ") + error.what());
+    }
+  });
   return stimuli;
 }
 

@@ -45,6 +45,7 @@ void ExtractWork::forward(LoadedBatch const& loaded, std::size_t rows, std::vect
 void ExtractWork::compute(std::size_t batch) {
   LoadedBatch loaded = loader_.take(batch);
   std::size_t const first = store_.first_row(batch), pixels = loaded.pixels.size() / loaded.rows;
+  if (statistics_ != nullptr) statistics_->add(first, loaded);
   Result result;
   result.bad = loaded.bad, result.missing = loaded.missing;
   for (auto const& [row, what] : loaded.bad)

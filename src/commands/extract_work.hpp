@@ -6,6 +6,7 @@
 
 #include "extract_reuse.hpp"
 #include "extract_stages.hpp"
+#include "extract_statistics.hpp"
 #include "striate/base/log.hpp"
 #include "striate/net/network.hpp"
 #include "striate/par/tiles.hpp"
@@ -19,6 +20,8 @@ class ExtractWork final : public TileWork {
   ExtractWork(Network const& network, StimulusLoader& loader, ActWriter& store, std::vector<std::string> const& ids,
               std::vector<LayerPath> const& paths, std::size_t done_before, ReusedRows const* reused = nullptr);
 
+  /// Looks at the input of every batch from now on.
+  void watch(InputStatistics& statistics) { statistics_ = &statistics; }
   void compute(std::size_t batch) override;
   void write(std::span<std::size_t const> mine) override;
   void mark(std::span<std::size_t const> mine) override { store_.mark(mine); }
@@ -46,6 +49,7 @@ class ExtractWork final : public TileWork {
   std::vector<std::string> const& ids_;
   std::vector<LayerPath> const& paths_;  ///< by layer of the network
   ReusedRows const* reused_;
+  InputStatistics* statistics_ = nullptr;
   Handover<Result> results_;
   log::Progress bar_;
 };

@@ -10,6 +10,7 @@
 #include "striate/base/error.hpp"
 #include "striate/brain/npy.hpp"
 #include "striate/brain/space.hpp"
+#include "striate/store/layer_report.hpp"
 
 namespace striate {
 namespace {
@@ -22,6 +23,7 @@ char const* const usage =
     "not\n"
     "striate info --join RESULT... > all.tsv          summary.tsv of several result directories as one table (or name the\n"
     "                                                 tables: out/*/best-layers.tsv), with the column `result`\n"
+    "striate info --report STORE                      mean, sd, zeros, dead units … of each layer, tab-separated\n"
     "\n"
     "FILE: .act.h5, .rdm.h5, .roi.h5, any HDF5 file, result directory, .stim.csv, .npy, NIfTI, .ts.pt, card .yaml.\n"
     "Without --tolerance values agree bit for bit (NaN equals NaN); with it |a - b| <= T * max(1, |a|, |b|).\n"
@@ -54,7 +56,7 @@ void print_info(fs::path const& path, std::ostream& out) {
 
 int run_info(std::vector<std::string> const& args) {
   std::vector<std::string> files;
-  bool compare = false, join = false;
+  bool compare = false, join = false, report = false;
   std::optional<double> tolerance;
   for (std::size_t i = 0; i < args.size(); ++i) {
     std::string word = args[i], value;
@@ -70,6 +72,8 @@ int run_info(std::vector<std::string> const& args) {
       compare = true;
     } else if (word == "--join") {
       join = true;
+    } else if (word == "--report") {
+      report = true;
     } else if (word == "--tolerance") {
       char* end = nullptr;
       tolerance = std::strtod(value.c_str(), &end);
@@ -83,8 +87,12 @@ int run_info(std::vector<std::string> const& args) {
   }
   if (compare && files.size() != 2) fail(Exit::usage, "info: --compare needs two files, not {}", files.size());
   if (!compare && files.empty()) fail(Exit::usage, "info: no file is named; see striate info --help");
-  if (compare && join) fail(Exit::usage, "info: --compare and --join exclude each other; keep one");
+  if (compare + join + report > 1) fail(Exit::usage, "info: --compare, --join and --report exclude each other; keep one");
   if (!compare && tolerance) fail(Exit::usage, "info: --tolerance goes with --compare");
+  if (report) {
+    for (auto const& file : files) std::cout << report_table(layer_reports(file));
+    return 0;
+  }
   if (join) {
     info::print_joined(files, std::cout);
     return 0;

@@ -151,7 +151,9 @@ Difference compare_attributes(h5::File const& a, h5::File const& b, std::string 
   std::set<std::string> names(x.begin(), x.end());
   names.insert(y.begin(), y.end());
   // Who wrote it, with what and where, is no part of what it holds.
-  for (auto const* name : {"striate_version", "striate_git_commit", "libtorch", "device", "config"}) names.erase(name);
+  for (auto const* name : {"striate_version", "striate_git_commit", "libtorch", "device", "config", "history", "self_test",
+                           "input_statistics"})
+    names.erase(name);
   for (auto const& name : names) {
     bool in_a = a.has_attribute(object, name), in_b = b.has_attribute(object, name);
     if (in_a != in_b)

@@ -6,7 +6,9 @@
 namespace striate {
 
 std::unique_ptr<Job> make_extract();
+std::unique_ptr<Job> make_reduce();
 std::unique_ptr<Job> make_convolve();
+std::unique_ptr<Job> make_convert();
 std::unique_ptr<Job> make_encode();
 std::unique_ptr<Job> make_partition();
 std::unique_ptr<Job> make_permute();
@@ -21,6 +23,11 @@ char const* const extract_example =
     "weights: alexnet.ts.pt\n"
     "layers: [conv1, conv5, fc1]\n"
     "output: act.h5\n";
+char const* const reduce_example =
+    "features: {store: act.h5, layers: [conv1, conv5]}\n"
+    "method: pca\n"
+    "components: 100\n"
+    "output: reduced.act.h5\n";
 char const* const convolve_example =
     "features: {store: act.h5, layers: [conv1, conv5]}\n"
     "events: events.tsv\n"
@@ -28,6 +35,11 @@ char const* const convolve_example =
     "volumes: 180\n"
     "hrf: spm\n"
     "output: bold.act.h5\n";
+char const* const convert_example =
+    "operation: merge\n"
+    "input: [part-1.act.h5, part-2.act.h5]\n"
+    "rows: images.stim.csv\n"
+    "output: act.h5\n";
 char const* const encode_example =
     "features: {store: act.h5}\n"
     "responses: {data: betas.nii.gz, mask: vtc.nii.gz, stimuli: images.stim.csv}\n"
@@ -62,7 +74,11 @@ char const* const simulate_example =
 std::vector<Command> const& commands() {
   static std::vector<Command> const table{
       {"extract", "stimuli × network × layers → activation store", extract_example, make_extract},
+      {"reduce", "activations → fewer values a layer: principal components, random projections", reduce_example,
+       make_reduce},
       {"convolve", "activations × events → time series of scan volumes (HRF or delays)", convolve_example, make_convolve},
+      {"convert", "between stores and files of NumPy, MATLAB, DNNBrain …; parts merged, stores cut, pooled, subtracted",
+       convert_example, make_convert},
       {"encode", "features → brain: cross-validated fits per target, scores, maps", encode_example, make_encode},
       {"partition", "variance of responses that feature spaces explain alone and together", partition_example,
        make_partition},

@@ -9,6 +9,7 @@
 #include "striate/math/panel_product.hpp"
 #include "striate/net/network.hpp"
 #include "striate/par/mpi.hpp"
+#include "striate/stimuli/media.hpp"
 #include "striate/store/h5.hpp"
 
 namespace striate {
@@ -22,6 +23,7 @@ std::map<std::string, std::string> library_versions() {
       {"products", panel_product_kernel()},
       {"oneTBB", TBB_runtime_version()},
       {"MPI-IO", Mpi::io_choice()},
+      {"FFmpeg", media_libraries().empty() ? "none: video and sound cannot be read" : media_libraries()},
   };
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "card_check.hpp"
 #include "card_mapping.hpp"
 #include "striate/base/error.hpp"
 
@@ -115,7 +116,7 @@ Card read_card(std::filesystem::path const& file) {
     if (!node.IsDefined() || node.IsNull())
       config_error(place, "is empty; a network card is a mapping (see configs/networks)");
     Mapping const top(node, place,
-                      {"name", "source", "weights", "input", "preprocessing", "layers", "aliases", "presets"});
+                      {"name", "source", "weights", "input", "preprocessing", "layers", "aliases", "presets", "check"});
     card.name = top.text("name", file.stem().string());
     card.source = top.text("source", "");
     card.weights = top.text("weights", "");
@@ -123,6 +124,7 @@ Card read_card(std::filesystem::path const& file) {
     read_layers(top, card);
     read_aliases(top, card);
     read_presets(top, card);
+    if (top.has("check")) card.checks = net::read_checks(top["check"], top.at("check"));
   } catch (YAML::BadFile const&) {
     fail(Exit::no_input, "network: the card {} cannot be opened; check its permissions", file.string());
   } catch (YAML::Exception const& error) {

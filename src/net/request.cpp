@@ -32,6 +32,14 @@ std::optional<std::vector<c10::IValue>> parts_of(c10::IValue const& value) {
   return std::nullopt;
 }
 
+/// An attention that was not asked for its weights gives a tuple with a tensor that is none, which has no type.
+bool has_type(c10::IValue const& tuple) {
+  auto const& elements = tuple.toTupleRef().elements();
+  return std::none_of(elements.begin(), elements.end(), [](c10::IValue const& element) {
+    return element.isTensor() ? !element.toTensor().defined() : element.isTuple() && !has_type(element);
+  });
+}
+
 c10::IValue step_into(c10::IValue const& value, std::string const& element, Request const& request) {
   auto const names = names_in(value);
   if (auto const at = std::find(names.begin(), names.end(), element); at != names.end()) {
@@ -84,7 +92,7 @@ std::vector<std::string> names_in(c10::IValue const& value) {
   if (value.isGenericDict()) {
     for (auto const& entry : value.toGenericDict())
       if (entry.key().isString()) out.push_back(entry.key().toStringRef());
-  } else if (value.isTuple()) {
+  } else if (value.isTuple() && has_type(value)) {
     auto const type = value.type()->cast<c10::TupleType>();
     if (type && type->schema())
       for (auto const& field : type->schema()->arguments()) out.push_back(field.name());

@@ -32,6 +32,7 @@ struct StimulusLoader::Impl {
 
   std::shared_ptr<StimulusSource const> source;
   std::size_t batch, row_size, ahead;
+  std::size_t run_length = 1;  ///< rows that a thread takes at once
   std::vector<std::size_t> order;
   bool skip_bad;
   std::unordered_map<std::size_t, std::size_t> position;  ///< batch → place in the order
@@ -80,11 +81,15 @@ struct StimulusLoader::Impl {
       if (feeding == none) begin_next();
       if (feeding == none) continue;
       Slot& slot = slots.at(feeding);  // stays where it is: nobody takes it while a row is open
-      std::size_t const row = slot.next++;
+      std::size_t const first = slot.next, last = std::min(first + run_length, slot.batch.rows);
+      slot.next = last;
       if (slot.next == slot.batch.rows) feeding = none;
       work.notify_one();
-      if (slot.bad_row == none) load(slot, row, *reader, lock);  // else the batch is lost already
-      if (--slot.open == 0) finished.notify_all();
+      for (std::size_t row = first; row < last; ++row) {
+        if (slot.bad_row == none && !stop) load(slot, row, *reader, lock);  // else the batch is lost already
+        --slot.open;
+      }
+      if (slot.open == 0) finished.notify_all();
     }
   }
 
@@ -132,6 +137,10 @@ StimulusLoader::StimulusLoader(std::shared_ptr<StimulusSource const> source, std
   impl_->batch = batch, impl_->ahead = std::max<std::size_t>(1, ahead), impl_->skip_bad = skip_bad;
   impl_->row_size = 1;
   for (std::size_t const extent : impl_->source->shape()) impl_->row_size *= extent;
+  // Every thread has a share of what may be held, in as few runs as that allows.
+  if (impl_->source->sequential())
+    impl_->run_length =
+        std::clamp<std::size_t>(batch * impl_->ahead / static_cast<std::size_t>(std::max(1, threads)), 1, batch);
   impl_->taken.resize(impl_->order.size());
   impl_->crew.emplace(threads, [impl = impl_.get()] { impl->run(); });
 }

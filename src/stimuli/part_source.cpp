@@ -1,6 +1,7 @@
 #include "striate/stimuli/part_source.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace striate {
 namespace {
@@ -16,6 +17,7 @@ class PartSource final : public StimulusSource {
   [[nodiscard]] std::vector<std::size_t> shape() const override { return whole_->shape(); }
   [[nodiscard]] nlohmann::ordered_json describe() const override { return whole_->describe(); }
   [[nodiscard]] std::filesystem::path file(std::size_t place) const override { return whole_->file(first_ + place); }
+  [[nodiscard]] bool sequential() const override { return whole_->sequential(); }
   [[nodiscard]] std::unique_ptr<Reader> reader() const override { return std::make_unique<PartReader>(*this); }
 
   [[nodiscard]] std::vector<std::pair<std::size_t, Error>> check(std::size_t first, std::size_t last,
@@ -37,7 +39,7 @@ class PartSource final : public StimulusSource {
     explicit PartReader(PartSource const& part) : part_(part), reader_(part.whole_->reader()) {}
     void load(std::size_t place, float* out) override {
       if (part_.is_unneeded(place))
-        std::fill_n(out, part_.floats_, 0.0F);
+        std::fill_n(out, part_.floats_, std::numeric_limits<float>::quiet_NaN());
       else
         reader_->load(part_.first_ + place, out);
     }

@@ -1,6 +1,4 @@
-// Folders of images as a table, and `stimuli:` of a config.
-#include <yaml-cpp/yaml.h>
-
+// Folders of stimuli as a table.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -22,7 +20,7 @@ std::string suffix_of(fs::path const& path) {
 
 class Walk {
  public:
-  explicit Walk(fs::path root) : root_(std::move(root)) { enter(root_); }
+  Walk(fs::path root, std::string type) : root_(std::move(root)), type_(std::move(type)) { enter(root_); }
   std::vector<std::string> images;
   std::map<std::string, std::size_t> left_out;  ///< suffix → files
   bool has_folders = false;
@@ -43,35 +41,52 @@ class Walk {
     inside_.erase(fs::canonical(folder, code));
   }
   void take(fs::path const& file) {
-    static std::set<std::string> const taken{".jpg", ".jpeg", ".png"};
     static std::set<std::string> const pictures{".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".avif", ".jp2"};
+    auto const& taken = stimulus_suffixes(type_);
     std::string const suffix = suffix_of(file);
-    if (pictures.contains(suffix)) ++left_out[suffix];
-    if (!taken.contains(suffix)) return;
+    if (type_ == "image" && pictures.contains(suffix)) ++left_out[suffix];
+    if (std::ranges::find(taken, suffix) == taken.end()) return;
     images.push_back(file.lexically_relative(root_).string());
     has_folders = has_folders || images.back().find('/') != std::string::npos;
   }
 
   fs::path root_;
+  std::string type_;
   std::set<fs::path> inside_;  ///< folders that are open above this place
 };
 
 }  // namespace
 
-StimTable stim_table_of_folder(fs::path const& folder) {
+std::vector<std::string> const& stimulus_suffixes(std::string const& type) {
+  static std::map<std::string, std::vector<std::string>> const known{
+      {"image", {".jpg", ".jpeg", ".png"}},
+      {"video_clip", {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv"}},
+      {"audio", {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma"}},
+      {"array", {".npy"}}};
+  return known.at(type);
+}
+
+StimTable stim_table_of_folder(fs::path const& folder, std::string const& type) {
   std::error_code code;
   if (!fs::is_directory(folder, code))
     fail(Exit::no_input, "{} {}; `folder:` needs a folder of images", folder.string(),
          fs::exists(folder, code) ? "is no folder" : "does not exist");
   StimTable table;
+  table.type = type;
   table.file = folder;
   table.folder = fs::absolute(folder).lexically_normal();
-  Walk walk(table.folder);
+  Walk walk(table.folder, type);
   for (auto const& [suffix, files] : walk.left_out)
     log::warn("{}: {} {} left out, which striate does not read; convert to PNG or JPEG to take part", folder.string(),
               files, files == 1 ? suffix + " file is" : suffix + " files are");
-  if (walk.images.empty())
-    fail(Exit::no_input, "{} holds no image (.jpg, .jpeg or .png), nor do its sub-folders", folder.string());
+  if (walk.images.empty()) {
+    auto const& suffixes = stimulus_suffixes(type);
+    std::string listed;
+    for (std::size_t i = 0; i < suffixes.size(); ++i)
+      listed += (i == 0 ? "" : i + 1 == suffixes.size() ? " or " : ", ") + suffixes[i];
+    fail(Exit::no_input, "{} holds no {} ({}), nor do its sub-folders", folder.string(),
+         type == "video_clip" ? "video" : type, listed);
+  }
   std::ranges::sort(walk.images);
   table.columns = {"stimID"};
   if (walk.has_folders) {
@@ -85,40 +100,6 @@ StimTable stim_table_of_folder(fs::path const& folder) {
   table.values.resize(table.columns.size());
   table.values[0] = std::move(walk.images);
   return table;
-}
-
-StimuliConfig ConfigType<StimuliConfig>::read(YAML::Node const& node, ConfigPlace const& place) {
-  auto path_of = [&](YAML::Node const& value) {
-    fs::path const path = value.Scalar();
-    if (path.empty()) config_error(place, "names no file");
-    return path.is_absolute() ? path : (place.base / path).lexically_normal();
-  };
-  if (node.IsScalar()) return {.path = path_of(node), .is_folder = false};
-  if (!node.IsMap()) config_error(place, "needs a .stim.csv file, or {folder: DIR}");
-  StimuliConfig stimuli;
-  for (auto const& entry : node) {
-    std::string const key = entry.first.Scalar();
-    ConfigPlace here = place;
-    here.key += "." + key;
-    if (entry.first.Mark().line >= 0) here.line = entry.first.Mark().line + 1;
-    if (key != "folder") config_error(here, "is no known key; known: folder");
-    if (!entry.second.IsScalar()) config_error(here, "needs the path of a folder");
-    stimuli = {.path = path_of(entry.second), .is_folder = true};
-  }
-  if (stimuli.empty()) config_error(place, "needs a .stim.csv file, or {folder: DIR}");
-  return stimuli;
-}
-
-nlohmann::json ConfigType<StimuliConfig>::write(StimuliConfig const& stimuli) {
-  if (stimuli.empty()) return nullptr;
-  if (!stimuli.is_folder) return stimuli.path.string();
-  return {{"folder", stimuli.path.string()}};
-}
-
-std::string ConfigType<StimuliConfig>::name() { return "path | {folder: path}"; }
-
-StimTable load_stimuli(StimuliConfig const& config) {
-  return config.is_folder ? stim_table_of_folder(config.path) : read_stim_table(config.path);
 }
 
 }  // namespace striate

@@ -128,7 +128,7 @@ class Reader {
   }
 
   void set_type(std::string_view value) {
-    static std::vector<std::string> const known{"image", "video", "video_clip", "audio"};
+    static std::vector<std::string> const known{"image", "video", "video_clip", "audio", "array"};
     table_.type = value;
     if (std::ranges::find(known, table_.type) != known.end()) return;
     std::string const near = nearest(table_.type, known);

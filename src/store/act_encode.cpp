@@ -58,10 +58,14 @@ STRIATE_CLONES void add_deviations(float const* v, std::size_t n, double const* 
   }
 }
 
+STRIATE_CLONES void take_greatest(float const* v, std::size_t n, float* most) {
+  for (std::size_t i = 0; i < n; ++i) most[i] = v[i] > most[i] ? v[i] : most[i];
+}
+
 class Encoder {
  public:
-  Encoder(ActLayout const& layout, std::size_t rows, float const* values, std::byte* out)
-      : l_(layout), rows_(rows), values_(values), out_(out), sums_(rows), crc_(rows, 0) {}
+  Encoder(ActLayout const& layout, std::size_t rows, float const* values, std::byte* out, BlockReporter& reporter)
+      : l_(layout), rows_(rows), values_(values), out_(out), reporter_(reporter), sums_(rows), crc_(rows, 0) {}
 
   /// Units [first, first + count) of all rows; they lie in chunk column `piece`.
   void columns(std::size_t piece, std::size_t first, std::size_t count, ActBlock& block, bool with_moments) {
@@ -84,10 +88,17 @@ class Encoder {
       }
       crc_[r] = crc32c(to, count * l_.element, crc_[r]);
       add_row(seen + r * stride, count, sums_[r], mean);
+      reporter_.add(r, seen + r * stride, count);
     }
     if (!with_moments) return;
     for (std::size_t j = 0; j < count; ++j) mean[j] /= static_cast<double>(rows_);
-    for (std::size_t r = 0; r < rows_; ++r) add_deviations(seen + r * stride, count, mean, squares);
+    float most[block_units] = {};
+    for (std::size_t r = 0; r < rows_; ++r) {
+      add_deviations(seen + r * stride, count, mean, squares);
+      take_greatest(seen + r * stride, count, most);
+    }
+    for (std::size_t j = 0; j < count; ++j)
+      block.above[(first + j) / 8] |= static_cast<std::uint8_t>((most[j] > 0) << ((first + j) % 8));
     for (std::size_t j = 0; j < count; ++j) {
       block.mean[first + j] = static_cast<float>(mean[j]);
       block.m2[first + j] = static_cast<float>(squares[j]);
@@ -116,6 +127,7 @@ class Encoder {
   std::size_t rows_;
   float const* values_;
   std::byte* out_;
+  BlockReporter& reporter_;
   std::vector<RowSums> sums_;
   std::vector<std::uint32_t> crc_;  ///< of each row so far
   std::vector<float> rounded_;
@@ -153,10 +165,13 @@ void moments_of_valid_rows(ActLayout const& l, std::size_t rows, float const* va
 }  // namespace
 
 void encode_batch(ActLayout const& layout, std::size_t rows, float const* values, bool with_moments, std::byte* out,
-                  ActBlock& block) {
-  if (with_moments) block.mean.resize(layout.units), block.m2.resize(layout.units);
+                  ActBlock& block, BlockReporter& reporter) {
+  if (with_moments) {
+    block.mean.resize(layout.units), block.m2.resize(layout.units);
+    block.above.assign((layout.units + 7) / 8, 0);
+  }
   block.overflow = 0;
-  Encoder encoder(layout, rows, values, out);
+  Encoder encoder(layout, rows, values, out, reporter);
   for (std::size_t piece = 0; piece < layout.pieces(); ++piece) {
     std::size_t const begin = piece * layout.chunk_channels * layout.map;
     std::size_t const end = std::min(begin + layout.chunk_channels * layout.map, layout.units);

@@ -32,17 +32,21 @@ ActLayout layout_of(LayerSpec const& layer, std::size_t n, std::size_t batch) {
 }
 
 void column_moments(float const* values, std::size_t rows, std::size_t stride, std::size_t columns,
-                    std::vector<std::uint8_t> const& valid, float* mean, float* m2) {
+                    std::vector<std::uint8_t> const& valid, float* mean, float* m2, std::uint8_t* above) {
   constexpr std::size_t width = 256;  // two accumulators of a panel stay in the first cache
   auto const count = static_cast<double>(std::count(valid.begin(), valid.begin() + static_cast<std::ptrdiff_t>(rows), 1));
   for (std::size_t first = 0; first < columns; first += width) {
     std::size_t const w = std::min(width, columns - first);
     double sum[width] = {}, squares[width] = {};
+    float most[width] = {};  // 0: nothing above it
     for (std::size_t r = 0; r < rows; ++r) {
       if (!valid[r]) continue;
       float const* v = values + r * stride + first;
       for (std::size_t j = 0; j < w; ++j) sum[j] += static_cast<double>(v[j]);
     }
+    for (std::size_t r = 0; above != nullptr && r < rows; ++r)
+      for (std::size_t j = 0; j < w; ++j) most[j] = std::max(most[j], values[r * stride + first + j]);
+    for (std::size_t j = 0; above != nullptr && j < w; ++j) above[first + j] = most[j] > 0;
     for (std::size_t j = 0; j < w; ++j) sum[j] = count > 0 ? sum[j] / count : 0;
     for (std::size_t r = 0; r < rows; ++r) {
       if (!valid[r]) continue;

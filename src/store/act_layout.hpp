@@ -34,9 +34,10 @@ struct ActLayout {
 
 [[nodiscard]] ActLayout layout_of(LayerSpec const& layer, std::size_t n, std::size_t batch);
 
-/// Mean and sum of squared deviations of `columns` columns of a row-major block, over the rows with valid[row].
+/// Mean and sum of squared deviations of `columns` columns of a row-major block, over the rows with valid[row]; `above`:
+/// 1 where one of all rows is above 0.
 void column_moments(float const* values, std::size_t rows, std::size_t stride, std::size_t columns,
-                    std::vector<std::uint8_t> const& valid, float* mean, float* m2);
+                    std::vector<std::uint8_t> const& valid, float* mean, float* m2, std::uint8_t* above = nullptr);
 
 /// Adds the moments of a batch of `count` rows to those of `total` rows before it (Chan, Golub, LeVeque 1983).
 void merge_moments(double total, double count, float const* mean, float const* m2, std::size_t columns, double* all_mean,

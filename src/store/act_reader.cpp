@@ -226,6 +226,17 @@ void ActReader::read(std::string const& layer, std::size_t first, std::size_t co
   read(layer, rows, first, count, out);
 }
 
+void ActReader::read_rows(std::string const& layer, std::size_t first, std::size_t count, float* out) const {
+  std::size_t const l = impl_->index(layer);
+  h5::Dataset const& d = impl_->dataset(l);
+  h5::Shape from(d.shape().size(), 0), box = d.shape();
+  from[0] = first, box[0] = count;
+  if (!d.is_float16()) return d.read(from, box, h5::type_id(h5::Dtype::f32), out);
+  std::vector<std::uint16_t> halves(count * impl_->layers[l].units);
+  d.read(from, box, h5::type_id(h5::Dtype::f16), halves.data());
+  from_half(halves.data(), halves.size(), out);
+}
+
 std::vector<std::size_t> ActReader::panels(std::string const& layer, std::size_t units) const {
   std::size_t const l = impl_->index(layer), all = impl_->layers[l].units;
   h5::Shape const& shape = impl_->layers[l].shape;

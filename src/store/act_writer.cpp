@@ -9,6 +9,7 @@
 
 #include "act_encode.hpp"
 #include "act_layout.hpp"
+#include "act_report.hpp"
 #include "direct_file.hpp"
 #include "striate/base/hash.hpp"
 #include "striate/base/version.hpp"
@@ -85,6 +86,7 @@ struct ActWriter::Impl {
   h5::File file;
   // Opened once; empty where the store is complete.
   std::vector<h5::Dataset> layers, batch_mean, batch_m2, unit_mean, unit_m2;
+  ActReport report;
   h5::Dataset ledger, crc, row_sum, row_squares, skipped;
   DirectFile direct;  ///< open where values go past the page cache
   std::vector<std::optional<std::uint64_t>> dense;  ///< by layer: address of the first chunk, where they lie in a row
@@ -138,12 +140,18 @@ void ActWriter::Impl::build(h5::File& f) const {
     shape.insert(shape.end(), l.shape.begin(), l.shape.end());
     f.create_dataset(l.name, l.dtype, shape, {.chunk = layouts[i].chunk(l.shape), .dense = true});
     if (!l.axes.empty()) f.set_attribute(l.name, "axes", l.axes);
+    for (auto const& [name, text] : l.record.attributes) f.set_attribute(l.name, name, text);
+    for (auto const& [axis, indices] : l.record.selected) {
+      h5::Dataset kept = f.create_dataset(".striate/selection/" + l.name + "/" + axis, h5::Dtype::u64, {indices.size()});
+      if (comm.root()) kept.write(std::span<std::uint64_t const>(indices));
+    }
     f.create_dataset(mean_name(l.name), h5::Dtype::f64, {layouts[i].units});
     f.create_dataset(m2_name(l.name), h5::Dtype::f64, {layouts[i].units});
     if (!keeps_moments()) continue;
     f.create_dataset(batch_mean_name(l.name), h5::Dtype::f32, {batches(), layouts[i].units});
     f.create_dataset(batch_m2_name(l.name), h5::Dtype::f32, {batches(), layouts[i].units});
   }
+  ActReport::create(f, spec, batches(), keeps_moments());
   f.set_attribute(".striate", "batch", static_cast<std::int64_t>(spec.batch));
   f.set_attribute("/", "striate_version", std::string(version()));
   f.set_attribute("/", "layer_order", order);
@@ -160,6 +168,7 @@ void ActWriter::Impl::open_datasets() {
     crc = file.dataset(".striate/crc32c");
     row_sum = file.dataset(".striate/row_sum");
     row_squares = file.dataset(".striate/row_sum_squares");
+    report.open(file, spec, keeps_moments());
     if (file.is_dataset(".striate/skipped")) skipped = file.dataset(".striate/skipped");
     for (std::size_t i = 0; i < spec.layers.size(); ++i) {
       LayerSpec const& l = spec.layers[i];
@@ -236,9 +245,12 @@ ActBlock ActWriter::encode(std::size_t layer, std::size_t batch, float const* va
   std::size_t const rows = impl_->rows(batch);
   ActBlock block;
   block.layer = layer, block.batch = batch;
+  LayerSpec const& spec = impl_->spec.layers[layer];
+  BlockReporter reporter(channel_layout(spec.shape, spec.axes), rows);
   block.begin = impl_->address(layer, batch).value_or(0) % DirectFile::page;
   block.bytes = impl_->bytes_for(layer, block.begin + l.block_bytes(rows));
-  encode_batch(l, rows, values, impl_->keeps_moments(), block.bytes.data() + block.begin, block);
+  encode_batch(l, rows, values, impl_->keeps_moments(), block.bytes.data() + block.begin, block, reporter);
+  block.report = reporter.take();
   return block;
 }
 
@@ -273,6 +285,7 @@ void ActWriter::write_batch(ActBlock const& block) {
     m.batch_mean[block.layer].write({block.batch, 0}, {1, l.units}, f32, block.mean.data());
     m.batch_m2[block.layer].write({block.batch, 0}, {1, l.units}, f32, block.m2.data());
   }
+  m.report.write(block, row0, rows);
   if (!m.checked[block.layer]) {  // MPI-IO components with corrupting bugs are in the field
     m.checked[block.layer] = 1;
     if (!m.verify(block.layer, block.batch))
@@ -319,6 +332,7 @@ void ActWriter::Impl::panel_moments(std::size_t layer, std::size_t first, std::s
                                     std::vector<double> const& sums) {
   std::vector<double> mean(count, 0), m2(count, 0);
   std::vector<float> bm(count), bs(count), values;
+  std::vector<std::uint8_t> above(count, 0), of_this(count);
   double total = 0;
   for (std::size_t b = 0; b < batches(); ++b) {
     std::vector<double> const of_batch(sums.begin() + static_cast<std::ptrdiff_t>(first_row(b)),
@@ -328,6 +342,7 @@ void ActWriter::Impl::panel_moments(std::size_t layer, std::size_t first, std::s
     if (keeps_moments()) {
       batch_mean[layer].read({b, first}, {1, count}, h5::type_id(h5::Dtype::f32), bm.data());
       batch_m2[layer].read({b, first}, {1, count}, h5::type_id(h5::Dtype::f32), bs.data());
+      report.join_above(layer, b, first, above);
     } else {  // small batches: panels of whole layers (see moments)
       std::vector<std::byte> const bytes = read_batch(layer, b);
       values.resize(rows(b) * count);
@@ -335,7 +350,8 @@ void ActWriter::Impl::panel_moments(std::size_t layer, std::size_t first, std::s
         from_half(reinterpret_cast<std::uint16_t const*>(bytes.data()), values.size(), values.data());
       else
         std::memcpy(values.data(), bytes.data(), bytes.size());
-      column_moments(values.data(), rows(b), count, count, valid, bm.data(), bs.data());
+      column_moments(values.data(), rows(b), count, count, valid, bm.data(), bs.data(), of_this.data());
+      for (std::size_t u = 0; u < count; ++u) above[u] |= of_this[u];
     }
     merge_moments(total, rows_here, bm.data(), bs.data(), count, mean.data(), m2.data());
     total += rows_here;
@@ -343,6 +359,7 @@ void ActWriter::Impl::panel_moments(std::size_t layer, std::size_t first, std::s
   if (total == 0) std::ranges::fill(mean, std::nan("")), std::ranges::fill(m2, std::nan(""));
   unit_mean[layer].write({first}, {count}, h5::type_id(h5::Dtype::f64), mean.data());
   unit_m2[layer].write({first}, {count}, h5::type_id(h5::Dtype::f64), m2.data());
+  report.write_above(layer, first, above);
 }
 
 void ActWriter::Impl::moments() {
@@ -362,7 +379,7 @@ void ActWriter::Impl::moments() {
   }
 }
 
-void ActWriter::finish() {
+void ActWriter::finish(std::map<std::string, std::string> const& late) {
   Impl& m = *impl_;
   if (m.state == StoreState::complete) return;
   flush();  // every rank's values and flags are there for the others to read
@@ -375,11 +392,12 @@ void ActWriter::finish() {
   together(m.comm, [&] { m.moments(); }, 60);
   flush();
   for (auto* group : {&m.layers, &m.batch_mean, &m.batch_m2, &m.unit_mean, &m.unit_m2}) group->clear();
-  m.ledger = {}, m.crc = {}, m.row_sum = {}, m.row_squares = {}, m.skipped = {};
+  m.ledger = {}, m.crc = {}, m.row_sum = {}, m.row_squares = {}, m.skipped = {}, m.report = {};
   together(m.comm, [&] { m.file.close(); });
   together(m.comm, [&] {
     if (!m.comm.root()) return;
     h5::File file = h5::File::open_for_writing(Comm(), m.path);
+    for (auto const& [name, text] : late) file.set_attribute("/", name, text);
     file.set_attribute("/", "complete", std::int64_t{1});
     file.close();
   });

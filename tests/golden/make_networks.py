@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 """Golden files of the net room: what Python torch's eager forward hooks see.
 
-  make_networks.py                       rewrites tests/golden/networks/ (small networks, their hooked outputs, module
-                                         paths of the networks of configs/networks, samples of six of them)
+  make_networks.py                       rewrites tests/golden/networks/ (small networks, their hooked outputs, samples
+                                         of seven of configs/networks)
   make_networks.py --dump NAME DIR [--trace]
                                          for the test: exports NAME (seed 1) into DIR/NAME.ts.pt with
                                          tools/export_network.py and writes each card layer's output for two images as
                                          DIR/LAYER.f32, listed in DIR/layers.json
+  make_networks.py --dump-each DIR NAME:FORM:AxBxC ...
+                                         the same for many networks at inputs of these sizes, exported by `script`, `trace`
+                                         or what the tool chooses (`auto`): fills DIR/NAME, says NAME, and goes on when
+                                         that folder is gone
 Needs torch, torchvision and PyYAML (Debian: python3-torchvision python3-yaml).
 """
 import json
@@ -26,17 +30,18 @@ if os.environ.get("PYTHONHASHSEED") != "0":  # so that the files written are the
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 OUT = os.path.join(HERE, "networks")
+sys.path.insert(0, os.path.join(ROOT, "tools"))
 SAMPLED = ("alexnet", "resnet18", "googlenet", "inception_v3", "squeezenet1_0", "mobilenet_v2", "vgg11_bn")
 
 
-def image(rows, channels, height, width):
+def image(*shape):
     """The same numbers as golden_image() in tests/unit/net_test.hpp: multiples of 1/32768 from -1 to 1."""
-    i = np.arange(rows * channels * height * width, dtype=np.uint32)
+    i = np.arange(np.prod(shape), dtype=np.uint32)
     h = (i + np.uint32(12345)) * np.uint32(2654435761)
     h ^= h >> np.uint32(15)
     h = h * np.uint32(2246822519)
     values = (h >> np.uint32(16)).astype(np.float64) / 32768 - 1
-    return torch.from_numpy(values.astype(np.float32).reshape(rows, channels, height, width))
+    return torch.from_numpy(values.astype(np.float32).reshape(shape))
 
 
 # --- small networks ---------------------------------------------------------------------------------------------------
@@ -321,22 +326,42 @@ def card(name):
         return yaml.safe_load(file)
 
 
+def make_module(name):
+    import torchvision
+    import networks
+    if name in networks.NETWORKS:
+        return networks.NETWORKS[name][0]()
+    extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    maker = getattr(torchvision.models, name, None) or getattr(torchvision.models.video, name)
+    return maker(weights=None, **extra)
+
+
+def hooked(module, layers, x):
+    """What the card's layers give: `path`, `path#call`, `path:element`, or `output`."""
+    calls = {}
+    modules = dict(module.named_modules())
+    wanted = {layer: path.split(":")[0].partition("#")[::2] for layer, path in layers.items()}
+    handles = []
+    for path in {path for path, _ in wanted.values()} - {"output"}:
+        def keep(_, __, out, path=path):
+            while isinstance(out, tuple):
+                out = out[0]
+            calls.setdefault(path, []).append(out.detach().clone())
+        handles.append(modules[path].register_forward_hook(keep))
+    with torch.no_grad():
+        calls["output"] = [module(x)]
+    for handle in handles:
+        handle.remove()
+    return {layer: calls[path][int(call or 0)] for layer, (path, call) in wanted.items()}
+
+
 def card_outputs(name, script_file):
     """Outputs of every layer of the card, by hooks on the eager network with the weights of the exported file."""
-    import torchvision
-    extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    module = getattr(torchvision.models, name)(weights=None, **extra)
+    module = make_module(name)
     module.load_state_dict(torch.jit.load(script_file).state_dict())
     module.eval()
     own = card(name)
-    x = image(2, 3, *own["input"]["size"])
-    taken = {}
-    modules = dict(module.named_modules())
-    for layer, path in own["layers"].items():
-        modules[path].register_forward_hook(lambda _, __, out, layer=layer: taken.__setitem__(layer, out.detach().clone()))
-    with torch.no_grad():
-        module(x)
-    return {layer: taken[layer] for layer in own["layers"]}
+    return hooked(module, own["layers"], image(2, 3, *own["input"]["size"]))
 
 
 def export(name, path, trace):
@@ -348,12 +373,7 @@ def dump(name, folder, trace):
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, name + ".ts.pt")
     export(name, path, trace)
-    shapes = {}
-    for layer, value in card_outputs(name, path).items():
-        value.contiguous().numpy().astype("<f4").tofile(os.path.join(folder, layer + ".f32"))
-        shapes[layer] = list(value.shape)
-    with open(os.path.join(folder, "layers.json"), "w") as file:
-        json.dump({"torch": torch.__version__, "layers": shapes}, file)
+    write_layers(card_outputs(name, path), folder)
 
 
 def sample(value):
@@ -377,21 +397,37 @@ def write_samples():
         file.write("\n")
 
 
-def write_module_paths():
-    import torchvision
-    for kind in (nn.Conv2d, nn.Linear, nn.BatchNorm2d):  # only the names matter
-        kind.reset_parameters = lambda self: None
-    for name in ("kaiming_normal_", "normal_", "constant_", "trunc_normal_", "kaiming_uniform_", "uniform_"):
-        setattr(nn.init, name, lambda tensor, *a, **k: tensor)
-    paths = {}
-    for file in sorted(os.listdir(os.path.join(ROOT, "configs", "networks"))):
-        name = file.removesuffix(".yaml")
-        extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-        module = getattr(torchvision.models, name)(weights=None, **extra)
-        paths[name] = [path for path, _ in module.named_modules() if path]
-    with open(os.path.join(OUT, "modules.json"), "w") as file:
-        json.dump(paths, file, separators=(",", ":"))
-        file.write("\n")
+def write_layers(outputs, folder):
+    shapes = {}
+    for layer, value in outputs.items():
+        value.contiguous().numpy().astype("<f4").tofile(os.path.join(folder, layer + ".f32"))
+        shapes[layer] = list(value.shape)
+    with open(os.path.join(folder, "layers.json"), "w") as file:
+        json.dump({"torch": torch.__version__, "layers": shapes}, file)
+
+
+def dump_each(folder, wanted):
+    """One process for many networks: importing torch takes longer than most of them. Their weights fill disks."""
+    import argparse
+    import time
+    import export_network
+    for name, form, size in (one.split(":") for one in wanted):
+        shape = [int(n) for n in size.split("x")]
+        torch.manual_seed(1)
+        module = make_module(name).eval()
+        for part in module.modules():  # statistics that are not 0 and 1, as those of trained ones
+            if isinstance(part, (nn.BatchNorm2d, nn.BatchNorm3d)):
+                part.running_mean.normal_(0, 0.1)
+                part.running_var.uniform_(0.5, 1.5)
+        place = os.path.join(folder, name)
+        os.mkdir(place)
+        how = argparse.Namespace(trace=form == "trace", script=form == "script")
+        script, how = export_network.to_torchscript(module, how, shape)
+        torch.jit.save(script, os.path.join(place, "network.ts.pt"))
+        write_layers(hooked(module, card(name)["layers"], image(2, *shape)), place)
+        print(name, how, flush=True)
+        while os.path.exists(place):
+            time.sleep(0.01)
 
 
 def main():
@@ -399,10 +435,12 @@ def main():
     if len(sys.argv) > 3 and sys.argv[1] == "--dump":
         dump(sys.argv[2], sys.argv[3], "--trace" in sys.argv[4:])
         return
+    if len(sys.argv) > 2 and sys.argv[1] == "--dump-each":
+        dump_each(sys.argv[2], sys.argv[3:])
+        return
     os.makedirs(OUT, exist_ok=True)
     write_small()
     write_samples()
-    write_module_paths()
 
 
 if __name__ == "__main__":

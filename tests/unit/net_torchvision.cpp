@@ -1,6 +1,10 @@
 // Torchvision's networks, exported with seeded weights by tools/export_network.py: every layer of their cards equals
 // Python torch's eager hooks, whole and against the committed samples; passes at the same time do not change a bit.
+#include <array>
+#include <cstdio>
 #include <cstring>
+#include <iterator>
+#include <sstream>
 #include <thread>
 
 #include "../../src/net/memory.hpp"
@@ -90,6 +94,69 @@ INSTANTIATE_TEST_SUITE_P(Networks, Torchvision,
                                            Case{"squeezenet1_0", false}, Case{"squeezenet1_0", true},
                                            Case{"mobilenet_v2", false}, Case{"vgg11_bn", false}),
                          [](auto const& info) { return info.param.network + (info.param.traced ? "_traced" : ""); });
+
+namespace {
+
+/// name:form:size of the input. Sizes are small where the network takes any.
+std::vector<std::string> every_kind_of_network() {
+  return {"densenet121:auto:3x64x64",     "convnext_tiny:auto:3x64x64",      "vit_b_32:auto:3x224x224",
+          "vit_b_32:trace:3x224x224",     "clip_rn50:auto:3x224x224",        "clip_vit_b_32:auto:3x224x224",
+          "cornet_s:auto:3x64x64",        "cornet_rt:auto:3x64x64",          "efficientnet_b0:auto:3x64x64",
+          "regnet_y_400mf:auto:3x64x64",  "mnasnet1_0:auto:3x64x64",         "shufflenet_v2_x1_0:auto:3x64x64",
+          "resnext50_32x4d:auto:3x64x64", "mobilenet_v3_small:auto:3x64x64", "r3d_18:auto:3x4x32x32",
+          "vggish:auto:1x96x64"};
+}
+
+void compare_with_hooks(fs::path const& place, std::string const& name, std::vector<std::size_t> const& input) {
+  Card const card = find_card(name, source_dir());
+  Network const network(place / "network.ts.pt", resolve_layers({"all"}, card), input, {.device = "cpu"});
+  std::size_t floats = 2;
+  for (std::size_t const extent : input) floats *= extent;
+  Captured const got = run(network, golden_image(floats), 2);
+  auto const hooked = read_json(place / "layers.json");
+  EXPECT_EQ(hooked["layers"].size(), card.layers.size()) << name;
+  for (auto const& about : network.layers()) {
+    auto const expected = read_floats(place / (about.name + ".f32"));
+    auto shape = hooked["layers"][about.name].get<std::vector<std::size_t>>();
+    shape.erase(shape.begin());
+    if (shape.size() == 1) shape = {shape[0], 1, 1};
+    EXPECT_EQ(about.shape, shape) << name << " " << about.name;
+    ASSERT_EQ(got.at(about.name).size(), expected.size()) << name << " " << about.name;
+    EXPECT_LE(relative_difference(got.at(about.name).data(), expected.data(), expected.size()), 1e-4)
+        << name << " " << about.name;
+  }
+}
+
+}  // namespace
+
+// The other cards, one network of each kind; STRIATE_NETWORKS="NAME:FORM:AxBxC …" asks for others.
+TEST(EveryKindOfNetwork, EqualsEagerHooks) {
+  if (!python_has_torch()) GTEST_SKIP() << no_python;
+  TempDir const dir;
+  std::string command = "/usr/bin/python3 " + (source_dir() / "tests/golden/make_networks.py").string() +
+                        " --dump-each " + dir.path().string();
+  std::istringstream asked(std::getenv("STRIATE_NETWORKS") != nullptr ? std::getenv("STRIATE_NETWORKS") : "");
+  std::vector<std::string> wanted{std::istream_iterator<std::string>(asked), {}};
+  if (wanted.empty()) wanted = every_kind_of_network();
+  for (auto const& one : wanted) command += " " + one;
+  FILE* const said = popen((command + " 2>/dev/null").c_str(), "r");
+  ASSERT_NE(said, nullptr);
+  std::array<char, 256> line{};
+  for (auto const& one : wanted) {
+    if (std::fgets(line.data(), line.size(), said) == nullptr) {
+      ADD_FAILURE() << "make_networks.py --dump-each gave up at " << one;
+      break;
+    }
+    std::string const name = one.substr(0, one.find(':'));
+    EXPECT_EQ(std::string(line.data()).substr(0, name.size() + 1), name + " ");
+    std::vector<std::size_t> input;
+    std::istringstream size(one.substr(one.rfind(':') + 1));
+    for (std::string extent; std::getline(size, extent, 'x');) input.push_back(std::stoul(extent));
+    compare_with_hooks(dir / name, name, input);
+    fs::remove_all(dir / name);  // and the next one comes
+  }
+  EXPECT_EQ(pclose(said), 0);
+}
 
 namespace {
 

@@ -7,6 +7,7 @@
 #include "brain_test.hpp"
 #include "striate/base/hash.hpp"
 #include "striate/stimuli/image.hpp"
+#include "striate/stimuli/source.hpp"
 
 namespace striate {
 namespace {
@@ -285,6 +286,27 @@ TEST(StimuliImages, CheckListsWhatIsWrongInOrder) {
   EXPECT_EQ(std::string(problems[0].second.what()),
             picture("420.jpg").string() +
                 " has 23 × 17 pixels but the network takes 24 × 17; set `resize` or `crop` in its card");
+}
+
+TEST(StimuliImages, CropBoxes) {
+  Preprocessing how;
+  how.height = 9, how.width = 7, how.scale = 1;
+  StimulusRow row{.file = picture("rgb8.png"), .box = CropBox{.left = 4, .top = 2, .right = 11, .bottom = 11}};
+  StimulusRow beyond = row;
+  beyond.box = CropBox{.left = 20, .top = 2, .right = 24, .bottom = 11};
+  auto const source = image_source(std::vector<StimulusRow>{row, beyond}, how);
+  std::vector<float> out(3 * 63);
+  source->reader()->load(0, out.data());
+  Image const whole = read_image(picture("rgb8.png"));
+  for (std::size_t c = 0; c < 3; ++c)
+    for (std::size_t y = 0; y < 9; ++y)
+      for (std::size_t x = 0; x < 7; ++x)
+        ASSERT_EQ(out[(c * 9 + y) * 7 + x], whole.rgb[3 * ((y + 2) * whole.width + x + 4) + c]);
+  auto const problems = source->check(0, 2, 1);
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_EQ(problems[0].second.what(), picture("rgb8.png").string() +
+                                           " has 23 × 17 pixels, but its crop box is 20, 2, 24, " +
+                                           "11 (left, top, right, bottom)");
 }
 
 TEST(StimuliImages, ThreadsDoNotDisturbEachOther) {

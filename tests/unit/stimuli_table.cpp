@@ -1,4 +1,5 @@
 /// .stim.csv: what is read and written, what is said of a wrong one; folders as tables; `stimuli:` of a config.
+#include "striate/stimuli/source.hpp"
 #include "striate/stimuli/stim_table.hpp"
 
 #include "brain_test.hpp"
@@ -199,6 +200,49 @@ TEST_F(StimuliTable, Folders) {
                (root / "top.png").string() + " is no folder; `folder:` needs a folder of images");
 }
 
+TEST_F(StimuliTable, RowsSayWhereStimuliLie) {
+  auto const rows =
+      stimulus_rows(read("type=image\npath=/p\ndata=stimID,file,crop_left,crop_top,crop_right,crop_bottom,start\n"
+                         "a#1,a.jpg,1,2,30,40,8:15\n\"b, c.png\",,,,,,\n"));
+  EXPECT_EQ(rows[0].file, "/p/a.jpg");
+  EXPECT_EQ(rows[0].box->left, 1U);
+  EXPECT_EQ(rows[0].box->bottom, 40U);
+  EXPECT_EQ(rows[0].start, 0);  // of a picture: a free column
+  EXPECT_EQ(rows[1].file, "/p/b, c.png");
+  EXPECT_FALSE(rows[1].box.has_value());
+  auto const clips = stimulus_rows(
+      read("type=video_clip\npath=.\ndata=stimID,onset,file,start,end\nx,700,m.mp4,1.5,3\ny.mp4,701,,,2\n"));
+  EXPECT_EQ(clips[0].file, dir_ / "m.mp4");
+  EXPECT_EQ(clips[0].start, 1.5);
+  EXPECT_EQ(clips[0].end, 3);
+  EXPECT_EQ(clips[1].file, dir_ / "y.mp4");
+  EXPECT_EQ(clips[1].end, 2);
+  auto const frames = stimulus_rows(read("type=video\npath=m/a.mp4\ndata=stimID,start\n3,x\n1.0,\n"));
+  EXPECT_EQ(frames[0].file, dir_ / "m/a.mp4");
+  EXPECT_EQ(frames[0].frame, 3U);
+  EXPECT_EQ(frames[1].frame, 1U);
+  auto const named =
+      stimulus_rows(read("type=video\npath=m/a.mp4\ndata=stimID,frame,file\nfirst,1,b.mp4\nsecond,2,\n"));
+  EXPECT_EQ(named[0].file, dir_ / "m/b.mp4");
+  EXPECT_EQ(named[1].frame, 2U);
+  for (auto const& [text, message] : std::map<std::string, std::string>{
+           {"type=video\npath=.\ndata=stimID\n0\n",
+            "row 1 (0) has stimID 0, but frames of a video are numbered from 1"},
+           {"type=video\npath=.\ndata=stimID\n1.5\n", "has stimID 1.5, but frames"},
+           {"type=video\npath=.\ndata=stimID\nx\n", "row 1 (x) has `x` in the column stimID, which is no number"},
+           {"type=audio\npath=.\ndata=stimID,start\na,-1\n", "has start -1 s, but seconds of a file count from 0"},
+           {"type=audio\npath=.\ndata=stimID,start,end\na,2,2\n", "ends at 2 s, which is not after its start at 2 s"},
+           {"type=audio\npath=.\ndata=stimID,end\na,two\n", "has `two` in the column end, which is no number"},
+           {"type=image\npath=.\ndata=stimID,crop_left\na,1\n", "has 1 of the columns crop_left, crop_top"},
+           {"type=image\npath=.\ndata=stimID,crop_left,crop_top,crop_right,crop_bottom\na,1,,3,4\n",
+            "has only a part of a crop box; fill its four cells, or none"},
+           {"type=image\npath=.\ndata=stimID,crop_left,crop_top,crop_right,crop_bottom\na,1,2,1,4\n",
+            "has an empty crop box: 1, 2, 1, 4 (left, top, right, bottom)"},
+           {"type=image\npath=.\ndata=stimID,crop_left,crop_top,crop_right,crop_bottom\na,-1,2,1,4\n",
+            "has crop_left -1, which is no whole number of pixels inside the picture"}})
+    expect_error([&] { (void)stimulus_rows(read(text)); }, Exit::data, message, true);
+}
+
 struct Config {
   StimuliConfig stimuli;
 };
@@ -221,11 +265,34 @@ TEST_F(StimuliTable, Config) {
   EXPECT_TRUE(folder.is_folder);
   EXPECT_EQ(ConfigType<StimuliConfig>::write(folder).dump(), R"({"folder":"/images"})");
   EXPECT_EQ(ConfigType<StimuliConfig>::write({.path = "/a", .is_folder = false}).dump(), R"("/a")");
-  for (auto const& [text, message] :
-       std::map<std::string, std::string>{{"stimuli: {foldr: a}", "stimuli.foldr: is no known key; known: folder"},
-                                          {"stimuli: [a, b]", "stimuli: needs a .stim.csv file, or {folder: DIR}"},
-                                          {"stimuli: {}", "stimuli: needs a .stim.csv file, or {folder: DIR}"},
-                                          {"stimuli: {folder: [a]}", "stimuli.folder: needs the path of a folder"}})
+  StimuliConfig const table = configured("stimuli: {table: t.stim.csv, window: {length: 2.5, step: 0.5}}");
+  EXPECT_EQ(table.path, "/base/t.stim.csv");
+  EXPECT_EQ(table.step, 0.5);
+  EXPECT_EQ(ConfigType<StimuliConfig>::write(table).dump(),
+            R"({"table":"/base/t.stim.csv","window":{"length":2.5,"step":0.5}})");
+  EXPECT_EQ(configured("stimuli: {folder: a, type: audio, window: {length: 3}}").step, 3);
+  StimuliConfig const array = configured("stimuli: {hdf5: \"f.h5:/group/data\", ids: names}");
+  EXPECT_EQ(array.path, "/base/f.h5");
+  EXPECT_EQ(array.dataset, "group/data");
+  EXPECT_EQ(ConfigType<StimuliConfig>::write(array).dump(), R"({"hdf5":"/base/f.h5:/group/data","ids":"names"})");
+  EXPECT_TRUE(configured("stimuli: {npy: a.npy}").is_array());
+  std::string const forms =
+      "stimuli: needs a .stim.csv file, {table: FILE}, {folder: DIR}, {hdf5: \"FILE:/DATASET\"} or {npy: FILE}";
+  for (auto const& [text, message] : std::map<std::string, std::string>{
+           {"stimuli: {foldr: a}", "stimuli.foldr: is no known key; did you mean `folder`?"},
+           {"stimuli: {picture: a}",
+            "stimuli.picture: is no known key; known: table, folder, hdf5, npy, ids, type, window"},
+           {"stimuli: [a, b]", forms},
+           {"stimuli: {}", forms},
+           {"stimuli: {window: {length: 2}}", forms},
+           {"stimuli: {folder: [a]}", "stimuli.folder: needs one word or path"},
+           {"stimuli: {folder: a, table: b}", "stimuli.table: stands beside another list of stimuli; keep one"},
+           {"stimuli: {folder: a, type: movie}", "stimuli.type: `movie` is none of image | video_clip | audio | array"},
+           {"stimuli: {hdf5: a.h5}", "stimuli.hdf5: needs a file and a dataset in it"},
+           {"stimuli: {npy: a.npy, ids: b}", "stimuli: has `ids`, which goes with `hdf5` alone"},
+           {"stimuli: {table: a, window: 2}", "stimuli.window: must be {length: SECONDS, step: SECONDS}"},
+           {"stimuli: {table: a, window: {step: 2}}", "stimuli.window: needs `length`"},
+           {"stimuli: {table: a, window: {length: 0}}", "stimuli.window.length: must be a number of seconds above 0"}})
     expect_error([&] { (void)configured(text); }, Exit::config, message, true);
   expect_error([&] { (void)load_stimuli(configured("stimuli: {folder: /nowhere/x}")); }, Exit::no_input,
                "/nowhere/x does not exist; `folder:` needs a folder of images");

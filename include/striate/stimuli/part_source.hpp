@@ -9,7 +9,7 @@
 namespace striate {
 
 /// Places [first, first + count) of `whole`. Where `unneeded` (count, or empty) is 1 a stimulus is neither looked at nor
-/// decoded: its values are zeros. It is described as the whole is.
+/// decoded: its values are NaN. It is described as the whole is.
 [[nodiscard]] std::shared_ptr<StimulusSource> part_source(std::shared_ptr<StimulusSource const> whole,
                                                           std::size_t first, std::size_t count,
                                                           std::vector<std::uint8_t> unneeded = {});

@@ -15,17 +15,26 @@
 #include <string>
 #include <vector>
 
+#include "striate/math/block_report.hpp"
 #include "striate/math/matrix.hpp"
 #include "striate/par/comm.hpp"
 #include "striate/store/h5.hpp"
 
 namespace striate {
 
+/// What was done to a layer before it was stored.
+struct LayerRecord {
+  std::map<std::string, std::string> attributes = {};  ///< of its dataset: stages, full_shape, full_axes
+  /// /.striate/selection/LAYER/AXIS: indices from 0 that were kept of an axis of the full layer.
+  std::vector<std::pair<std::string, std::vector<std::uint64_t>>> selected = {};
+};
+
 struct LayerSpec {
   std::string name;                 ///< as asked for; no '/'
   std::vector<std::size_t> shape;   ///< of one stimulus: {c,h,w} | {f,1,1} | {tokens,width} | {c,t,h,w}
   std::string axes;                 ///< "channel row column", "feature row column", "token feature" …
   h5::Dtype dtype = h5::Dtype::f32; ///< f32 or f16
+  LayerRecord record = {};
 };
 
 /// How values go to the disk; the file is the same. Auto: direct on file systems where that is sound and faster.
@@ -70,6 +79,8 @@ struct ActBlock {
   std::uint32_t crc = 0;                       ///< CRC32C of the stored values, row by row
   std::vector<double> row_sum, row_sum_squares;  ///< (rows) of the stored values
   std::vector<float> mean, m2;                 ///< (units) over the rows of the batch that are not NaN
+  BlockReport report;
+  std::vector<std::uint8_t> above;             ///< a bit a unit: above 0 in a row of the batch; where moments are kept
   std::size_t overflow = 0;                    ///< finite values that float16 made infinite: warn with the layer's name
 };
 
@@ -110,7 +121,8 @@ class ActWriter {
   void mark(std::span<std::size_t const> batches);      ///< independent; only after flush
   /// Collective; when every batch is marked: merges the unit moments in batch order, then complete = 1 after fsync.
   /// Closes the file: nothing may be written afterwards. Error(Exit::internal) where a batch lacks its flag.
-  void finish();
+  /// `late`: root attributes whose values were not known before; each was made with a text of the same length.
+  void finish(std::map<std::string, std::string> const& late = {});
 
  private:
   struct Impl;
@@ -120,6 +132,10 @@ class ActWriter {
 
 /// Whether a complete store or result of this identity stands at `path`. Serial.
 [[nodiscard]] bool is_finished(std::filesystem::path const& path, nlohmann::ordered_json const& identity);
+
+/// Throws what ActWriter::open (not `fresh`) would where something else stands at `path`; for jobs that compute before
+/// they open. Serial.
+void check_place_of(std::filesystem::path const& path, nlohmann::ordered_json const& identity);
 
 /// How much of a store or result file is there; read without disturbing a running writer.
 struct LedgerState {
@@ -160,6 +176,8 @@ class ActReader {
             MatrixView<float> out) const;
   /// All rows, in order.
   void read(std::string const& layer, std::size_t first, std::size_t count, MatrixView<float> out) const;
+  /// Rows [first, first + count), all units, row-major: out (count × units).
+  void read_rows(std::string const& layer, std::size_t first, std::size_t count, float* out) const;
   /// Unit panels that fit the chunks, each of about `units` units (at least one chunk column): boundaries 0 … units.
   [[nodiscard]] std::vector<std::size_t> panels(std::string const& layer, std::size_t units) const;
   /// Sums kept by striate's stores (empty where there are none): per row, per unit.

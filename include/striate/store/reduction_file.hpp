@@ -21,8 +21,8 @@ struct SavedReduction {
   std::string method;  ///< pca, incremental_pca, randomized_pca, gaussian, sparse
   LayerAxis axis = LayerAxis::whole;
   bool whiten = false;
-  std::vector<Pca> fits;          ///< of the pca methods: one an iteration of the axis
-  ProjectionOptions projection;   ///< of gaussian and sparse
+  std::vector<Pca> fits = {};     ///< of the pca methods: one an iteration of the axis
+  ProjectionOptions projection = {};  ///< of gaussian and sparse
   [[nodiscard]] bool is_projection() const { return method == "gaussian" || method == "sparse"; }
 };
 

@@ -1,4 +1,4 @@
-#include "striate/brain/npy.hpp"
+#include "striate/store/npy.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -11,9 +11,11 @@
 #include <cstring>
 #include <fstream>
 #include <regex>
+#include <utility>
 
+#include "numbers.hpp"
 #include "striate/base/error.hpp"
-#include "temp_file.hpp"
+#include "striate/base/temp_file.hpp"
 
 namespace striate {
 namespace {
@@ -26,59 +28,10 @@ struct Unmap {
 /// Bytes of a file that may stay mapped in, and those that the system maps around a byte that is asked for.
 constexpr std::size_t most_resident = std::size_t{16} << 20, mapped_around = std::size_t{64} << 10;
 
-float half_to_float(std::uint16_t h) {
-  int exponent = h >> 10 & 31, mantissa = h & 1023;
-  float value = exponent == 31  ? (mantissa != 0 ? NAN : INFINITY)
-                : exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -24)
-                                : std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
-  return (h & 0x8000) != 0 ? -value : value;
-}
-
-template <class T, class Out>
-void convert(std::byte const* from, bool swapped, std::span<Out> out) {
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    std::byte raw[sizeof(T)];
-    std::memcpy(raw, from + i * sizeof(T), sizeof(T));
-    if (swapped) std::reverse(raw, raw + sizeof(T));
-    T value;
-    std::memcpy(&value, raw, sizeof(T));
-    out[i] = static_cast<Out>(value);
-  }
-}
-
-template <class Out>
-void convert_half(std::byte const* from, bool swapped, std::span<Out> out) {
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    std::uint16_t value;
-    std::memcpy(&value, from + i * 2, 2);
-    if (swapped) value = static_cast<std::uint16_t>(value >> 8 | value << 8);
-    out[i] = static_cast<Out>(half_to_float(value));
-  }
-}
-
-template <class Out>
-void convert_any(char kind, int width, std::byte const* from, bool swapped, std::span<Out> out) {
-  if (kind == 'f') {
-    if (width == 8) return convert<double>(from, swapped, out);
-    if (width == 4) return convert<float>(from, swapped, out);
-    return convert_half(from, swapped, out);
-  }
-  if (kind == 'i') {
-    if (width == 1) return convert<std::int8_t>(from, swapped, out);
-    if (width == 2) return convert<std::int16_t>(from, swapped, out);
-    if (width == 4) return convert<std::int32_t>(from, swapped, out);
-    return convert<std::int64_t>(from, swapped, out);
-  }
-  if (width == 1) return convert<std::uint8_t>(from, swapped, out);
-  if (width == 2) return convert<std::uint16_t>(from, swapped, out);
-  if (width == 4) return convert<std::uint32_t>(from, swapped, out);
-  return convert<std::uint64_t>(from, swapped, out);
-}
-
 }  // namespace
 
-NpyFile::NpyFile(std::filesystem::path path) : path_(std::move(path)) {
-  std::string name = path_.filename().string();
+/// The whole file.
+void NpyFile::map() {
   int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) fail(Exit::no_input, "{} cannot be read ({}); check the path", path_.string(), std::strerror(errno));
   struct stat status {};
@@ -88,30 +41,52 @@ NpyFile::NpyFile(std::filesystem::path path) : path_(std::move(path)) {
   int error = errno;
   ::close(fd);
   if (!regular) fail(Exit::no_input, "{} is not a file; check the path", path_.string());
-  if (map_bytes_ < 10) fail(Exit::data, "{} is not a .npy file ({} bytes)", name, map_bytes_);
+  if (map_bytes_ < 10) fail(Exit::data, "{} is not a .npy file ({} bytes)", path_.filename().string(), map_bytes_);
   if (map == MAP_FAILED) fail(Exit::io, "{} cannot be mapped ({})", path_.string(), std::strerror(error));
   map_ = {static_cast<std::byte const*>(map), Unmap{map_bytes_}};
   touched_ = std::make_shared<std::atomic<std::size_t>>(0);
+}
 
-  auto const* head = reinterpret_cast<unsigned char const*>(map_.get());
-  if (std::memcmp(head, "\x93NUMPY", 6) != 0)
+NpyFile::NpyFile(std::filesystem::path path) : path_(std::move(path)) {
+  map();
+  read_header(path_.filename().string(), map_bytes_);
+}
+
+NpyFile::NpyFile(std::filesystem::path path, std::string const& name, std::size_t first, std::size_t bytes)
+    : path_(std::move(path)) {
+  map();
+  if (first > map_bytes_ || bytes > map_bytes_ - first) fail(Exit::data, "{} is truncated; copy or save it again", name);
+  offset_ = first;
+  read_header(name, bytes);
+}
+
+NpyFile::NpyFile(std::string const& name, std::shared_ptr<std::byte const> memory, std::size_t bytes)
+    : path_(name), map_(std::move(memory)), map_bytes_(bytes) {
+  read_header(name, bytes);
+}
+
+/// Of the array that begins at offset_ and has `bytes` bytes.
+void NpyFile::read_header(std::string const& name, std::size_t bytes) {
+  std::size_t const begin = offset_, end = begin + bytes;
+  auto const* head = reinterpret_cast<unsigned char const*>(map_.get()) + begin;
+  if (bytes < 10 || std::memcmp(head, "\x93NUMPY", 6) != 0)
     fail(Exit::data, "{} is not a .npy file (it does not begin as one){}", name,
-         std::memcmp(head, "PK", 2) == 0 ? "; it looks like .npz: save the array alone with numpy.save" : "");
+         bytes > 1 && std::memcmp(head, "PK", 2) == 0 ? "; it looks like .npz: save the array alone with numpy.save" : "");
   int version = head[6];
   if (version < 1 || version > 3) fail(Exit::data, "{} is .npy version {} (1 to 3 are read)", name, version);
   std::size_t length = head[8] | static_cast<std::size_t>(head[9]) << 8;
-  offset_ = 10;
-  if (version > 1 && map_bytes_ >= 12) {
+  offset_ = begin + 10;
+  if (version > 1 && bytes >= 12) {
     length |= static_cast<std::size_t>(head[10]) << 16 | static_cast<std::size_t>(head[11]) << 24;
-    offset_ = 12;
+    offset_ = begin + 12;
   }
-  if (offset_ + length > map_bytes_) fail(Exit::data, "{} is truncated (inside its header)", name);
-  parse({reinterpret_cast<char const*>(head) + offset_, length});
+  if (offset_ + length > end) fail(Exit::data, "{} is truncated (inside its header)", name);
+  parse({reinterpret_cast<char const*>(map_.get()) + offset_, length});
   offset_ += length;
   std::size_t need = size_ * static_cast<std::size_t>(width_);
-  if (map_bytes_ - offset_ < need)
+  if (end - offset_ < need)
     fail(Exit::data, "{} is truncated ({} bytes of data where its header promises {}); copy or save it again", name,
-         map_bytes_ - offset_, need);
+         end - offset_, need);
 }
 
 void NpyFile::parse(std::string const& header) {
@@ -148,7 +123,8 @@ void NpyFile::parse(std::string const& header) {
 template <class T>
 void NpyFile::read_as(std::uint64_t first, std::span<T> out) const {
   auto const width = static_cast<std::size_t>(width_);
-  convert_any(kind_, width_, map_.get() + offset_ + first * width, swapped_, out);
+  convert_numbers(kind_, width_, map_.get() + offset_ + first * width, swapped_, out);
+  if (!touched_) return;  // in memory
   std::size_t const touched = std::max(mapped_around, out.size() * width);
   if (touched_->fetch_add(touched, std::memory_order_relaxed) + touched < most_resident) return;
   // Pages of a map count as this process's memory, to which a batch system may hold it; they stay in the system's cache.
@@ -157,14 +133,14 @@ void NpyFile::read_as(std::uint64_t first, std::span<T> out) const {
 }
 void NpyFile::read(std::uint64_t first, std::span<double> out) const { read_as(first, out); }
 void NpyFile::read(std::uint64_t first, std::span<float> out) const { read_as(first, out); }
+void NpyFile::read(std::uint64_t first, std::span<std::uint8_t> out) const { read_as(first, out); }
 std::span<std::byte const> NpyFile::bytes() const {
   return {map_.get() + offset_, static_cast<std::size_t>(size_) * static_cast<std::size_t>(width_)};
 }
 
 namespace {
 
-void write_any(std::filesystem::path const& path, void const* data, std::size_t bytes, char const* dtype,
-               std::vector<std::uint64_t> const& shape) {
+std::string npy_head(std::string const& dtype, std::vector<std::uint64_t> const& shape) {
   static_assert(std::endian::native == std::endian::little, "striate writes little-endian files");
   std::string dims;
   for (std::uint64_t d : shape) dims += std::to_string(d) + ", ";
@@ -176,20 +152,37 @@ void write_any(std::filesystem::path const& path, void const* data, std::size_t 
   std::string head("\x93NUMPY\x01\x00", 8);
   head.push_back(static_cast<char>(header.size() & 255));
   head.push_back(static_cast<char>(header.size() >> 8));
-  head += header;
-  TempFile temp(path);
-  {
-    std::ofstream file(temp.path(), std::ios::binary | std::ios::trunc);
-    errno = 0;
-    file.write(head.data(), static_cast<std::streamsize>(head.size()));
-    file.write(static_cast<char const*>(data), static_cast<std::streamsize>(bytes));
-    file.close();
-    if (!file) temp.broken();
-  }
-  temp.commit();
+  return head + header;
+}
+
+void write_any(std::filesystem::path const& path, void const* data, std::size_t bytes, char const* dtype,
+               std::vector<std::uint64_t> const& shape) {
+  NpyWriter file(path, dtype, shape);
+  file.write(data, bytes);
+  file.close();
 }
 
 }  // namespace
+
+NpyWriter::NpyWriter(std::filesystem::path const& path, std::string const& dtype,
+                     std::vector<std::uint64_t> const& shape)
+    : temp_(std::make_unique<TempFile>(path)), file_(std::fopen(temp_->path().c_str(), "wb")) {
+  if (file_ == nullptr) temp_->broken();
+  std::string const head = npy_head(dtype, shape);
+  write(head.data(), head.size());
+}
+NpyWriter::~NpyWriter() {
+  if (file_ != nullptr) std::fclose(file_);
+}
+void NpyWriter::write(void const* values, std::size_t bytes) {
+  errno = 0;
+  if (bytes > 0 && std::fwrite(values, 1, bytes, file_) != bytes) temp_->broken();
+}
+void NpyWriter::close() {
+  errno = 0;
+  if (std::fclose(std::exchange(file_, nullptr)) != 0) temp_->broken();
+  temp_->commit();
+}
 
 void write_npy(std::filesystem::path const& path, std::span<float const> values,
                std::vector<std::uint64_t> const& shape) {

@@ -1,0 +1,146 @@
+#include "reduce_config.hpp"
+
+#include <yaml-cpp/yaml.h>
+
+#include <cmath>
+#include <set>
+
+#include "striate/base/error.hpp"
+
+namespace striate {
+namespace reduce {
+
+void describe(Schema& s, Source& f) {
+  s("store", f.store,
+    {.doc = "activation store, DNNBrain's file, or \"f.h5:/dataset\"",
+     .required = true,
+     .identity = false,
+     .example = "act.h5"});
+  s("stimuli", f.stimuli,
+    {.doc = "the .stim.csv of its rows, where the store carries no ids or `fit` names a column", .identity = false});
+  s("layers", f.layers, {.doc = "layers to reduce", .example = "[conv1, conv5]"});
+}
+
+void declare(Schema& s, Config& c) {
+  s("features", c.features, {.doc = "activations, one row a stimulus"});
+  s("method", c.method,
+    {.doc = "principal components: exact, incremental, by a randomised range finder; random projection: Gaussian, sparse; "
+            "none with `apply`",
+     .choices = {"pca", "incremental_pca", "randomized_pca", "gaussian", "sparse"},
+     .example = "pca"});
+  s("components", c.components,
+    {.doc = "values that are left of a layer; of pca also a share of the variance; of projections also auto (by "
+            "`distortion`)",
+     .example = "100"});
+  s("axis", c.axis,
+    {.doc = "what is reduced: all units at once, the channels at each position, the positions in each channel",
+     .choices = {"whole", "channel", "position"}});
+  s("fit", c.fit, {.doc = "stimuli that a PCA is fitted on", .identity = false, .example = "{half: train}"});
+  s("model", c.model,
+    {.doc = "where the fitted reduction is kept; default: beside the output, .pca.h5 or .proj.h5", .identity = false});
+  s("apply", c.apply,
+    {.doc = "a reduction that was kept, applied instead of a fit", .identity = false, .example = "train.pca.h5"});
+  s("whiten", c.whiten, {.doc = "divide each component by its standard deviation"});
+  s("density", c.density,
+    {.doc = "of sparse: share of entries that are not zero; default: 1/√units", .min = 1e-9, .max = 1});
+  s("distortion", c.distortion,
+    {.doc = "of distances, that `components: auto` allows (Johnson and Lindenstrauss)", .min = 1e-3, .max = 0.999});
+  s("batch", c.batch,
+    {.doc = "rows of a step of incremental_pca; default: five times the components, at least 1000", .unit = "stimuli",
+     .min = 1});
+  s("oversample", c.oversample, {.doc = "of randomized_pca: directions beyond the components", .min = 0, .max = 10000});
+  s("iterations", c.iterations, {.doc = "of randomized_pca: power iterations", .min = 0, .max = 100});
+  s("seed", c.seed, {.doc = "of random numbers", .min = 0});
+  s("dtype", c.dtype, {.doc = "type of the stored values", .choices = {"float32", "float16"}});
+  s("memory", c.memory,
+    {.doc = "of a rank; default: its share of what the job was given", .unit = "GiB", .min = 0.05, .identity = false});
+  s("output", c.output,
+    {.doc = "store of the reduced activations", .required = true, .identity = false, .example = "reduced.act.h5"});
+}
+
+namespace {
+
+void check_components(Config const& c) {
+  if (!c.components)
+    fail(Exit::config, "components: {} needs it; give a number{}", c.method,
+         c.is_pca() ? ", or a share of the variance below 1" : ", or auto");
+  if (c.components->share > 0 && c.method != "pca")
+    fail(Exit::config, "components: a share of the variance is for method: pca; give a number for {}", c.method);
+  if (c.components->count == 0 && c.components->share == 0 && !c.is_projection())
+    fail(Exit::config, "components: auto is for projections; give a number, or a share of the variance below 1");
+}
+
+}  // namespace
+
+void check(Config const& c) {
+  if (c.features.layers.empty()) fail(Exit::config, "features.layers: the list is empty; name layers, or `all`");
+  if (std::set<std::string>(c.features.layers.begin(), c.features.layers.end()).size() != c.features.layers.size())
+    fail(Exit::config, "features.layers: a layer stands twice; keep one");
+  if (c.apply) {
+    if (!c.method.empty() || c.components || c.model || !c.fit.all())
+      fail(Exit::config, "apply: takes a reduction as it was saved; remove method, components, fit and model");
+    return;
+  }
+  if (c.method.empty()) fail(Exit::config, "method: is missing; say how to reduce (pca, gaussian, …), or what to `apply`");
+  check_components(c);
+  if (c.axis != "whole" && c.method != "pca")
+    fail(Exit::config, "axis: {} is for method: pca; {} reduces whole layers", c.axis, c.method);
+  if (c.whiten && !c.is_pca()) fail(Exit::config, "whiten: is for principal components; {} has none", c.method);
+  if (c.density && c.method != "sparse") fail(Exit::config, "density: is of method: sparse, not {}", c.method);
+  if (c.batch && c.method != "incremental_pca")
+    fail(Exit::config, "batch: is of method: incremental_pca, not {}", c.method);
+  if (c.batch && *c.batch < c.components->count)
+    fail(Exit::config, "batch: {} stimuli have fewer than {} components; give at least as many", *c.batch,
+         c.components->count);
+  if (!c.fit.all() && c.is_projection())
+    fail(Exit::config, "fit: a random projection is not fitted; remove the key");
+  if (!c.fit.column.empty() && c.features.stimuli.empty())
+    fail(Exit::config, "fit: the column {} is of features.stimuli; name that .stim.csv", c.fit.column);
+}
+
+}  // namespace reduce
+
+reduce::Amount ConfigType<reduce::Amount>::read(YAML::Node const& node, ConfigPlace const& place) {
+  reduce::Amount a;
+  if (node.IsScalar() && node.Scalar() == "auto") return a;
+  double const value = ConfigType<double>::read(node, place);
+  constexpr double most = 1e6;
+  if (value > 0 && value < 1)
+    a.share = value;
+  else if (value >= 1 && value <= most && value == std::floor(value))
+    a.count = static_cast<std::int64_t>(value);
+  else
+    config_error(place, fmt::format("is {}; give a whole number from 1 to {:g}, or a share of the variance between 0 and 1",
+                                    node.Scalar(), most));
+  return a;
+}
+
+nlohmann::json ConfigType<reduce::Amount>::write(reduce::Amount const& a) {
+  if (a.count > 0) return a.count;
+  if (a.share > 0) return a.share;
+  return "auto";
+}
+
+reduce::FitRows ConfigType<reduce::FitRows>::read(YAML::Node const& node, ConfigPlace const& place) {
+  reduce::FitRows rows;
+  if (node.IsScalar() && node.Scalar() == "all") return rows;
+  if (!node.IsMap() || (node.size() == 1 && node.begin()->first.Scalar() == "folder")) {
+    rows.list = ConfigType<StimuliConfig>::read(node, place);
+    return rows;
+  }
+  if (node.size() != 1) config_error(place, "needs all, a .stim.csv, or one column with its words: {half: train}");
+  rows.column = node.begin()->first.Scalar();
+  ConfigPlace here = place;
+  here.key += "." + rows.column;
+  rows.words = ConfigType<std::vector<std::string>>::read(node.begin()->second, here);
+  if (rows.words.empty()) config_error(here, "is an empty list; name the words of the rows to fit on");
+  return rows;
+}
+
+nlohmann::json ConfigType<reduce::FitRows>::write(reduce::FitRows const& rows) {
+  if (rows.all()) return "all";
+  if (!rows.column.empty()) return {{rows.column, rows.words}};
+  return ConfigType<StimuliConfig>::write(rows.list);
+}
+
+}  // namespace striate

@@ -1,0 +1,265 @@
+// `striate reduce` as a job: values against the stages' own, the same bits at any number of ranks and threads, resuming,
+// messages.
+#include <cstring>
+#include <fstream>
+#include <limits>
+
+#include "../../src/commands/reduce.hpp"
+#include "../unit/encode_common.hpp"
+#include "striate/store/reduction_file.hpp"
+
+namespace {
+using namespace striate;
+using namespace encode_test;
+
+constexpr std::size_t stimuli = 60;
+struct Layer {
+  char const* name;
+  LayerShape shape;
+};
+std::vector<Layer> const layers{{"conv", {{6, 3, 2}, "channel row column"}},
+                                {"fc", {{90, 1, 1}, "feature row column"}},
+                                {"tokens", {{3, 8}, "token feature"}}};
+
+/// Of few directions and some noise.
+float activation(std::size_t layer, std::size_t stimulus, std::size_t unit) {
+  double value = 0.1 * std::sin(static_cast<double>(1 + 977 * stimulus + 131 * unit * unit + layer));
+  for (std::size_t k = 1; k < 9; ++k)
+    value += std::sin(static_cast<double>(stimulus * k * k + 7 * k)) * std::cos(static_cast<double>(unit * k + layer)) /
+             static_cast<double>(k);
+  return static_cast<float>(value);
+}
+
+/// A store of three layers whose row 7 was skipped, and a list with the column `half`.
+class Reduce : public ::testing::Test {
+ protected:
+  Reduce() : folder_(shared_name("reduce"), Comm::world().root()) {
+    Comm const comm = Comm::world();
+    comm.barrier();
+    if (comm.root()) make();
+    comm.barrier();
+  }
+  ~Reduce() override { Comm::world().barrier(); }
+
+  void make() {
+    ActSpec spec;
+    for (auto const& l : layers) spec.layers.push_back({l.name, l.shape.shape, l.shape.axes});
+    std::string list = "type=image\npath=.\ndata=stimID,half\n";
+    for (std::size_t s = 0; s < stimuli; ++s) {
+      spec.stimulus_ids.push_back("s" + std::to_string(s));
+      list += "s" + std::to_string(s) + (s % 3 == 0 ? ",test\n" : ",train\n");
+    }
+    write("images.stim.csv", list);
+    spec.batch = 7;
+    spec.attributes = {{"network", "tiny"}};
+    auto const store = ActWriter::open(Comm(), folder_ / "act.h5", spec);
+    for (std::size_t b = 0; b < store->batches(); ++b) {
+      for (std::size_t l = 0; l < layers.size(); ++l) {
+        std::vector<float> values;
+        for (std::size_t r = 0; r < store->rows(b); ++r)
+          for (std::size_t u = 0; u < layers[l].shape.units(); ++u) {
+            std::size_t const s = store->first_row(b) + r;
+            values.push_back(s == 7 ? std::numeric_limits<float>::quiet_NaN() : activation(l, s, u));
+          }
+        store->write_batch(l, b, values.data());
+      }
+      std::size_t const done[] = {b};
+      store->flush(), store->mark(done);
+    }
+    store->finish();
+  }
+
+  void write(std::string const& name, std::string const& text) { std::ofstream(folder_ / name) << text; }
+  Outcome run(std::vector<std::string> const& sets, Options o = {}, Comm const& comm = Comm::world()) {
+    o.sets = sets;
+    return run_job(make_reduce(), comm, folder_ / "reduce.yaml",
+                   "features: {store: act.h5, stimuli: images.stim.csv}\noutput: out.act.h5\n", o);
+  }
+  std::vector<float> values(std::string const& file, std::string const& layer) {
+    return h5::File::open(folder_ / file).dataset(layer).read<float>();
+  }
+
+  /// Each row of the store is what the saved stage makes of it.
+  void expect_stage(std::string const& out, std::string const& model) {
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      auto const stage = saved_stage(folder_ / model, layers[l].name, layers[l].shape);
+      auto const got = values(out, layers[l].name);
+      std::size_t const units = layers[l].shape.units(), width = stage->output().units();
+      ASSERT_EQ(got.size(), stimuli * width);
+      std::vector<float> x(units), y(width);
+      for (std::size_t s = 0; s < stimuli; ++s) {
+        if (s == 7) {
+          EXPECT_TRUE(std::isnan(got[s * width]));
+          continue;
+        }
+        for (std::size_t u = 0; u < units; ++u) x[u] = activation(l, s, u);
+        stage->apply(x.data(), 1, y.data());
+        ASSERT_EQ(0, std::memcmp(y.data(), &got[s * width], width * 4)) << layers[l].name << " row " << s;
+      }
+    }
+  }
+
+  TempFolder folder_;
+};
+
+std::vector<std::vector<std::string>> const methods{
+    {"method=pca", "components=5"},
+    {"method=pca", "components=0.8", "whiten=true", "fit={half: train}"},
+    {"method=pca", "components=3", "axis=channel"},
+    {"method=pca", "components=0.9", "axis=position"},
+    {"method=randomized_pca", "components=4", "oversample=6", "iterations=3"},
+    {"method=incremental_pca", "components=4", "batch=17"},
+    {"method=gaussian", "components=20", "seed=3"},
+    {"method=sparse", "components=20", "density=0.2"}};
+
+TEST_F(Reduce, AppliesWhatItFits) {
+  for (auto const& method : methods) {
+    bool const random = method[0] == "method=gaussian" || method[0] == "method=sparse";
+    if (method.size() > 2 && method[2] == "axis=position") continue;  // layers without positions: below
+    auto sets = method;
+    sets.push_back("output=" + method[0].substr(7) + method[1].substr(11) + method.back().substr(0, 5) + ".act.h5");
+    auto const done = run(sets);
+    ASSERT_TRUE(done.finished) << method[0] << ": " << done.message;
+    if (!Comm::world().root()) continue;
+    std::string const out = sets.back().substr(7), stem = out.substr(0, out.size() - 7);
+    expect_stage(out, stem + (random ? ".proj.h5" : ".pca.h5"));
+    ActReader const store((folder_ / out).string());
+    EXPECT_EQ(store.ids()[59], "s59");
+    EXPECT_EQ(store.attribute("network"), "tiny");
+    EXPECT_EQ(store.first_damage(), "");
+    for (auto const& entry : fs::directory_iterator(folder_.path))
+      EXPECT_EQ(entry.path().filename().string().find(".layer-"), std::string::npos) << "a part was left";
+  }
+}
+
+/// The fit itself: variances of what comes out are those that were saved; only the rows asked for count.
+TEST_F(Reduce, FitsOnTheRowsAskedFor) {
+  ASSERT_TRUE(run({"method=pca", "components=4", "fit={half: train}"}).finished);
+  if (!Comm::world().root()) return;
+  auto const y = values("out.act.h5", "fc");
+  auto const saved = read_reduction(folder_ / "out.pca.h5", "fc");
+  double sum[4] = {}, squares[4] = {}, n = 0;
+  for (std::size_t s = 0; s < stimuli; ++s) {
+    if (s == 7 || s % 3 == 0) continue;
+    ++n;
+    for (std::size_t k = 0; k < 4; ++k) {
+      auto const v = static_cast<double>(y[s * 4 + k]);
+      sum[k] += v, squares[k] += v * v;
+    }
+  }
+  EXPECT_EQ(saved.fits[0].samples, static_cast<std::size_t>(n));
+  for (std::size_t k = 0; k < 4; ++k) {
+    EXPECT_NEAR(sum[k] / n, 0, 1e-5);
+    EXPECT_NEAR(squares[k] / (n - 1) / saved.fits[0].variance[k], 1, 1e-5);
+  }
+}
+
+TEST_F(Reduce, TheSameBitsAtAnyNumberOfRanksAndThreads) {
+  for (auto const& method : methods) {
+    auto many = method, one = method;
+    many.push_back("output=many.act.h5"), one.push_back("output=one.act.h5");
+    std::string const only = method.back() == "axis=position" ? "features.layers=conv" : "features.layers=all";
+    many.push_back(only), one.push_back(only);
+    auto const done = run(many, {.threads = 3, .fresh = true});
+    ASSERT_TRUE(done.finished) << done.message;
+    if (!Comm::world().root()) continue;
+    ASSERT_TRUE(run(one, {.fresh = true}, Comm::self()).finished);
+    for (auto const& l : layers) {
+      if (only == "features.layers=conv" && std::string(l.name) != "conv") continue;
+      auto const a = values("many.act.h5", l.name), b = values("one.act.h5", l.name);
+      ASSERT_EQ(a.size(), b.size());
+      EXPECT_EQ(0, std::memcmp(a.data(), b.data(), a.size() * 4)) << l.name << " " << method[0];
+    }
+  }
+}
+
+TEST_F(Reduce, AppliesASavedModelToOtherStimuli) {
+  ASSERT_TRUE(run({"method=pca", "components=5", "fit={half: train}", "model=train.pca.h5"}).finished);
+  ASSERT_TRUE(run({"apply=train.pca.h5", "output=again.act.h5"}).finished);
+  auto const refused = run({"apply=train.pca.h5", "features.layers=[fc7]", "output=b.act.h5"});
+  EXPECT_EQ(refused.code, Exit::data) << refused.message;
+  if (!Comm::world().root()) return;
+  for (auto const& l : layers) {
+    auto const a = values("out.act.h5", l.name), b = values("again.act.h5", l.name);
+    EXPECT_EQ(0, std::memcmp(a.data(), b.data(), a.size() * 4));
+  }
+}
+
+TEST_F(Reduce, ResumesAndRefusesAnotherConfig) {
+  std::vector<std::string> const method{"method=pca", "components=5"};
+  auto const with = [&](std::string const& more) {
+    auto sets = method;
+    sets.push_back(more);
+    return sets;
+  };
+  StopFlag stop(false);
+  stop.request();
+  Options halted;
+  halted.stop = &stop;
+  EXPECT_FALSE(run(method, halted).finished);  // during the fit
+  StopFlag later(false);
+  Options cut;
+  cut.stop = &later;
+  cut.when = 5, cut.at = [&] { later.request(); };
+  EXPECT_FALSE(run(method, cut).finished);
+  auto const done = run(method);
+  ASSERT_TRUE(done.finished) << done.message;
+  ASSERT_TRUE(run(with("output=whole.act.h5")).finished);
+  if (Comm::world().root())
+    for (auto const& l : layers) EXPECT_TRUE(values("out.act.h5", l.name).size() == values("whole.act.h5", l.name).size() &&
+                                             std::memcmp(values("out.act.h5", l.name).data(),
+                                                         values("whole.act.h5", l.name).data(), 5 * 4 * 6) == 0);
+  auto const other = run({"method=pca", "components=4"});
+  EXPECT_EQ(other.code, Exit::cant_create);
+  EXPECT_NE(other.message.find("components"), std::string::npos) << other.message;
+  auto const model = run({"method=pca", "components=4", "output=c.act.h5", "model=out.pca.h5"});
+  EXPECT_EQ(model.code, Exit::cant_create);
+  EXPECT_NE(model.message.find("model: "), std::string::npos) << model.message;
+  EXPECT_TRUE(run(method).finished);  // complete: nothing to do
+}
+
+TEST_F(Reduce, BadInput) {
+  struct Case {
+    std::vector<std::string> sets;
+    Exit code;
+    char const* part;
+  };
+  if (Comm::world().root()) {
+    write("other.stim.csv", "type=image\npath=.\ndata=stimID\nq1\n");
+    write("text.pca.h5", "text");
+  }
+  Comm::world().barrier();
+  Case const cases[] = {
+      {{"components=5"}, Exit::config, "method: is missing"},
+      {{"method=pca"}, Exit::config, "components: pca needs it"},
+      {{"method=pcs", "components=5"}, Exit::config, "pca"},
+      {{"method=pca", "components=0"}, Exit::config, "components"},
+      {{"method=pca", "components=1.5"}, Exit::config, "whole number"},
+      {{"method=pca", "components=auto"}, Exit::config, "auto is for projections"},
+      {{"method=gaussian", "components=0.5"}, Exit::config, "share of the variance is for method: pca"},
+      {{"method=gaussian", "components=5", "axis=channel"}, Exit::config, "axis: channel is for method: pca"},
+      {{"method=gaussian", "components=5", "fit={half: train}"}, Exit::config, "is not fitted"},
+      {{"method=sparse", "components=5", "density=2"}, Exit::config, "density"},
+      {{"method=pca", "components=5", "density=0.5"}, Exit::config, "density"},
+      {{"method=incremental_pca", "components=5", "batch=4"}, Exit::config, "batch: 4 stimuli"},
+      {{"method=pca", "components=59", "features.layers=fc"}, Exit::config, "layer fc: 59 stimuli of 90 units"},
+      {{"method=pca", "components=3", "features.layers=fd"}, Exit::data, "did you mean 'fc'"},
+      {{"method=pca", "components=3", "features.layers=[fc, fc]"}, Exit::config, "stands twice"},
+      {{"method=pca", "components=3", "fit={halv: train}"}, Exit::data, "did you mean `half`"},
+      {{"method=pca", "components=3", "fit={half: dev}"}, Exit::data, "no stimulus of images.stim.csv"},
+      {{"method=pca", "components=3", "fit=other.stim.csv"}, Exit::data, "q1 is not in act.h5"},
+      {{"method=pca", "components=3", "memory=0.0938"}, Exit::limit, "may use"},
+      {{"apply=none.pca.h5"}, Exit::no_input, "none.pca.h5"},
+      {{"apply=text.pca.h5"}, Exit::data, "text.pca.h5"},
+      {{"apply=text.pca.h5", "method=pca"}, Exit::config, "apply:"},
+  };
+  for (auto const& c : cases) {
+    auto const done = run(c.sets);
+    EXPECT_EQ(done.code, c.code) << c.sets[0] << ": " << done.message;
+    EXPECT_NE(done.message.find(c.part), std::string::npos) << c.sets[0] << ": " << done.message;
+    EXPECT_EQ(done.message.find('\n'), std::string::npos) << done.message;
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "out.act.h5"));
+}
+
+}  // namespace
