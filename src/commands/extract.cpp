@@ -1,6 +1,7 @@
 /// `striate extract`: stimuli × network × layers → activation store.
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 
 #include "extract_config.hpp"
 #include "extract_network.hpp"
@@ -14,6 +15,7 @@
 #include "striate/base/version.hpp"
 #include "striate/par/together.hpp"
 #include "striate/stimuli/part_source.hpp"
+#include "striate/store/act_pack.hpp"
 #include "striate/store/layer_report.hpp"
 
 namespace striate {
@@ -25,6 +27,14 @@ namespace fs = std::filesystem;
 // moments kept for each batch weigh in the store; above, little is gained.
 constexpr std::size_t good_batch = 16;
 constexpr double captured_bytes_wanted = 64 << 20, captured_bytes_allowed = 512 << 20;
+
+constexpr int pack_level = 4;  // higher ones take twice the time for a few percent
+
+/// What tensors of this rank may take: its share of the memory. STRIATE_TENSOR_MEMORY (bytes) is for tests.
+double tensor_limit(double budget) {
+  char const* const text = std::getenv("STRIATE_TENSOR_MEMORY");
+  return text == nullptr ? budget : std::strtod(text, nullptr);
+}
 
 class Extract final : public Job {
  public:
@@ -41,6 +51,7 @@ class Extract final : public Job {
  private:
   void fix_batch();
   void fix_part();
+  void pack(Context const& context) const;
   void find_reusable(Context const& context);
   void write_report() const;
   [[nodiscard]] ActSpec spec(Context const& context) const;
@@ -209,6 +220,7 @@ ActSpec Extract::spec(Context const& context) const {
       {"stimuli_sha256", stimuli_.sha256}, {"device", net_.network->device()},      {"pool", config_.pool},
       {"libtorch", torch_version()},       {"striate_git_commit", git_commit()},    {"config", config.dump()},
       {"self_test", net_.self_test},       {"input_statistics", std::string(InputStatistics::text_length, ' ')}};
+  if (config_.autocast != "none") spec.attributes["autocast"] = config_.autocast;
   if (!part_.empty()) {
     std::string own;
     for (auto const& id : stimuli_.ids) own += id + "\n";
@@ -245,11 +257,26 @@ void Extract::write_report() const try {
   log::warn("the layer report was not written: {}", error.what());
 }
 
+/// The closing step: the store is whole before it and after it.
+void Extract::pack(Context const& context) const {
+  std::int64_t wanted = 0;
+  together(context.comm, [&] {
+    if (context.comm.root()) wanted = config_.pack == "gzip" && !is_packed(output()) ? 1 : 0;
+  });
+  if (context.comm.max(wanted) == 0) return;
+  log::info("packing {}", output().string());
+  auto const size = pack_store(context.comm, output(), output(), pack_level, context.threads);
+  log::info("packed: {} became {} ({:.2f} times smaller)", bytes_text(static_cast<double>(size.before)),
+            bytes_text(static_cast<double>(size.after)), static_cast<double>(size.before) / static_cast<double>(size.after));
+}
+
 bool Extract::run(Context& context) {
+  limit_tensor_memory(tensor_limit(context.memory_budget));
   auto store = ActWriter::open(context.comm, output(), spec(context), context.fresh);
   if (store->state() == StoreState::complete) {
     log::info("nothing to do: {} is complete", output().string());
     if (context.comm.root() && !fs::exists(report_file(output()))) write_report();
+    pack(context);
     return true;
   }
   if (store->state() == StoreState::resumed && !stimuli_.file_sha256.empty())
@@ -277,6 +304,7 @@ bool Extract::run(Context& context) {
   together(context.comm, [&] {
     if (context.comm.root()) write_report();
   });
+  pack(context);
   return true;
 }
 

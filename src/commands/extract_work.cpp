@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <limits>
 
 #include "striate/base/error.hpp"
@@ -19,6 +20,34 @@ ExtractWork::ExtractWork(Network const& network, StimulusLoader& loader, ActWrit
       reused_(reused),
       bar_("extract", "batches", store.batches(), done_before) {}
 
+void ForwardGate::run(std::function<void()> const& pass) {
+  while (true) {
+    {
+      std::unique_lock held(mutex_);
+      left_.wait(held, [&] { return inside_ < allowed_; });
+      ++inside_;
+    }
+    std::exception_ptr trouble;
+    bool no_memory = false;
+    try {
+      pass();
+    } catch (Error const& error) {
+      trouble = std::current_exception(), no_memory = error.code() == Exit::limit;
+    } catch (std::bad_alloc const&) {
+      trouble = std::current_exception(), no_memory = true;
+    } catch (...) {
+      trouble = std::current_exception();
+    }
+    std::lock_guard const held(mutex_);
+    std::size_t const beside = --inside_;
+    left_.notify_all();
+    if (!trouble) return;
+    if (!no_memory || allowed_ == 1) std::rethrow_exception(trouble);
+    allowed_ = std::max<std::size_t>(1, std::min(allowed_, beside + 1) / 2);
+    log::warn("memory ran out: from here on {} batch{} at once in the network of this rank", allowed_, allowed_ == 1 ? "" : "es");
+  }
+}
+
 std::vector<std::size_t> ExtractWork::rows_to_compute(std::size_t first, std::size_t rows) const {
   std::vector<std::size_t> wanted;
   for (std::size_t r = 0; r < rows; ++r)
@@ -29,7 +58,7 @@ std::vector<std::size_t> ExtractWork::rows_to_compute(std::size_t first, std::si
 /// The first `rows` rows of `loaded`; rows `holes` of them are NaN.
 void ExtractWork::forward(LoadedBatch const& loaded, std::size_t rows, std::vector<std::size_t> const& holes,
                           std::function<void(std::size_t layer, float const*)> const& sink) const {
-  network_.forward(loaded.pixels.data(), rows, [&](std::size_t layer, float const* values) {
+  auto const captured = [&](std::size_t layer, float const* values) {
     paths_[layer].apply(values, rows, [&](float const* stored) {
       if (holes.empty()) return sink(layer, stored);
       std::size_t const units = paths_[layer].stored().units();
@@ -39,7 +68,8 @@ void ExtractWork::forward(LoadedBatch const& loaded, std::size_t rows, std::vect
                     std::numeric_limits<float>::quiet_NaN());
       sink(layer, patched.data());
     });
-  });
+  };
+  gate_.run([&] { network_.forward(loaded.pixels.data(), rows, captured); });
 }
 
 void ExtractWork::compute(std::size_t batch) {

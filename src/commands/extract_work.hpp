@@ -1,6 +1,9 @@
 #pragma once
 /// The batches of `striate extract`: decoded ahead, run through the network, written, verified.
+#include <condition_variable>
 #include <functional>
+#include <limits>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -14,6 +17,19 @@
 #include "striate/store/act_store.hpp"
 
 namespace striate {
+
+/// How many batches may be in the network at once; fewer from when memory ran out.
+class ForwardGate {
+ public:
+  /// Runs `pass`, at most so many at once; where it runs out of memory (Error(Exit::limit)) beside others it is run again
+  /// when there is room, and half as many are allowed from then on. Thread-safe.
+  void run(std::function<void()> const& pass);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable left_;
+  std::size_t inside_ = 0, allowed_ = std::numeric_limits<std::size_t>::max();
+};
 
 class ExtractWork final : public TileWork {
  public:
@@ -49,6 +65,7 @@ class ExtractWork final : public TileWork {
   std::vector<std::string> const& ids_;
   std::vector<LayerPath> const& paths_;  ///< by layer of the network
   ReusedRows const* reused_;
+  mutable ForwardGate gate_;
   InputStatistics* statistics_ = nullptr;
   Handover<Result> results_;
   log::Progress bar_;

@@ -6,7 +6,7 @@ import signal
 import time
 import unittest
 
-from flow import World, end, main, ranks_of, start, wait_for
+from flow import World, end, main, ranks_of, run, start, wait_for
 
 import h5py
 import numpy
@@ -162,6 +162,78 @@ class Safety(unittest.TestCase):
         with self.store("mended.h5") as store:
             self.assertFalse(store[".striate/skipped"][()].any())
             self.assertTrue(numpy.isfinite(store["fc"][()]).all())
+
+    def test_packing_loses_nothing_and_survives_kills(self):
+        w = self.world
+        w.do("extract", "extract.yaml", "--set", "batch=16", "--set", "dtype=float16", "--set", "output=plain.h5")
+        done = w.do("extract", "extract.yaml", "--set", "batch=16", "--set", "dtype=float16", "--set", "pack=gzip", "--set",
+                    "output=packed.h5", ranks=2)
+        self.assertIn("times smaller", done.err + done.out)
+        w.same("plain.h5", "packed.h5")
+        with self.store("plain.h5") as plain, self.store("packed.h5") as packed:
+            self.assertEqual(packed["conv1"].compression, "gzip")
+            self.assertTrue(packed["conv1"].shuffle)
+            self.assertEqual(dict(packed["conv1"].attrs).keys(), dict(plain["conv1"].attrs).keys())
+            self.assertEqual(dict(packed.attrs).keys(), dict(plain.attrs).keys())
+            for layer in ("conv1", "conv2", "fc"):
+                self.assertEqual(packed[layer][()].tobytes(), plain[layer][()].tobytes())
+        self.assertLess((w.folder / "packed.h5").stat().st_size, (w.folder / "plain.h5").stat().st_size)
+        again = ("extract", "extract.yaml", "--set", "batch=16", "--set", "dtype=float16", "--set", "pack=gzip")
+        self.assertNotIn("packing", w.do(*again, "--set", "output=packed.h5").err)  # it is
+        dice = random.Random(5)
+        for kill in range(4):  # a finished store, packed later
+            shutil.copy(w.folder / "plain.h5", w.folder / "later.h5")
+            job = start(*again, "--set", "output=later.h5", ranks=2, cwd=w.folder)
+            wait_for(lambda: (w.folder / ".later.h5.packing").exists() or job.poll() is not None, 60, "packing begins")
+            time.sleep(dice.random() * 0.05)
+            for pid in ranks_of(job.pid):
+                os.kill(pid, signal.SIGKILL)
+            end(job)
+            w.same("plain.h5", "later.h5")
+            w.do(*again, "--set", "output=later.h5", ranks=1 + kill % 2)
+            w.same("plain.h5", "later.h5")
+            self.assertFalse((w.folder / ".later.h5.packing").exists())
+            with self.store("later.h5") as later:
+                self.assertEqual(later["fc"].compression, "gzip")
+        # What is not what its checksum says is not packed.
+        shutil.copy(w.folder / "plain.h5", w.folder / "torn.h5")
+        with h5py.File(w.folder / "torn.h5", "r+") as torn:
+            torn["conv2"][3, 1] = 0.25
+        before = (w.folder / "torn.h5").read_bytes()
+        self.assertIn("checksum", w.do(*again, "--set", "output=torn.h5", ranks=2, code=65).err)
+        self.assertEqual((w.folder / "torn.h5").read_bytes(), before)
+
+    def test_memory_that_runs_out_shrinks_what_is_in_flight(self):
+        w = self.world
+        seen = set()
+        for megabytes in (64, 24, 16, 12, 9, 7, 5, 4, 3, 2):
+            output = f"within{megabytes}.h5"
+            done = run("extract", "extract.yaml", "--set", "batch=16", "--set", f"output={output}", "--threads", "3",
+                       cwd=w.folder, env={"STRIATE_TENSOR_MEMORY": str(megabytes << 20)})
+            seen.add((done.code, "memory ran out" in done.err + done.out))
+            if done.code:
+                self.assertIn("out of memory", done.err)
+                continue
+            w.same("within64.h5", output)
+        self.assertEqual({code for code, _ in seen}, {0, 69})
+        self.assertIn((0, True), seen, "no limit lay between three batches and one")
+        for ranks in (1, 2):  # one error, no rank waits for ever
+            done = w.do("extract", "extract.yaml", "--set", "output=none.h5", ranks=ranks, code=69,
+                        env={"STRIATE_TENSOR_MEMORY": "300000"})
+            self.assertEqual(len(done.errors), 1, done)
+
+    def test_half_precision_is_asked_for_by_name(self):
+        w = self.world
+        w.do("extract", "extract.yaml", "--set", "autocast=bf16", "--set", "output=half.h5", ranks=2)
+        with self.store("act.h5") as full, self.store("half.h5") as half:
+            self.assertEqual(half.attrs["autocast"], b"bf16" if isinstance(half.attrs["autocast"], bytes) else "bf16")
+            for layer in ("conv1", "conv2", "fc"):
+                a, b = full[layer][()], half[layer][()]
+                self.assertFalse((a == b).all())
+                self.assertLess(numpy.abs(a - b).max(), 0.03 * numpy.abs(a).max())
+        self.assertIn("autocast differs", w.do("extract", "extract.yaml", "--set", "output=half.h5", code=73).err)
+        self.assertIn("needs a GPU", w.do("extract", "extract.yaml", "--set", "autocast=fp16", "--set", "device=cpu", "--set",
+                                          "output=none.h5", ranks=2, code=78).err)
 
 
 if __name__ == "__main__":

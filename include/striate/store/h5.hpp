@@ -135,7 +135,6 @@ class Dataset {
  private:
   friend class File;
   void check_volume(std::size_t values) const;
-  void read_halves(Shape const& first, Shape const& count, float* floats, double* doubles) const;
   Id id_;
   std::string name_;
   std::filesystem::path file_;
