@@ -215,10 +215,10 @@ class Safety(unittest.TestCase):
                 self.assertIn("out of memory", done.err)
                 continue
             w.same("within64.h5", output)
-        self.assertEqual({code for code, _ in seen}, {0, 69})
+        self.assertEqual({code for code, _ in seen}, {0, 71})
         self.assertIn((0, True), seen, "no limit lay between three batches and one")
         for ranks in (1, 2):  # one error, no rank waits for ever
-            done = w.do("extract", "extract.yaml", "--set", "output=none.h5", ranks=ranks, code=69,
+            done = w.do("extract", "extract.yaml", "--set", "output=none.h5", ranks=ranks, code=71,
                         env={"STRIATE_TENSOR_MEMORY": "300000"})
             self.assertEqual(len(done.errors), 1, done)
 
