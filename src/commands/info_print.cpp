@@ -107,6 +107,21 @@ std::string kind_of(h5::File const& file, std::string const& name) {
 
 }  // namespace
 
+/// Rows of an activation store that hold no stimulus.
+static void print_skipped(h5::File const& file, std::ostream& out) {
+  constexpr std::size_t most = 20;
+  if (!file.is_dataset(".striate/skipped")) return;
+  auto const why = file.dataset(".striate/skipped").read<std::uint8_t>();
+  auto const count = why.size() - static_cast<std::size_t>(std::ranges::count(why, 0));
+  if (count == 0) return;
+  out << "  skipped stimuli (rows of NaN): " << count << "\n";
+  auto const ids = file.dataset(".striate/stimulus_id").read_strings();
+  for (std::size_t i = 0, shown = 0; i < why.size() && shown < most; ++i)
+    if (why[i] != 0)
+      out << "    row " << i + 1 << " " << ids.at(i) << (why[i] == 1 ? " (missing)" : " (damaged)") << "\n", ++shown;
+  if (count > most) out << "    … and " << count - most << " more (/.striate/skipped)\n";
+}
+
 void print_hdf5(fs::path const& path, std::ostream& out) {
   auto file = h5::File::open(path);
   std::string kind = kind_of(file, path.filename().string());
@@ -125,6 +140,7 @@ void print_hdf5(fs::path const& path, std::ostream& out) {
     line(out, "damage", "data is a single number");
   }
   if (file.has("/.striate/done") || file.has_attribute("/", "complete")) print_ledger(path, out);
+  print_skipped(file, out);
   print_attributes(file, "/", "  ", out);
   print_group(file, "/", 1, out);
 }
