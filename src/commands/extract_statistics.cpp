@@ -48,6 +48,7 @@ void InputStatistics::add_row(std::size_t place, float const* values) {
 void InputStatistics::add(std::size_t first, LoadedBatch const& batch) {
   std::size_t const size = batch.pixels.size() / std::max<std::size_t>(1, batch.rows);
   for (std::size_t row = 0; row < batch.rows && (first + row) * channels_ * 2 < sums_.size(); ++row) {
+    if (std::isnan(batch.pixels[row * size])) continue;  // taken over from another store, or bad
     auto const is_it = [&](auto const& bad) { return bad.first == first + row; };
     if (std::none_of(batch.bad.begin(), batch.bad.end(), is_it)) add_row(first + row, batch.pixels.data() + row * size);
   }
@@ -65,7 +66,7 @@ std::string InputStatistics::finish(Comm const& comm, StimulusSource const& sour
       if (!reader) reader = source.reader();
       try {
         reader->load(place, values.data());
-        add_row(place, values.data());
+        if (!std::isnan(values[0])) add_row(place, values.data());
       } catch (Error const&) {  // was skipped
       }
     }

@@ -47,14 +47,13 @@ std::vector<std::string> UnitChoice::asked(ExtractConfig const& config) const {
   return names.empty() ? std::vector<std::string>{"all"} : names;
 }
 
-std::vector<std::string> UnitChoice::pooled_later(Card const& card) const {
-  std::vector<std::string> names;
+std::vector<LayerRequest> UnitChoice::pooled_later(Card const& card) const {
+  std::vector<LayerRequest> layers;
   for (auto const& chosen : layers_) {
-    if (chosen.layer.selection.only_channels()) continue;
-    names.push_back(chosen.layer.name);
-    names.push_back(path_of(chosen.layer.name, card));
+    if (!chosen.layer.selection.only_channels())
+      layers.push_back({chosen.layer.name, path_of(chosen.layer.name, card)});
   }
-  return names;
+  return layers;
 }
 
 std::vector<ChosenUnits const*> UnitChoice::of_layers(std::vector<CapturedLayer> const& layers,

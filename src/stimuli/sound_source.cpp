@@ -31,6 +31,7 @@ class SoundSource final : public StimulusSource {
   [[nodiscard]] std::vector<std::size_t> shape() const override { return input_shape(form_, {}); }
   [[nodiscard]] nlohmann::ordered_json describe() const override { return to_json(form_, {}); }
   [[nodiscard]] bool sequential() const override { return true; }
+  [[nodiscard]] std::filesystem::path file(std::size_t place) const override { return rows_[place].file; }
   [[nodiscard]] std::unique_ptr<Reader> reader() const override { return std::make_unique<Decoder>(*this); }
   /// By headers; what compressed files estimate counts where it is far off.
   [[nodiscard]] std::vector<std::pair<std::size_t, Error>> check(std::size_t first, std::size_t last,

@@ -18,11 +18,15 @@ namespace striate {
 struct SavedReduction {
   std::string layer;
   LayerShape input;
-  std::string method;  ///< pca, incremental_pca, randomized_pca, gaussian, sparse
+  std::string method;  ///< pca, incremental_pca, randomized_pca, gaussian, sparse, hist, psd, zscore
   LayerAxis axis = LayerAxis::whole;
   bool whiten = false;
   std::vector<Pca> fits = {};     ///< of the pca methods: one an iteration of the axis
   ProjectionOptions projection = {};  ///< of gaussian and sparse
+  std::size_t count = 0;          ///< bins of hist, coefficients of psd
+  std::vector<double> ranges = {};  ///< of hist: {low, high} of each iteration; empty: each stimulus's own
+  std::vector<double> mean = {}, scale = {};  ///< of zscore: of each unit; empty: each stimulus's own
+  [[nodiscard]] bool is_pca() const { return method.find("pca") != std::string::npos; }
   [[nodiscard]] bool is_projection() const { return method == "gaussian" || method == "sparse"; }
 };
 
