@@ -43,6 +43,8 @@ class Modalities(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.world = w = World(stimuli=3)
+        if "video and sound cannot be read" in w.do("--version").out:
+            raise unittest.SkipTest("striate is built without FFmpeg: no video, no sound and no array was extracted")
         torch.jit.script(Shown().eval()).save(str(w.folder / "shown.ts.pt"))
         w.write("pixels.yaml", "weights: shown.ts.pt\ninput: {size: [36, 48]}\npreprocessing: {scale: 1}\nlayers: {shown: shown, mean: output}\n")
         w.write("clip.yaml", "weights: shown.ts.pt\ninput: {kind: clip, frames: 4, size: [18, 24]}\n"
