@@ -212,7 +212,7 @@ ActSpec Extract::spec(Context const& context) const {
   auto const how = stimuli_.source->describe();
   auto config = context.resolved;
   // The same store, wherever and however written.
-  for (auto const* key : {"output", "memory", "io", "reuse", "pack"}) config.erase(key);
+  for (auto const* key : {"output", "memory", "io", "reuse", "pack", "self_test"}) config.erase(key);
   config["layers"] = units_.asked(config_);
   std::string const device = net_.network->on_gpu() ? "cuda" : "cpu";
   spec.attributes = {

@@ -43,6 +43,9 @@ void InputStatistics::add_row(std::size_t place, float const* values) {
         to[2 * c] += v;
         to[2 * c + 1] += v * v;
       }
+  // A source gives NaN where nothing was decoded, as where rows of an earlier store are reused.
+  if (std::any_of(to, to + channels_ * 2, [](double sum) { return std::isnan(sum); }))
+    std::fill_n(to, channels_ * 2, unseen);
 }
 
 void InputStatistics::add(std::size_t first, LoadedBatch const& batch) {

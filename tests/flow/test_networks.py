@@ -277,6 +277,17 @@ class SelfTestAndInput(unittest.TestCase):
         texts.append(self.attributes("statistics1.h5")["input_statistics"])
         self.assertEqual(len(set(texts)), 1)
 
+    def test_statistics_of_the_input_leave_reused_rows_out(self):
+        w = self.world
+        w.write("half.stim.csv", "type=image\npath=pictures\ndata=stimID\n" + "\n".join(w.names[:6]) + "\n")
+        w.config("half.yaml", "extract.yaml", "stimuli: pictures.stim.csv", "stimuli: half.stim.csv", output="half.h5")
+        w.do("extract", "half.yaml")
+        w.config("rest.yaml", "extract.yaml", new="reuse: half.h5\n", output="rest.h5")
+        w.do("extract", "rest.yaml", ranks=2)
+        found = json.loads(self.attributes("rest.h5")["input_statistics"])
+        self.assertEqual(found["stimuli"], 6)
+        self.assertTrue(numpy.isfinite(found["mean"] + found["sd"]).all())
+
     def test_a_forgotten_scale_is_warned_about(self):
         w = self.world
         w.config("dark.yaml", "extract.yaml", new="preprocessing: {scale: 1}\nself_test: false\n", output="dark.h5")
