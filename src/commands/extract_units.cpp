@@ -7,6 +7,10 @@
 namespace striate {
 namespace {
 
+UnitMask read_mask(std::filesystem::path const& file) try { return read_dmask(file); } catch (Error const& error) {
+  throw Error(error.code(), std::string("mask: ") + error.what());
+}
+
 std::string path_of(std::string const& name, Card const& card) { return resolve_layers({name}, card).front().path; }
 
 }  // namespace
@@ -17,7 +21,7 @@ std::string ChosenUnits::where(std::string const& word) const {
 
 UnitChoice::UnitChoice(ExtractConfig const& config) {
   if (config.mask)
-    for (auto& layer : read_dmask(*config.mask).layers)
+    for (auto& layer : read_mask(*config.mask).layers)
       layers_.push_back({std::move(layer), "mask", config.mask->filename().string()});
   auto const add = [&](char const* key, LayerIndices const& said, std::vector<std::size_t> UnitSelection::*list) {
     for (auto const& [name, indices] : said.layers) {
