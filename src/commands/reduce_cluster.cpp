@@ -32,7 +32,8 @@ void normalise(float* row, std::size_t dimensions, std::string const& metric) {
   mean = metric == "correlation" ? mean / static_cast<double>(dimensions) : 0;
   for (std::size_t d = 0; d < dimensions; ++d) squares += std::pow(static_cast<double>(row[d]) - mean, 2);
   double const scale = squares > 0 ? 1 / std::sqrt(squares) : 0;
-  for (std::size_t d = 0; d < dimensions; ++d) row[d] = static_cast<float>((static_cast<double>(row[d]) - mean) * scale);
+  for (std::size_t d = 0; d < dimensions; ++d)
+    row[d] = static_cast<float>((static_cast<double>(row[d]) - mean) * scale);
 }
 
 class Clusters {
@@ -128,7 +129,8 @@ class Clusters {
     return cut_tree({out, joins}, r.clusters);
   }
 
-  std::vector<std::int32_t> spread(std::vector<std::int32_t> const& labels, std::vector<std::size_t> const& rows) const {
+  std::vector<std::int32_t> spread(std::vector<std::int32_t> const& labels,
+                                   std::vector<std::size_t> const& rows) const {
     std::vector<std::int32_t> all(config_.cluster == "units" ? labels.size() : inputs_.ids.size(), 0);
     for (std::size_t i = 0; i < labels.size(); ++i) all[config_.cluster == "units" ? i : rows[i]] = labels[i] + 1;
     return all;
@@ -145,7 +147,8 @@ void write_layer(h5::File& file, std::string const& layer, Result const& r) {
   auto const at = "/" + layer + "/";
   auto const table = [&](char const* name, std::vector<double> const& values, std::size_t columns) {
     if (values.empty()) return;
-    file.create_dataset(at + name, h5::Dtype::f64, {values.size() / columns, columns}).write(std::span<double const>(values));
+    file.create_dataset(at + name, h5::Dtype::f64, {values.size() / columns, columns})
+        .write(std::span<double const>(values));
   };
   if (!r.labels.empty())
     file.create_dataset(at + "label", h5::Dtype::i32, {r.labels.size()}).write(std::span<std::int32_t const>(r.labels));

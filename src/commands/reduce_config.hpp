@@ -49,7 +49,8 @@ struct Config {
   [[nodiscard]] bool is_pca() const { return method.find("pca") != std::string::npos; }
   /// Takes a look at the stimuli first.
   [[nodiscard]] bool is_fitted() const {
-    return is_pca() || (method == "hist" && range == "common") || (method == "zscore" && each != "stimulus") || is_cluster();
+    return is_pca() || (method == "hist" && range == "common") || (method == "zscore" && each != "stimulus") ||
+           is_cluster();
   }
   [[nodiscard]] bool is_cluster() const { return method == "kmeans" || method == "hierarchical"; }
   [[nodiscard]] bool is_projection() const { return method == "gaussian" || method == "sparse"; }

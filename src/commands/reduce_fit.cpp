@@ -47,7 +47,8 @@ void each_iteration(StorePanels& panels, AxisCut const& cut, Team& team, double 
   std::size_t const group = std::clamp<std::size_t>(some, 1, cut.iterations);
   for (std::size_t i = 0; i < cut.iterations; i += group) {
     std::size_t const count = std::min(group, cut.iterations - i);
-    // Iterations whose units lie side by side are columns one after the other; of the others neighbours are, at each unit.
+    // Iterations whose units lie side by side are columns one after the other; of the others neighbours are, at each
+    // unit.
     bool const beside = cut.step == 1;
     std::vector<std::size_t> firsts;
     for (std::size_t k = 0; k < (beside ? count : cut.length); ++k)
@@ -134,8 +135,10 @@ bool Fit::there(fs::path const& file) const {
   std::string const key = first_difference(about.identity, identity_);
   if (key.empty()) return true;
   if (file != model_) return false;  // of an earlier attempt with other settings
-  fail(Exit::cant_create, "model: {} was fitted with another config ({} differs); use --fresh to replace it, or name "
-                          "another model:", file.string(), key);
+  fail(Exit::cant_create,
+       "model: {} was fitted with another config ({} differs); use --fresh to replace it, or name "
+       "another model:",
+       file.string(), key);
 }
 
 void Fit::write(fs::path const& file, std::vector<SavedReduction> const& layers) const {
@@ -143,12 +146,17 @@ void Fit::write(fs::path const& file, std::vector<SavedReduction> const& layers)
   attributes["method"] = config_.method;
   attributes["fit_store"] = config_.features.store.filename().string();
   attributes["fit_stimuli_sha256"] = inputs_.ids_sha256;
-  attributes["config"] = context_.resolved.dump();
+  auto config = context_.resolved;
+  for (auto const* key : {"output", "memory", "model"}) config.erase(key);
+  attributes["config"] = config.dump();
   write_reductions(file, layers, {attributes, identity_});
 }
 
 SavedReduction Fit::fit(InputLayer const& layer) const {
-  SavedReduction r{.layer = layer.name, .input = layer.shape, .method = config_.method, .axis = layer_axis(config_.axis),
+  SavedReduction r{.layer = layer.name,
+                   .input = layer.shape,
+                   .method = config_.method,
+                   .axis = layer_axis(config_.axis),
                    .whiten = config_.whiten};
   auto const components = components_of(config_, inputs_);
   if (config_.is_projection()) {
@@ -285,7 +293,8 @@ bool Fit::make() {
     for (std::size_t l = 0; l < inputs_.layers.size(); ++l) {
       if (have[l] > 0) continue;
       auto const& layer = inputs_.layers[l];
-      if (config_.is_fitted()) log::info("fitting {}: {} on {} stimuli", layer.name, config_.method, inputs_.rows_of(layer).size());
+      if (config_.is_fitted())
+        log::info("fitting {}: {} on {} stimuli", layer.name, config_.method, inputs_.rows_of(layer).size());
       SavedReduction const r = [&] {
         try {
           return fit(layer);

@@ -25,7 +25,8 @@ class Lloyd {
         k_(o.clusters),
         nearest_memory_(team.shared(p.count * 16)),
         centre_memory_(team.shared(o.clusters * p.dimensions * 8)) {
-    for (std::size_t i = 0; i < p.count; i += block) point_slots_.push_back({i * 16, std::min(block, p.count - i) * 16});
+    for (std::size_t i = 0; i < p.count; i += block)
+      point_slots_.push_back({i * 16, std::min(block, p.count - i) * 16});
     for (std::size_t d = 0; d < p.dimensions; d += dims_at_once)
       dim_slots_.push_back({d * k_ * 8, std::min(dims_at_once, p.dimensions - d) * k_ * 8});
     tolerance_ = o.tolerance * mean_variance();
@@ -88,7 +89,9 @@ class Lloyd {
     if (!std::isfinite(sum)) fail(Exit::data, "a point has a value that is not finite (NaN or infinity)");
     return sum / static_cast<double>(p_.dimensions);
   }
-  [[nodiscard]] double value(std::size_t i, std::size_t d) const { return static_cast<double>(p_.x[i * p_.dimensions + d]); }
+  [[nodiscard]] double value(std::size_t i, std::size_t d) const {
+    return static_cast<double>(p_.x[i * p_.dimensions + d]);
+  }
 
   /// The nearest of the first `k` centres, and its squared distance, about the first point (so that nothing cancels).
   void assign(std::vector<double> const& centres, std::size_t k) {
@@ -171,7 +174,8 @@ class Lloyd {
       if (size[c] > 0) continue;
       std::size_t far = p_.count;
       for (std::size_t i = 0; i < p_.count; ++i)
-        if (!taken[i] && size[static_cast<std::size_t>(r.labels[i])] > 1 && (far == p_.count || distance(i) > distance(far)))
+        if (!taken[i] && size[static_cast<std::size_t>(r.labels[i])] > 1 &&
+            (far == p_.count || distance(i) > distance(far)))
           far = i;
       taken[far] = true;
       --size[static_cast<std::size_t>(r.labels[far])];
@@ -190,8 +194,7 @@ class Lloyd {
 };
 
 void check(Points const& p, std::size_t clusters) {
-  if (clusters == 0 || clusters > p.count)
-    fail(Exit::config, "{} points cannot make {} clusters", p.count, clusters);
+  if (clusters == 0 || clusters > p.count) fail(Exit::config, "{} points cannot make {} clusters", p.count, clusters);
   if (p.dimensions == 0) fail(Exit::data, "points without dimensions make no clusters");
 }
 

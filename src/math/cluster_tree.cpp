@@ -43,10 +43,14 @@ void products(Points const& p, std::size_t i, std::size_t ni, std::size_t j, std
 /// Distance of i to the union of x and y (Lance and Williams 1967).
 double joined(Linkage method, double dx, double dy, double dxy, double nx, double ny, double ni) {
   switch (method) {
-    case Linkage::single: return std::min(dx, dy);
-    case Linkage::complete: return std::max(dx, dy);
-    case Linkage::average: return (nx * dx + ny * dy) / (nx + ny);
-    case Linkage::ward: break;
+    case Linkage::single:
+      return std::min(dx, dy);
+    case Linkage::complete:
+      return std::max(dx, dy);
+    case Linkage::average:
+      return (nx * dx + ny * dy) / (nx + ny);
+    case Linkage::ward:
+      break;
   }
   double const t = 1 / (nx + ny + ni);
   return std::sqrt((ni + nx) * t * dx * dx + (ni + ny) * t * dy * dy - ni * t * dxy * dxy);
@@ -127,7 +131,8 @@ std::vector<Merge> linkage(std::vector<double> d, std::size_t n, Linkage method)
   std::vector<std::size_t> chain;
   while (tree.size() + 1 < n) {
     if (chain.empty())
-      chain.push_back(static_cast<std::size_t>(std::ranges::find_if(size, [](double s) { return s > 0; }) - size.begin()));
+      chain.push_back(
+          static_cast<std::size_t>(std::ranges::find_if(size, [](double s) { return s > 0; }) - size.begin()));
     std::size_t x = 0, y = 0;
     double least = 0;
     while (true) {

@@ -14,7 +14,8 @@ namespace {
 /// A stage that makes `count` values of the values of each iteration of each row.
 class AxisStage : public LayerStage {
  public:
-  AxisStage(LayerShape const& in, LayerAxis axis, std::size_t count) : cut_(in, axis), units_(in.units()), count_(count) {}
+  AxisStage(LayerShape const& in, LayerAxis axis, std::size_t count)
+      : cut_(in, axis), units_(in.units()), count_(count) {}
   [[nodiscard]] LayerShape output() const override { return cut_.output(count_); }
   void apply(float const* in, std::size_t rows, float* out) const override {
     std::vector<double> x(cut_.length), y(count_);
@@ -99,7 +100,8 @@ class Periodogram final : public AxisStage {
     std::vector<std::complex<double>> spectrum(count_);
     if (direct_) {
       for (std::size_t k = 0; k < count_; ++k)
-        for (std::size_t j = 0, at = 0; j < n; ++j, at = at + k < n ? at + k : at + k - n) spectrum[k] += x[j] * turn_[at];
+        for (std::size_t j = 0, at = 0; j < n; ++j, at = at + k < n ? at + k : at + k - n)
+          spectrum[k] += x[j] * turn_[at];
     } else {
       Eigen::FFT<double> transform;
       transform.SetFlag(Eigen::FFT<double>::HalfSpectrum);

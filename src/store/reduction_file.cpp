@@ -25,8 +25,7 @@ void write_fits(h5::File& file, SavedReduction const& r) {
   for (std::size_t i = 0; i < iterations; ++i) {
     Pca const& p = r.fits[i];
     mean.write({i, 0}, {1, units}, h5::type_id(h5::Dtype::f64), p.mean.data());
-    if (count > 0)
-      components.write({i, 0, 0}, {1, count, units}, h5::type_id(h5::Dtype::f32), p.components.data());
+    if (count > 0) components.write({i, 0, 0}, {1, count, units}, h5::type_id(h5::Dtype::f32), p.components.data());
     for (std::size_t k = 0; k < count; ++k) {
       variance.push_back(p.variance[k]), ratio.push_back(p.ratio(k)), singular.push_back(p.singular_value(k));
     }

@@ -28,8 +28,9 @@ struct KMeansOptions {
   double tolerance = 1e-4;  ///< of the shift of centres, times the mean variance of dimensions, as scikit-learn's tol
   std::uint64_t seed = 0;
 };
-/// Lloyd 1982 from k-means++ starts (Arthur and Vassilvitskii 2007; Philox), the one of least inertia; an emptied cluster
-/// takes the point that is farthest from its centre. Error(Exit::config) where there are fewer points than clusters.
+/// Lloyd 1982 from k-means++ starts (Arthur and Vassilvitskii 2007; Philox), the one of least inertia; an emptied
+/// cluster takes the point that is farthest from its centre. Error(Exit::config) where there are fewer points than
+/// clusters.
 [[nodiscard]] KMeans kmeans(Points const& points, KMeansOptions const& options, Team& team);
 /// From given centres (clusters × dimensions).
 [[nodiscard]] KMeans kmeans_from(Points const& points, std::span<double const> centres, KMeansOptions const& options,
@@ -44,7 +45,8 @@ using Merge = std::array<double, 4>;
 
 /// Euclidean distances of all pairs, in scipy's condensed order, in float64.
 [[nodiscard]] std::vector<double> distances(Points const& points, Team& team);
-/// The nearest-neighbour chain (Murtagh 1983), as scipy's linkage; of single the same tree by another way. `d`: condensed.
+/// The nearest-neighbour chain (Murtagh 1983), as scipy's linkage; of single the same tree by another way. `d`:
+/// condensed.
 [[nodiscard]] std::vector<Merge> linkage(std::vector<double> d, std::size_t points, Linkage method);
 /// The tree cut into `clusters`: labels from 0 in order of first appearance.
 [[nodiscard]] std::vector<std::int32_t> cut_tree(std::span<Merge const> tree, std::size_t clusters);

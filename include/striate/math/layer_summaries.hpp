@@ -10,8 +10,8 @@ namespace striate {
 
 /// Counts of values in `bins` equal bins (numpy.histogram: half open but the last; edges rounded to float32). `ranges`
 /// empty: between the least and the greatest value of each stimulus, as DNNBrain's `hist` (counts of different stimuli
-/// then mean different things); else {low, high} of each iteration, values beyond going to the outermost bins. Where low
-/// equals high the range is ±½ about it. A stimulus with NaN has NaN.
+/// then mean different things); else {low, high} of each iteration, values beyond going to the outermost bins. Where
+/// low equals high the range is ±½ about it. A stimulus with NaN has NaN.
 [[nodiscard]] std::unique_ptr<LayerStage> histogram_stage(LayerShape const& in, LayerAxis axis, std::size_t bins,
                                                           std::vector<double> ranges = {});
 
@@ -23,8 +23,8 @@ namespace striate {
 /// (x − mean) · scale, of each unit; shape as before.
 [[nodiscard]] std::unique_ptr<LayerStage> scale_stage(LayerShape const& in, std::vector<double> mean,
                                                       std::vector<double> scale);
-/// Each stimulus over all its units, or over the units of each iteration of the axis: mean 0, standard deviation 1 (ddof
-/// 0); constant ones become 0.
+/// Each stimulus over all its units, or over the units of each iteration of the axis: mean 0, standard deviation 1
+/// (ddof 0); constant ones become 0.
 [[nodiscard]] std::unique_ptr<LayerStage> zscore_stage(LayerShape const& in, LayerAxis axis);
 
 }  // namespace striate
