@@ -312,6 +312,9 @@ class Maker {
     Sha256 sum;
     for (auto const& id : r_.ids) sum.update(id + "\n");
     r_.attributes["stimuli_sha256"] = sum.hex();
+    auto const& first = *r_.sources[0];  // of clips and crops it is more than the ids
+    if (auto const at = first.attributes().find("stimuli_sha256"); at != first.attributes().end() && first.ids() == r_.ids)
+      r_.attributes["stimuli_sha256"] = at->second;
   }
 
   Config const& c_;

@@ -43,7 +43,7 @@ class Parts(unittest.TestCase):
     def test_parts_of_an_array_job_merge_to_the_store_of_one_run(self):
         world.write("cut.yaml", "input: pictures.stim.csv\noutput: part-1.stim.csv\n")
         for part, rows in (("1", "1:12"), ("2", "13:")):
-            world.do("convert", "cut.yaml", "--set", f"rows={rows}", "--set", f"output=part-{part}.stim.csv")
+            world.do("convert", "cut.yaml", "--set", f'rows="{rows}"', "--set", f"output=part-{part}.stim.csv")
             world.do("extract", "extract.yaml", "--set", f"stimuli=part-{part}.stim.csv", "--set", f"output=part-{part}.act.h5")
         world.write("merge.yaml", "operation: merge\ninput: [part-2.act.h5, part-1.act.h5]\nrows: pictures.stim.csv\n"
                     "output: merged.act.h5\n")
