@@ -1,8 +1,9 @@
 """Visual towers of CLIP: Radford et al. 2021, Learning transferable visual models from natural language supervision.
 
 The ResNet (section 2.4): a stem of three convolutions, average pooling before every strided convolution
-(anti-aliasing), and attention in place of the last pooling: the mean over positions asks, all positions answer. The transformer: ViT
-(Dosovitskiy et al. 2021) with a layer norm before the first block. Outputs are embeddings, not scores of classes.
+(anti-aliasing), and attention in place of the last pooling: the mean over positions asks, all positions answer. The
+transformer: ViT (Dosovitskiy et al. 2021) with a layer norm before the first block. Outputs are embeddings, not scores
+of classes.
 """
 import math
 from collections import OrderedDict
