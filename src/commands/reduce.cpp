@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "frame.hpp"
+#include "reduce_cluster.hpp"
 #include "reduce_fit.hpp"
 #include "reduce_inputs.hpp"
 #include "reduce_work.hpp"
@@ -37,6 +38,7 @@ class Reduce final : public Job {
  private:
   void fix_batch();
   void plan_fit(Context& context, Plan& plan);
+  void plan_clusters(Context const& context, Plan& plan);
   void plan_apply(Context& context, Plan& plan);
   void load_stages(Context const& context);
   [[nodiscard]] std::size_t count_of(reduce::InputLayer const& layer) const;
@@ -67,7 +69,7 @@ void Reduce::fix_batch() {
 
 /// Values that are left of a layer; of a share of the variance the most there can be.
 std::size_t Reduce::count_of(reduce::InputLayer const& layer) const {
-  if (config_.apply) return layer.shape.units();
+  if (config_.apply || config_.method == "zscore") return layer.shape.units();
   auto const c = components_of(config_, inputs_);
   AxisCut const cut(layer.shape, layer_axis(config_.axis));
   std::size_t const most = c.count > 0 ? c.count : std::min(cut.length, inputs_.fit.size());
@@ -88,7 +90,9 @@ fs::path Reduce::model_file() const {
   std::string name = config_.output.filename().string();
   for (std::string const ending : {".h5", ".act"})
     if (name.ends_with(ending)) name.resize(name.size() - ending.size());
-  return config_.output.parent_path() / (name + (config_.is_projection() ? ".proj.h5" : ".pca.h5"));
+  return config_.output.parent_path() / (name + (config_.is_projection() ? ".proj.h5"
+                                                 : config_.is_pca()      ? ".pca.h5"
+                                                                         : ".fit.h5"));
 }
 
 void Reduce::plan_fit(Context& context, Plan& plan) {
@@ -114,14 +118,37 @@ void Reduce::plan_fit(Context& context, Plan& plan) {
   std::int64_t const lacking = panel_bytes_ < least ? 1 : 0;
   panel_bytes_ = -context.comm.max(-panel_bytes_);
   if (context.comm.max(lacking) > 0)
-    fail(Exit::limit, "the fit needs {} on a node and {} a rank, but ranks may use {} each; give more memory, or use {}",
+    fail(Exit::limit,
+         "the fit needs {} on a node and {} a rank, but ranks may use {} each; give more memory, or use {}",
          bytes_text(most.node + 2 * least), bytes_text(most.rank + reading_bytes), bytes_text(context.memory_budget),
          config_.method == "randomized_pca" ? "fewer components" : "method: randomized_pca");
   plan.memory_per_node = most.node + panel_bytes_;
   plan.memory_per_rank = std::max(plan.memory_per_rank, most.rank + reading_bytes);
-  plan.lines.emplace_back("fit", fmt::format("{} on {} stimuli, {} passes, panels of {}", config_.method,
-                                             inputs_.fit.size(), cost_of(config_, inputs_, inputs_.layers[0]).passes,
-                                             bytes_text(panel_bytes_)));
+  plan.lines.emplace_back("fit",
+                          fmt::format("{} on {} stimuli, passes: {}, panels of {}", config_.method, inputs_.fit.size(),
+                                      cost_of(config_, inputs_, inputs_.layers[0]).passes, bytes_text(panel_bytes_)));
+}
+
+void Reduce::plan_clusters(Context const& context, Plan& plan) {
+  double node = 0, rank = 0;
+  for (auto const& layer : inputs_.layers) {
+    auto const c = cluster_cost(config_, inputs_, layer);
+    node = std::max(node, c.node), rank = std::max(rank, c.rank);
+    plan.flops += c.flops;
+    plan.bytes_read += 4 * static_cast<double>(inputs_.fit.size() * layer.shape.units());
+    plan.lines.emplace_back("layer " + layer.name,
+                            fmt::format("{} stimuli × {} units", inputs_.rows_of(layer).size(), layer.shape.units()));
+  }
+  auto const ranks = static_cast<double>(context.comm.node().size());
+  panel_bytes_ = std::min(panel_bytes_wanted, (ranks * (context.memory_budget - rank - reading_bytes) - node) / 2);
+  panel_bytes_ = -context.comm.max(-panel_bytes_);
+  if (panel_bytes_ <= 0)
+    fail(Exit::limit,
+         "clusters need {} on a node and {} a rank, but ranks may use {} each; reduce the layers first (method: "
+         "pca), or give more memory",
+         bytes_text(node), bytes_text(rank + reading_bytes), bytes_text(context.memory_budget));
+  plan.units = inputs_.layers.size();
+  plan.memory_per_node = node + panel_bytes_, plan.memory_per_rank = rank + reading_bytes;
 }
 
 void Reduce::plan_apply(Context& context, Plan& plan) {
@@ -134,9 +161,9 @@ void Reduce::plan_apply(Context& context, Plan& plan) {
     if (!config_.apply) {
       plan.flops += 2 * n * p * k / static_cast<double>(AxisCut(layer.shape, layer_axis(config_.axis)).iterations);
       if (config_.is_pca()) stages += cost_of(config_, inputs_, layer).rank * 2;
+      bool const share = config_.components && config_.components->share > 0;
       plan.lines.emplace_back("layer " + layer.name, fmt::format("{} units → {}{}", layer.shape.units(),
-                                                                 config_.components->share > 0 ? "at most " : "",
-                                                                 count_of(layer)));
+                                                                 share ? "at most " : "", count_of(layer)));
     }
   }
   if (config_.apply) stages = 2 * static_cast<double>(fs::file_size(*config_.apply));
@@ -144,9 +171,10 @@ void Reduce::plan_apply(Context& context, Plan& plan) {
   in_flight_ = static_cast<int>(std::min<double>(threads, room / bytes_in_flight()));
   in_flight_ = static_cast<int>(context.comm.min(std::int64_t{in_flight_}));
   if (in_flight_ < 1)
-    fail(Exit::limit, "{} stimuli and the components of all layers need {}, but a rank may use {}; name fewer layers, or "
-                      "give more memory", batch_, bytes_text(bytes_in_flight() + stages + reading_bytes),
-         bytes_text(context.memory_budget));
+    fail(Exit::limit,
+         "{} stimuli and the components of all layers need {}, but a rank may use {}; name fewer layers, or "
+         "give more memory",
+         batch_, bytes_text(bytes_in_flight() + stages + reading_bytes), bytes_text(context.memory_budget));
   plan.units = (inputs_.ids.size() + batch_ - 1) / batch_;
   plan.bytes_read += 4 * n * units;
   plan.bytes_written = config_.apply ? 0 : n * values * element;
@@ -159,8 +187,12 @@ void Reduce::plan(Context& context, Plan& plan) {
   inputs_ = reduce::read_inputs(context.comm, config_);
   fix_batch();
   if (config_.apply) load_stages(context);  // says at once what does not fit
-  plan_apply(context, plan);
-  plan_fit(context, plan);
+  if (config_.is_cluster()) {
+    plan_clusters(context, plan);
+  } else {
+    plan_apply(context, plan);
+    plan_fit(context, plan);
+  }
   if (context.fresh) return;
   together(context.comm, [&] {
     if (context.comm.root()) check_place_of(config_.output, identity(context));
@@ -191,10 +223,10 @@ ActSpec Reduce::spec(Context const& context) const {
   spec.stimulus_ids = inputs_.ids;
   spec.batch = batch_;
   auto config = context.resolved;
-  for (auto const* key : {"output", "memory"}) config.erase(key);  // the same store, wherever written
+  for (auto const* key : {"output", "memory", "model"}) config.erase(key);  // the same store, wherever written
   spec.attributes = inputs_.origin;
-  spec.attributes["reduction"] = config_.apply ? read_reduction_file(*config_.apply).attributes["method"] : config_.method;
-  spec.attributes["reduction_model"] = model_file().filename().string();
+  spec.attributes["reduction"] =
+      config_.apply ? read_reduction_file(*config_.apply).attributes["method"] : config_.method;
   spec.attributes["striate_git_commit"] = git_commit();
   spec.attributes["config"] = config.dump();
   spec.identity = identity(context);
@@ -233,6 +265,7 @@ bool Reduce::run(Context& context) {
     log::info("nothing to do: {} is complete", config_.output.string());
     return true;
   }
+  if (config_.is_cluster()) return cluster(context, config_, inputs_, identity(context), panel_bytes_);
   if (!config_.apply) {
     auto of_fit = identity(context);
     for (auto const* key : {"dtype", "batch_rows"}) of_fit.erase(key);

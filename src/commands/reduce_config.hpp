@@ -32,7 +32,8 @@ struct FitRows {
 
 struct Config {
   Source features;
-  std::string method, axis = "whole";
+  std::string method, axis = "whole", range = "own", each = "unit";
+  std::string cluster = "stimuli", metric = "euclidean", linkage = "ward";
   std::optional<Amount> components;
   FitRows fit;
   std::optional<std::filesystem::path> model, apply;
@@ -40,12 +41,18 @@ struct Config {
   std::optional<double> density;
   double distortion = 0.1;
   std::optional<std::int64_t> batch;
-  std::int64_t oversample = 10, iterations = 4, seed = 0;
+  std::int64_t oversample = 10, iterations = 4, seed = 0, starts = 10, most_iterations = 300;
   std::string dtype = "float32";
   std::optional<double> memory;
   std::filesystem::path output;
 
   [[nodiscard]] bool is_pca() const { return method.find("pca") != std::string::npos; }
+  /// Takes a look at the stimuli first.
+  [[nodiscard]] bool is_fitted() const {
+    return is_pca() || (method == "hist" && range == "common") || (method == "zscore" && each != "stimulus") ||
+           is_cluster();
+  }
+  [[nodiscard]] bool is_cluster() const { return method == "kmeans" || method == "hierarchical"; }
   [[nodiscard]] bool is_projection() const { return method == "gaussian" || method == "sparse"; }
 };
 void declare(Schema& s, Config& c);

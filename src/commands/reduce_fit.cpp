@@ -47,7 +47,8 @@ void each_iteration(StorePanels& panels, AxisCut const& cut, Team& team, double 
   std::size_t const group = std::clamp<std::size_t>(some, 1, cut.iterations);
   for (std::size_t i = 0; i < cut.iterations; i += group) {
     std::size_t const count = std::min(group, cut.iterations - i);
-    // Iterations whose units lie side by side are columns one after the other; of the others neighbours are, at each unit.
+    // Iterations whose units lie side by side are columns one after the other; of the others neighbours are, at each
+    // unit.
     bool const beside = cut.step == 1;
     std::vector<std::size_t> firsts;
     for (std::size_t k = 0; k < (beside ? count : cut.length); ++k)
@@ -67,6 +68,7 @@ void each_iteration(StorePanels& panels, AxisCut const& cut, Team& team, double 
 }  // namespace
 
 Components components_of(Config const& config, Inputs const& inputs) {
+  if (!config.components) return {};
   Amount const& a = *config.components;
   if (a.count == 0 && a.share == 0)
     return {.count = johnson_lindenstrauss_min_dim(inputs.ids.size(), config.distortion)};
@@ -79,7 +81,13 @@ std::size_t batch_of(Config const& config) {
 
 FitCost cost_of(Config const& config, Inputs const& inputs, InputLayer const& layer) {
   FitCost c;
-  if (!config.is_pca()) return c;
+  if (!config.is_fitted()) return c;
+  if (!config.is_pca()) {
+    double const values = static_cast<double>(inputs.rows_of(layer).size()) * static_cast<double>(layer.shape.units());
+    c.passes = config.method == "hist" ? 2 : 1, c.flops = 4 * values;
+    c.rank = c.node = 64 * static_cast<double>(layer.shape.units());
+    return c;
+  }
   AxisCut const cut(layer.shape, layer_axis(config.axis));
   std::size_t const n = inputs.rows_of(layer).size(), p = cut.length;
   auto const components = components_of(config, inputs);
@@ -127,8 +135,10 @@ bool Fit::there(fs::path const& file) const {
   std::string const key = first_difference(about.identity, identity_);
   if (key.empty()) return true;
   if (file != model_) return false;  // of an earlier attempt with other settings
-  fail(Exit::cant_create, "model: {} was fitted with another config ({} differs); use --fresh to replace it, or name "
-                          "another model:", file.string(), key);
+  fail(Exit::cant_create,
+       "model: {} was fitted with another config ({} differs); use --fresh to replace it, or name "
+       "another model:",
+       file.string(), key);
 }
 
 void Fit::write(fs::path const& file, std::vector<SavedReduction> const& layers) const {
@@ -136,12 +146,17 @@ void Fit::write(fs::path const& file, std::vector<SavedReduction> const& layers)
   attributes["method"] = config_.method;
   attributes["fit_store"] = config_.features.store.filename().string();
   attributes["fit_stimuli_sha256"] = inputs_.ids_sha256;
-  attributes["config"] = context_.resolved.dump();
+  auto config = context_.resolved;
+  for (auto const* key : {"output", "memory", "model"}) config.erase(key);
+  attributes["config"] = config.dump();
   write_reductions(file, layers, {attributes, identity_});
 }
 
 SavedReduction Fit::fit(InputLayer const& layer) const {
-  SavedReduction r{.layer = layer.name, .input = layer.shape, .method = config_.method, .axis = layer_axis(config_.axis),
+  SavedReduction r{.layer = layer.name,
+                   .input = layer.shape,
+                   .method = config_.method,
+                   .axis = layer_axis(config_.axis),
                    .whiten = config_.whiten};
   auto const components = components_of(config_, inputs_);
   if (config_.is_projection()) {
@@ -152,8 +167,14 @@ SavedReduction Fit::fit(InputLayer const& layer) const {
                     .layer = layer.name};
     return r;
   }
+  r.count = components.count;
+  if (!config_.is_fitted()) return r;
   std::unique_ptr<ActReader> store;
   together(context_.comm, [&] { store = std::make_unique<ActReader>(config_.features.store.string()); });
+  if (!config_.is_pca()) {
+    fit_summary(*store, layer, r);
+    return r;
+  }
   if (r.axis != LayerAxis::whole) {
     fit_axis(*store, layer, r);
     return r;
@@ -171,6 +192,62 @@ SavedReduction Fit::fit(InputLayer const& layer) const {
                                      .layer = layer.name},
                                     context_.team));
   return r;
+}
+
+/// Common ranges of histograms; means and deviations of units or channels.
+void Fit::fit_summary(ActReader const& store, InputLayer const& layer, SavedReduction& out) const {
+  StorePanels panels(context_.comm, context_.team, context_.stop, store, layer.name, inputs_.rows_of(layer), bytes_);
+  std::size_t const n = panels.rows(), p = panels.units();
+  if (n == 0) fail(Exit::data, "none of the stimuli to fit on has values");
+  std::vector<double> low(p), high(p), mean(p), squares(p);
+  for (std::size_t first = 0; first < p; first += panels.width()) {
+    std::size_t const count = std::min(panels.width(), p - first);
+    CentredPanel const panel = panels.panel(first, count);
+    for (std::size_t c = 0; c < count; ++c)
+      if (!std::isfinite(panel.squares[c]))
+        fail(Exit::data, "unit {} has a value that is not finite (NaN or infinity); leave such stimuli out", first + c);
+    std::copy_n(panel.mean, count, mean.begin() + static_cast<std::ptrdiff_t>(first));
+    std::copy_n(panel.squares, count, squares.begin() + static_cast<std::ptrdiff_t>(first));
+    panels.progress(static_cast<double>(first + count) / static_cast<double>(p));
+  }
+  for (std::size_t first = 0; config_.method == "hist" && first < n; first += panels.height()) {
+    std::size_t const rows = std::min(panels.height(), n - first);
+    float const* const x = panels.block(first, rows);
+    context_.team.local(p, [&](std::size_t c) {
+      auto const [least, greatest] = std::minmax_element(x + c * rows, x + (c + 1) * rows);
+      low[c] = first == 0 ? *least : std::min<double>(low[c], *least);
+      high[c] = first == 0 ? *greatest : std::max<double>(high[c], *greatest);
+    });
+    panels.progress(static_cast<double>(first + rows) / static_cast<double>(n));
+  }
+  if (config_.method == "hist") {
+    AxisCut const cut(layer.shape, out.axis);
+    for (std::size_t i = 0; i < cut.iterations; ++i) {
+      double least = low[cut.first(i)], greatest = high[cut.first(i)];
+      for (std::size_t u = 0; u < cut.length; ++u) {
+        least = std::min(least, low[cut.first(i) + u * cut.step]);
+        greatest = std::max(greatest, high[cut.first(i) + u * cut.step]);
+      }
+      out.ranges.insert(out.ranges.end(), {least, greatest});
+    }
+    return;
+  }
+  // Each group of units shares a mean and a deviation: itself alone, or its channel.
+  AxisCut const cut(layer.shape, config_.each == "channel" ? LayerAxis::position : LayerAxis::whole);
+  std::size_t const groups = config_.each == "channel" ? cut.iterations : p, width = p / groups;
+  out.mean = mean, out.scale.assign(p, 0.0);
+  for (std::size_t g = 0; g < groups; ++g) {
+    auto const unit = [&](std::size_t u) { return config_.each == "channel" ? cut.first(g) + u * cut.step : g; };
+    double centre = 0, sum = 0;
+    for (std::size_t u = 0; u < width; ++u) centre += mean[unit(u)] / static_cast<double>(width);
+    for (std::size_t u = 0; u < width; ++u)
+      sum += squares[unit(u)] + static_cast<double>(n) * std::pow(mean[unit(u)] - centre, 2);
+    double const sd = std::sqrt(sum / static_cast<double>(n * width));
+    for (std::size_t u = 0; u < width; ++u) {
+      out.mean[unit(u)] = centre;
+      out.scale[unit(u)] = sd <= 1e-7 * std::abs(centre) ? 0 : 1 / sd;
+    }
+  }
 }
 
 /// All iterations keep as many components: where a share of the variance is asked for, as many as the neediest takes.
@@ -216,7 +293,8 @@ bool Fit::make() {
     for (std::size_t l = 0; l < inputs_.layers.size(); ++l) {
       if (have[l] > 0) continue;
       auto const& layer = inputs_.layers[l];
-      if (config_.is_pca()) log::info("fitting {}: {} on {} stimuli", layer.name, config_.method, inputs_.rows_of(layer).size());
+      if (config_.is_fitted())
+        log::info("fitting {}: {} on {} stimuli", layer.name, config_.method, inputs_.rows_of(layer).size());
       SavedReduction const r = [&] {
         try {
           return fit(layer);

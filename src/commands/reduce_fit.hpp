@@ -30,6 +30,7 @@ class Fit {
   [[nodiscard]] std::filesystem::path part(std::size_t layer) const;
   [[nodiscard]] bool there(std::filesystem::path const& file) const;
   [[nodiscard]] SavedReduction fit(InputLayer const& layer) const;
+  void fit_summary(ActReader const& store, InputLayer const& layer, SavedReduction& out) const;
   void fit_axis(ActReader const& store, InputLayer const& layer, SavedReduction& out) const;
   void write(std::filesystem::path const& file, std::vector<SavedReduction> const& layers) const;
 

@@ -18,10 +18,10 @@ struct InputLayer {
 };
 
 struct Inputs {
-  std::vector<std::string> ids;       ///< of the store's rows
+  std::vector<std::string> ids;  ///< of the store's rows
   std::vector<InputLayer> layers;
-  std::vector<std::size_t> fit;       ///< rows to fit on, ascending
-  nlohmann::ordered_json identity;    ///< of what is read
+  std::vector<std::size_t> fit;               ///< rows to fit on, ascending
+  nlohmann::ordered_json identity;            ///< of what is read
   std::map<std::string, std::string> origin;  ///< attributes of the store that go on
   std::string ids_sha256;
   /// Rows to fit a layer on: those of `fit` that were not skipped.

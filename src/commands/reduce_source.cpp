@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "striate/base/log.hpp"
 #include "striate/math/gram.hpp"
 #include "striate/par/together.hpp"
 
@@ -82,7 +83,13 @@ float const* StorePanels::columns(std::vector<std::size_t> const& firsts, std::s
 }
 
 void StorePanels::progress(double share) {
-  (void)share;
+  if (share < last_share_) ++pass_;
+  last_share_ = share;
+  auto const now = std::chrono::steady_clock::now();
+  if (now - spoke_ > std::chrono::minutes(1)) {
+    spoke_ = now;
+    log::info("  {}: pass {}, {:.0f} %", layer_, pass_, 100 * share);
+  }
   if (comm_.max(std::int64_t{stop_.requested() ? 1 : 0}) > 0) throw Stopped();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 /// Panels of a store's layer for the fit of a reduction: read once a node, each rank its share.
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -26,6 +27,7 @@ class StorePanels final : public PanelSource {
   [[nodiscard]] std::size_t height() const override { return height_; }
   [[nodiscard]] CentredPanel panel(std::size_t first, std::size_t count) override;
   [[nodiscard]] float const* block(std::size_t first, std::size_t count) override;
+  /// Says once a minute how far it is.
   void progress(double share) override;
 
   /// Columns `count` units wide from each of `firsts`, side by side, as they are: rows × count · firsts, column-major.
@@ -44,6 +46,9 @@ class StorePanels final : public PanelSource {
   std::vector<std::size_t> rows_;
   std::size_t units_, width_, height_;
   std::size_t held_ = 0;  ///< floats of data_
+  std::size_t pass_ = 1;
+  double last_share_ = 0;
+  std::chrono::steady_clock::time_point spoke_ = std::chrono::steady_clock::now();
   std::shared_ptr<std::byte> data_, moments_;
 };
 

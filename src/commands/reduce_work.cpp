@@ -47,7 +47,8 @@ void Work::write(std::span<std::size_t const> mine) {
     for (auto& block : made_.take(batch)) {
       store_.write_batch(block);
       if (block.overflow > 0)
-        log::warn("layer {} has values beyond float16 (they become infinite); use dtype: float32", layers_[block.layer].name);
+        log::warn("layer {} has values beyond float16 (they become infinite); use dtype: float32",
+                  layers_[block.layer].name);
       store_.recycle(std::move(block));
     }
   read_ahead(in_flight_);

@@ -74,7 +74,7 @@ char const* const simulate_example =
 std::vector<Command> const& commands() {
   static std::vector<Command> const table{
       {"extract", "stimuli × network × layers → activation store", extract_example, make_extract},
-      {"reduce", "activations → fewer values a layer: principal components, random projections", reduce_example,
+      {"reduce", "activations → fewer values a layer: components, projections, histograms, spectra; clusters", reduce_example,
        make_reduce},
       {"convolve", "activations × events → time series of scan volumes (HRF or delays)", convolve_example, make_convolve},
       {"convert", "between stores and files of NumPy, MATLAB, DNNBrain …; parts merged, stores cut, pooled, subtracted",

@@ -48,9 +48,8 @@ class RangeFinder {
         else
           project(panel.x + at * n_, units, l, z + at * l);
       });
-      team_.run(sums_memory_.get(), row_slots(l), [&](std::size_t b) {
-        add_rows(panel.x, count, z, b * row_block, l, sums + b * row_block * l);
-      });
+      team_.run(sums_memory_.get(), row_slots(l),
+                [&](std::size_t b) { add_rows(panel.x, count, z, b * row_block, l, sums + b * row_block * l); });
       source_.progress(static_cast<double>(first + count) / static_cast<double>(source_.units()));
     });
     orthonormalise(sums, l);
@@ -97,7 +96,8 @@ class RangeFinder {
   }
 
   /// Adds rows [first, …) of x (n × count) times z, block of units by block of units, to out (rows × l).
-  void add_rows(float const* x, std::size_t count, float const* z, std::size_t first, std::size_t l, double* out) const {
+  void add_rows(float const* x, std::size_t count, float const* z, std::size_t first, std::size_t l,
+                double* out) const {
     thread_local Buffer<float> product;
     std::size_t const rows = rows_of(first);
     float* p = product.grow(row_block * l);

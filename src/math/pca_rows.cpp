@@ -11,7 +11,7 @@
 namespace striate::pca {
 namespace {
 
-constexpr double wide_work = 4e10;  // multiplications that float64 does in a second
+constexpr double wide_work = 4e9;  // multiplications that float64 does in a tenth of a second
 
 /// out (count × l, column-major) = x (rows × count)ᵀ q (rows × l), in float64.
 void project_units(float const* x, std::size_t rows, std::size_t count, double const* q, std::size_t l, double* out) {

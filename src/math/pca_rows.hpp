@@ -33,12 +33,14 @@ struct Wanted {
 [[nodiscard]] Wanted wanted(std::span<double const> values, double total, Components const& components, double noise);
 
 /// Gram matrix of the rows (of what `source` gives), whole; `wide`: in float64 throughout.
-[[nodiscard]] std::shared_ptr<std::byte> gram_of_rows(PanelSource& source, PackedShape const& shape, bool wide, Team& team);
+[[nodiscard]] std::shared_ptr<std::byte> gram_of_rows(PanelSource& source, PackedShape const& shape, bool wide,
+                                                      Team& team);
 [[nodiscard]] bool small_enough(double rows, double units);
 
 /// Principal components of the rows within the space of q's columns (rows × l, orthonormal): Z = Xᵀ Q, eigenvectors of
 /// ZᵀZ. Variances are sums of squares, not yet divided; also fills mean and total. Keeps `count`, zero beyond the rank.
-[[nodiscard]] Pca within(PanelSource& source, double const* q, std::size_t l, std::size_t count, double noise, Team& team);
+[[nodiscard]] Pca within(PanelSource& source, double const* q, std::size_t l, std::size_t count, double noise,
+                         Team& team);
 
 /// The entry of greatest magnitude becomes positive.
 void fix_signs(Pca& pca);

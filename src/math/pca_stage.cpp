@@ -33,7 +33,8 @@ class PcaStage final : public LayerStage {
     std::size_t piece = 0;
     for (Pca const& p : fitted)
       each_piece([&](std::size_t first, std::size_t depth, std::size_t k, std::size_t width) {
-        PackSource<float> const source{.from = p.components.data() + k * cut_.length + first, .row_stride = cut_.length};
+        PackSource<float> const source{.from = p.components.data() + k * cut_.length + first,
+                                       .row_stride = cut_.length};
         pack_rows(source, width, depth, packed_.data() + begin_[piece++]);
       });
   }
@@ -47,7 +48,8 @@ class PcaStage final : public LayerStage {
       PanelSums sums(count_, rows);
       each_piece([&](std::size_t first, std::size_t depth, std::size_t k, std::size_t width) {
         if (k == 0)
-          sums.load(in + cut_.first(i) + first * cut_.step, units_, depth, mean_.data() + i * cut_.length + first, cut_.step);
+          sums.load(in + cut_.first(i) + first * cut_.step, units_, depth, mean_.data() + i * cut_.length + first,
+                    cut_.step);
         sums.add(k, width, packed_.data() + begin_[piece++]);
       });
       for (std::size_t r = 0; r < rows; ++r)
@@ -79,7 +81,8 @@ class PcaStage final : public LayerStage {
 
 }  // namespace
 
-std::unique_ptr<LayerStage> pca_stage(LayerShape const& in, LayerAxis axis, std::vector<Pca> const& fitted, bool whiten) {
+std::unique_ptr<LayerStage> pca_stage(LayerShape const& in, LayerAxis axis, std::vector<Pca> const& fitted,
+                                      bool whiten) {
   return std::make_unique<PcaStage>(in, axis, fitted, whiten);
 }
 

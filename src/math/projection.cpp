@@ -12,10 +12,10 @@
 namespace striate {
 namespace {
 
-constexpr std::size_t tile = 240;          // components that are made at a time: a megabyte
-constexpr double kept_bytes = 64 << 20;    // a sparse matrix of more entries is made anew for every batch
-constexpr double thin_enough = 1.0 / 16;   // denser ones are faster as a product
-constexpr std::size_t run_units = 4096;    // units × 16 rows that stay in the second cache
+constexpr std::size_t tile = 240;         // components that are made at a time: a megabyte
+constexpr double kept_bytes = 64 << 20;   // a sparse matrix of more entries is made anew for every batch
+constexpr double thin_enough = 1.0 / 16;  // denser ones are faster as a product
+constexpr std::size_t run_units = 4096;   // units × 16 rows that stay in the second cache
 
 /// Entries are made for every batch, and multiplied as a matrix.
 class DenseProjection final : public LayerStage {
@@ -23,9 +23,7 @@ class DenseProjection final : public LayerStage {
   DenseProjection(std::size_t units, std::size_t components, ProjectionEntries const& entries)
       : units_(units), k_(components), entries_(entries) {}
   [[nodiscard]] LayerShape output() const override { return {{k_, 1, 1}, "feature row column"}; }
-  [[nodiscard]] double work_bytes(std::size_t rows) const override {
-    return PanelSums::work_bytes(k_, tile, rows);
-  }
+  [[nodiscard]] double work_bytes(std::size_t rows) const override { return PanelSums::work_bytes(k_, tile, rows); }
   void apply(float const* in, std::size_t rows, float* out) const override {
     PanelSums sums(k_, rows);
     for (std::size_t first = 0; first < units_; first += gram_panel) {
@@ -34,8 +32,7 @@ class DenseProjection final : public LayerStage {
       for (std::size_t c = 0; c < k_; c += tile) {
         std::size_t const width = std::min(tile, k_ - c);
         float* packed = sums.packed(width, count);
-        for (std::size_t g = 0; g * 16 < width; ++g)
-          entries_.make(first, count, c / 16 + g, packed + g * 16 * count);
+        for (std::size_t g = 0; g * 16 < width; ++g) entries_.make(first, count, c / 16 + g, packed + g * 16 * count);
         sums.add(c, width);
       }
     }

@@ -66,7 +66,8 @@ inline void normals(std::uint32_t a, std::uint32_t b, float& x, float& y) {
   float const l = -2.0F * log_of(u);
   float const radius = std::sqrt(l > 0.0F ? l : 0.0F);
   std::uint32_t const quarter = (b + 0x20000000u) >> 30;
-  float const t = static_cast<float>(static_cast<std::int32_t>(b - (quarter << 30))) * 1.46291807926715968e-9F;  // 2π/2³²
+  float const t =
+      static_cast<float>(static_cast<std::int32_t>(b - (quarter << 30))) * 1.46291807926715968e-9F;  // 2π/2³²
   float const z = t * t;
   float const s = ((-1.9515295891E-4F * z + 8.3321608736E-3F) * z - 1.6666654611E-1F) * z * t + t;
   float const c =
@@ -95,8 +96,8 @@ STRIATE_CLONES void gaussian(Stream const& s, std::uint32_t first, std::size_t c
 }
 
 /// 2 `below` of 2³² words give an entry that is not 0: the first half of them −1.
-STRIATE_CLONES void signs(Stream const& s, std::uint32_t first, std::size_t count, std::uint32_t group, std::uint32_t below,
-                          float* out) {
+STRIATE_CLONES void signs(Stream const& s, std::uint32_t first, std::size_t count, std::uint32_t group,
+                          std::uint32_t below, float* out) {
   Words w[words];
   std::array<float, lanes> x[words];
   std::uint32_t const both = 2 * below - 1;  // below <= 2³¹

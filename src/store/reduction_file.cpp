@@ -5,6 +5,7 @@
 #include "striate/base/config.hpp"
 #include "striate/base/fsio.hpp"
 #include "striate/base/version.hpp"
+#include "striate/math/layer_summaries.hpp"
 #include "striate/store/h5.hpp"
 #include "working_file.hpp"
 
@@ -24,8 +25,7 @@ void write_fits(h5::File& file, SavedReduction const& r) {
   for (std::size_t i = 0; i < iterations; ++i) {
     Pca const& p = r.fits[i];
     mean.write({i, 0}, {1, units}, h5::type_id(h5::Dtype::f64), p.mean.data());
-    if (count > 0)
-      components.write({i, 0, 0}, {1, count, units}, h5::type_id(h5::Dtype::f32), p.components.data());
+    if (count > 0) components.write({i, 0, 0}, {1, count, units}, h5::type_id(h5::Dtype::f32), p.components.data());
     for (std::size_t k = 0; k < count; ++k) {
       variance.push_back(p.variance[k]), ratio.push_back(p.ratio(k)), singular.push_back(p.singular_value(k));
     }
@@ -44,6 +44,28 @@ void write_fits(h5::File& file, SavedReduction const& r) {
   file.set_attribute(group, "whiten", std::int64_t{r.whiten});
 }
 
+void write_summary(h5::File& file, SavedReduction const& r) {
+  auto const group = "/" + r.layer;
+  file.set_attribute(group, "count", static_cast<std::int64_t>(r.count));
+  auto const values = [&](char const* name, std::vector<double> const& v, h5::Shape const& shape) {
+    if (!v.empty()) file.create_dataset(group + "/" + name, h5::Dtype::f64, shape).write(std::span<double const>(v));
+  };
+  values("ranges", r.ranges, {r.ranges.size() / 2, 2});
+  values("mean", r.mean, {r.mean.size()});
+  values("scale", r.scale, {r.scale.size()});
+}
+
+void read_summary(h5::File const& file, std::string const& group, SavedReduction& r) {
+  r.count = std::stoul(file.attribute(group, "count"));
+  auto const values = [&](char const* name, std::vector<double>& v) {
+    std::string const full = group + "/" + name;
+    if (file.is_dataset(full)) v = file.dataset(full).read<double>();
+  };
+  values("ranges", r.ranges);
+  values("mean", r.mean);
+  values("scale", r.scale);
+}
+
 void write_layer(h5::File& file, SavedReduction const& r) {
   auto const group = "/" + r.layer, at = group + "/";
   std::vector<std::uint64_t> const shape(r.input.shape.begin(), r.input.shape.end());
@@ -51,7 +73,8 @@ void write_layer(h5::File& file, SavedReduction const& r) {
   file.set_attribute(group, "input_axes", r.input.axes);
   file.set_attribute(group, "method", r.method);
   file.set_attribute(group, "axis", std::string(name_of(r.axis)));
-  if (!r.is_projection()) return write_fits(file, r);
+  if (r.is_pca()) return write_fits(file, r);
+  if (!r.is_projection()) return write_summary(file, r);
   ProjectionEntries const entries(r.projection, r.input.units());
   file.set_attribute(group, "components", static_cast<std::int64_t>(r.projection.components));
   file.set_attribute(group, "density", entries.density());
@@ -148,10 +171,9 @@ SavedReduction read_reduction(fs::path const& path, std::string const& layer) {
   r.input.axes = file.attribute(group, "input_axes");
   r.method = file.attribute(group, "method");
   r.axis = layer_axis(file.attribute(group, "axis"));
-  if (!r.is_projection()) {
-    read_fits(file, group, r);
-    return r;
-  }
+  if (r.is_pca()) read_fits(file, group, r);
+  if (!r.is_pca() && !r.is_projection()) read_summary(file, group, r);
+  if (!r.is_projection()) return r;
   r.projection.kind = r.method == "sparse" ? ProjectionKind::sparse : ProjectionKind::gaussian;
   r.projection.components = std::stoul(file.attribute(group, "components"));
   r.projection.density = r.method == "sparse" ? std::stod(file.attribute(group, "density")) : 0;
@@ -161,7 +183,12 @@ SavedReduction read_reduction(fs::path const& path, std::string const& layer) {
 }
 
 std::unique_ptr<LayerStage> reduction_stage(SavedReduction const& r) {
-  return r.is_projection() ? projection_stage(r.input, r.projection) : pca_stage(r.input, r.axis, r.fits, r.whiten);
+  if (r.is_projection()) return projection_stage(r.input, r.projection);
+  if (r.method == "hist") return histogram_stage(r.input, r.axis, r.count, r.ranges);
+  if (r.method == "psd") return periodogram_stage(r.input, r.axis, r.count);
+  if (r.method == "zscore" && r.mean.empty()) return zscore_stage(r.input, r.axis);
+  if (r.method == "zscore") return scale_stage(r.input, r.mean, r.scale);
+  return pca_stage(r.input, r.axis, r.fits, r.whiten);
 }
 
 std::unique_ptr<LayerStage> saved_stage(fs::path const& path, std::string const& layer, LayerShape const& in) {

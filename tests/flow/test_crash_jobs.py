@@ -104,6 +104,12 @@ class CrashJobs(unittest.TestCase):
     def test_convolve(self):
         self.survives("convolve", "convolve.yaml", "")
 
+    def test_reduce(self):
+        self.world.do("convolve", "convolve.yaml", "--set", "output=rows.h5")
+        self.world.write("reduce.yaml", "features: {store: rows.h5}\nmethod: randomized_pca\ncomponents: 10\n"
+                         "output: reduced.act.h5\n")
+        self.survives("reduce", "reduce.yaml", "")
+
     def test_parts_of_permute(self):
         """The second of three parts is killed; the last one to end merges them all."""
         w = self.world

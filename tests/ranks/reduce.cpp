@@ -1,5 +1,6 @@
 // `striate reduce` as a job: values against the stages' own, the same bits at any number of ranks and threads, resuming,
 // messages.
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -110,27 +111,13 @@ std::vector<std::vector<std::string>> const methods{
     {"method=randomized_pca", "components=4", "oversample=6", "iterations=3"},
     {"method=incremental_pca", "components=4", "batch=17"},
     {"method=gaussian", "components=20", "seed=3"},
-    {"method=sparse", "components=20", "density=0.2"}};
-
-TEST_F(Reduce, AppliesWhatItFits) {
-  for (auto const& method : methods) {
-    bool const random = method[0] == "method=gaussian" || method[0] == "method=sparse";
-    if (method.size() > 2 && method[2] == "axis=position") continue;  // layers without positions: below
-    auto sets = method;
-    sets.push_back("output=" + method[0].substr(7) + method[1].substr(11) + method.back().substr(0, 5) + ".act.h5");
-    auto const done = run(sets);
-    ASSERT_TRUE(done.finished) << method[0] << ": " << done.message;
-    if (!Comm::world().root()) continue;
-    std::string const out = sets.back().substr(7), stem = out.substr(0, out.size() - 7);
-    expect_stage(out, stem + (random ? ".proj.h5" : ".pca.h5"));
-    ActReader const store((folder_ / out).string());
-    EXPECT_EQ(store.ids()[59], "s59");
-    EXPECT_EQ(store.attribute("network"), "tiny");
-    EXPECT_EQ(store.first_damage(), "");
-    for (auto const& entry : fs::directory_iterator(folder_.path))
-      EXPECT_EQ(entry.path().filename().string().find(".layer-"), std::string::npos) << "a part was left";
-  }
-}
+    {"method=sparse", "components=20", "density=0.2"},
+    {"method=hist", "components=5", "axis=channel"},
+    {"method=hist", "components=4", "range=common", "fit={half: train}"},
+    {"method=psd", "components=4"},
+    {"method=zscore"},
+    {"method=zscore", "each=channel"},
+    {"method=zscore", "each=stimulus"}};
 
 /// The fit itself: variances of what comes out are those that were saved; only the rows asked for count.
 TEST_F(Reduce, FitsOnTheRowsAskedFor) {
@@ -154,6 +141,37 @@ TEST_F(Reduce, FitsOnTheRowsAskedFor) {
   }
 }
 
+/// Means 0 and deviations 1 of what was asked for; counts that add up.
+TEST_F(Reduce, ZScoresAndHistogramsOverStimuli) {
+  ASSERT_TRUE(run({"method=zscore", "each=channel", "features.layers=conv"}).finished);
+  ASSERT_TRUE(run({"method=hist", "components=6", "range=common", "features.layers=conv", "output=h.act.h5"}).finished);
+  if (!Comm::world().root()) return;
+  auto const z = values("out.act.h5", "conv"), h = values("h.act.h5", "conv");
+  for (std::size_t c = 0; c < 6; ++c) {
+    double sum = 0, squares = 0;
+    for (std::size_t s = 0; s < stimuli; ++s)
+      for (std::size_t u = 0; u < 6 && s != 7; ++u) {
+        auto const v = static_cast<double>(z[s * 36 + c * 6 + u]);
+        sum += v, squares += v * v;
+      }
+    EXPECT_NEAR(sum / 354, 0, 1e-5);
+    EXPECT_NEAR(squares / 354, 1, 1e-5);
+  }
+  double low = 1e9, high = -1e9;
+  for (std::size_t s = 0; s < stimuli; ++s)
+    for (std::size_t u = 0; u < 36 && s != 7; ++u) {
+      low = std::min(low, static_cast<double>(activation(0, s, u)));
+      high = std::max(high, static_cast<double>(activation(0, s, u)));
+    }
+  auto const saved = read_reduction(folder_ / "h.fit.h5", "conv");
+  EXPECT_EQ(saved.ranges, (std::vector<double>{low, high}));
+  for (std::size_t s = 0; s < stimuli; ++s) {
+    double sum = 0;
+    for (std::size_t b = 0; b < 6; ++b) sum += static_cast<double>(h[s * 6 + b]);
+    if (s != 7) EXPECT_EQ(sum, 36);
+  }
+}
+
 TEST_F(Reduce, TheSameBitsAtAnyNumberOfRanksAndThreads) {
   for (auto const& method : methods) {
     auto many = method, one = method;
@@ -161,8 +179,17 @@ TEST_F(Reduce, TheSameBitsAtAnyNumberOfRanksAndThreads) {
     std::string const only = method.back() == "axis=position" ? "features.layers=conv" : "features.layers=all";
     many.push_back(only), one.push_back(only);
     auto const done = run(many, {.threads = 3, .fresh = true});
-    ASSERT_TRUE(done.finished) << done.message;
+    ASSERT_TRUE(done.finished) << method[0] << ": " << done.message;
     if (!Comm::world().root()) continue;
+    bool const random = method[0] == "method=gaussian" || method[0] == "method=sparse";
+    bool const pca = method[0].find("pca") != std::string::npos;
+    if (only == "features.layers=all") expect_stage("many.act.h5", random ? "many.proj.h5" : pca ? "many.pca.h5" : "many.fit.h5");
+    ActReader const store((folder_ / "many.act.h5").string());
+    EXPECT_EQ(store.ids()[59], "s59");
+    EXPECT_EQ(store.attribute("network"), "tiny");
+    EXPECT_EQ(store.first_damage(), "");
+    for (auto const& entry : fs::directory_iterator(folder_.path))
+      EXPECT_EQ(entry.path().filename().string().find(".layer-"), std::string::npos) << "a part was left";
     ASSERT_TRUE(run(one, {.fresh = true}, Comm::self()).finished);
     for (auto const& l : layers) {
       if (only == "features.layers=conv" && std::string(l.name) != "conv") continue;
@@ -171,6 +198,35 @@ TEST_F(Reduce, TheSameBitsAtAnyNumberOfRanksAndThreads) {
       EXPECT_EQ(0, std::memcmp(a.data(), b.data(), a.size() * 4)) << l.name << " " << method[0];
     }
   }
+}
+
+TEST_F(Reduce, SortsStimuliAndUnits) {
+  for (std::string const method : {"kmeans", "hierarchical"})
+    for (std::string const what : {"stimuli", "units"})
+      for (std::string const metric : {"euclidean", "correlation"}) {
+        std::vector<std::string> const sets{"method=" + method, "components=3", "cluster=" + what, "metric=" + metric,
+                                            "features.layers=fc"};
+        auto many = sets, one = sets;
+        many.push_back("output=many.h5"), one.push_back("output=one.h5");
+        auto const done = run(many, {.threads = 2, .fresh = true});
+        ASSERT_TRUE(done.finished) << done.message;
+        if (!Comm::world().root()) continue;
+        ASSERT_TRUE(run(one, {.fresh = true}, Comm::self()).finished);
+        ASSERT_TRUE(run(one, {}, Comm::self()).finished);  // nothing to do
+        auto const a = h5::File::open(folder_ / "many.h5"), b = h5::File::open(folder_ / "one.h5");
+        auto const labels = a.dataset("fc/label").read<std::int32_t>();
+        EXPECT_EQ(labels, b.dataset("fc/label").read<std::int32_t>());
+        EXPECT_EQ(labels.size(), what == "units" ? 90U : 60U);
+        EXPECT_EQ(*std::ranges::max_element(labels), 3);
+        EXPECT_EQ(*std::ranges::min_element(labels), what == "units" ? 1 : 0);
+        if (what == "stimuli") EXPECT_EQ(labels[7], 0);  // skipped
+        std::string const numbers = method == "kmeans" ? "fc/centre" : "fc/linkage";
+        EXPECT_EQ(a.dataset(numbers).read<double>(), b.dataset(numbers).read<double>());
+        std::ifstream table(folder_ / "many.tsv");
+        std::string line;
+        std::getline(table, line);
+        EXPECT_EQ(line, what == "units" ? "layer\tunit\tcluster" : "stimulus\tfc");
+      }
 }
 
 TEST_F(Reduce, AppliesASavedModelToOtherStimuli) {
@@ -237,8 +293,15 @@ TEST_F(Reduce, BadInput) {
       {{"method=pca", "components=1.5"}, Exit::config, "whole number"},
       {{"method=pca", "components=auto"}, Exit::config, "auto is for projections"},
       {{"method=gaussian", "components=0.5"}, Exit::config, "share of the variance is for method: pca"},
-      {{"method=gaussian", "components=5", "axis=channel"}, Exit::config, "axis: channel is for method: pca"},
-      {{"method=gaussian", "components=5", "fit={half: train}"}, Exit::config, "is not fitted"},
+      {{"method=gaussian", "components=5", "axis=channel"}, Exit::config, "axis: channel is for pca"},
+      {{"method=gaussian", "components=5", "fit={half: train}"}, Exit::config, "nothing is fitted"},
+      {{"method=kmeans", "components=61"}, Exit::config, "59 points cannot make 61 clusters"},
+      {{"method=kmeans", "components=3", "linkage=single"}, Exit::config, "linkage: is of method: hierarchical"},
+      {{"method=pca", "components=3", "metric=cosine"}, Exit::config, "metric: is of kmeans"},
+      {{"method=zscore", "components=5"}, Exit::config, "components: zscore keeps"},
+      {{"method=zscore", "range=common"}, Exit::config, "range: is of method: hist"},
+      {{"method=psd", "components=5", "each=channel"}, Exit::config, "each: is of method: zscore"},
+      {{"method=psd", "components=60", "features.layers=fc"}, Exit::config, "46 coefficients, not 60"},
       {{"method=sparse", "components=5", "density=2"}, Exit::config, "density"},
       {{"method=pca", "components=5", "density=0.5"}, Exit::config, "density"},
       {{"method=incremental_pca", "components=5", "batch=4"}, Exit::config, "batch: 4 stimuli"},

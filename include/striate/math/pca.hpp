@@ -18,12 +18,12 @@
 namespace striate {
 
 struct Pca {
-  std::size_t samples = 0;         ///< it was fitted on
-  std::vector<double> mean;        ///< (units)
-  std::vector<float> components;   ///< count × units, row-major
-  std::vector<double> variance;    ///< (count), descending
-  double total_variance = 0;       ///< of all units together
-  std::size_t rank = 0;            ///< components that are not zero
+  std::size_t samples = 0;        ///< it was fitted on
+  std::vector<double> mean;       ///< (units)
+  std::vector<float> components;  ///< count × units, row-major
+  std::vector<double> variance;   ///< (count), descending
+  double total_variance = 0;      ///< of all units together
+  std::size_t rank = 0;           ///< components that are not zero
   [[nodiscard]] std::size_t units() const { return mean.size(); }
   [[nodiscard]] std::size_t count() const { return variance.size(); }
   [[nodiscard]] double ratio(std::size_t k) const { return total_variance > 0 ? variance[k] / total_variance : 0; }
@@ -45,8 +45,8 @@ struct CentredPanel {
   double const* squares = nullptr;
 };
 
-/// rows × units, as far as it is asked for. Calls are collective: every rank makes the same ones; what is returned stays
-/// until the next call.
+/// rows × units, as far as it is asked for. Calls are collective: every rank makes the same ones; what is returned
+/// stays until the next call.
 class PanelSource {
  public:
   virtual ~PanelSource() = default;
@@ -74,9 +74,9 @@ void centre_columns(float* x, std::size_t rows, std::size_t count, double* mean,
 [[nodiscard]] double randomized_pca_bytes(std::size_t rows, std::size_t units, std::size_t count);
 [[nodiscard]] double incremental_pca_bytes(std::size_t batch, std::size_t units, std::size_t count);
 
-/// Eigenvectors of the Gram matrix of rows (rows < units) or of units, whose products are made in float32 over panels of
-/// 1024 units and added in float64 (small problems: in float64 throughout). Collective. Error(Exit::data) where there are
-/// fewer than two rows, or a value is not finite; Error(Exit::config) where count > min(rows − 1, units).
+/// Eigenvectors of the Gram matrix of rows (rows < units) or of units, whose products are made in float32 over panels
+/// of 1024 units and added in float64 (small problems: in float64 throughout). Collective. Error(Exit::data) where
+/// there are fewer than two rows, or a value is not finite; Error(Exit::config) where count > min(rows − 1, units).
 [[nodiscard]] Pca exact_pca(PanelSource& source, Components const& components, Team& team);
 
 struct RandomizedOptions {
@@ -84,17 +84,17 @@ struct RandomizedOptions {
   std::uint64_t seed = 0;
   std::string layer = {};
 };
-/// Halko, Martinsson and Tropp 2011: power iterations over panels of units (iterations + 2 passes), an orthonormal basis
-/// of the rows' space made anew after each; Gaussian test matrix by Philox. Collective. Errors as exact_pca.
+/// Halko, Martinsson and Tropp 2011: power iterations over panels of units (iterations + 2 passes), an orthonormal
+/// basis of the rows' space made anew after each; Gaussian test matrix by Philox. Collective. Errors as exact_pca.
 [[nodiscard]] Pca randomized_pca(PanelSource& source, std::size_t count, RandomizedOptions const& options, Team& team);
 
 /// Ross et al. 2008, as scikit-learn's IncrementalPCA: rows in batches of `batch` (a last one shorter than count joins
 /// the one before it). batch >= count. Collective. Errors as exact_pca.
 [[nodiscard]] Pca incremental_pca(PanelSource& source, std::size_t count, std::size_t batch, Team& team);
 
-/// x ↦ components (x − mean), divided by the standard deviation of each with `whiten`; one Pca an iteration of the axis,
-/// all of the same count. Errors: Exit::data where shapes do not fit.
-[[nodiscard]] std::unique_ptr<LayerStage> pca_stage(LayerShape const& in, LayerAxis axis, std::vector<Pca> const& fitted,
-                                                    bool whiten);
+/// x ↦ components (x − mean), divided by the standard deviation of each with `whiten`; one Pca an iteration of the
+/// axis, all of the same count. Errors: Exit::data where shapes do not fit.
+[[nodiscard]] std::unique_ptr<LayerStage> pca_stage(LayerShape const& in, LayerAxis axis,
+                                                    std::vector<Pca> const& fitted, bool whiten);
 
 }  // namespace striate

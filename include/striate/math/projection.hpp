@@ -16,7 +16,7 @@ enum class ProjectionKind { gaussian, sparse };
 struct ProjectionOptions {
   ProjectionKind kind = ProjectionKind::gaussian;
   std::size_t components = 0;
-  double density = 0;      ///< of sparse: share of entries that are not 0, in (0, 1]; 0: 1/√units
+  double density = 0;  ///< of sparse: share of entries that are not 0, in (0, 1]; 0: 1/√units
   std::uint64_t seed = 0;
   std::string layer = {};  ///< name of the layer: another layer gets another matrix
 };
@@ -34,8 +34,8 @@ class ProjectionEntries {
   [[nodiscard]] double density() const { return density_; }  ///< 1 for Gaussian
   /// By which sums over units are multiplied: 1/√components, or 1/√(density · components).
   [[nodiscard]] double factor() const { return factor_; }
-  /// Before the factor: normal numbers, or −1, 0, 1. Units [first, first + count) of components [16 group, 16 group + 16):
-  /// out[u · 16 + c]. The same numbers on every CPU.
+  /// Before the factor: normal numbers, or −1, 0, 1. Units [first, first + count) of components [16 group, 16 group +
+  /// 16): out[u · 16 + c]. The same numbers on every CPU.
   void make(std::size_t first, std::size_t count, std::size_t group, float* out) const;
 
  private:

@@ -18,11 +18,15 @@ namespace striate {
 struct SavedReduction {
   std::string layer;
   LayerShape input;
-  std::string method;  ///< pca, incremental_pca, randomized_pca, gaussian, sparse
+  std::string method;  ///< pca, incremental_pca, randomized_pca, gaussian, sparse, hist, psd, zscore
   LayerAxis axis = LayerAxis::whole;
   bool whiten = false;
-  std::vector<Pca> fits = {};     ///< of the pca methods: one an iteration of the axis
-  ProjectionOptions projection = {};  ///< of gaussian and sparse
+  std::vector<Pca> fits = {};                 ///< of the pca methods: one an iteration of the axis
+  ProjectionOptions projection = {};          ///< of gaussian and sparse
+  std::size_t count = 0;                      ///< bins of hist, coefficients of psd
+  std::vector<double> ranges = {};            ///< of hist: {low, high} of each iteration; empty: each stimulus's own
+  std::vector<double> mean = {}, scale = {};  ///< of zscore: of each unit; empty: each stimulus's own
+  [[nodiscard]] bool is_pca() const { return method.find("pca") != std::string::npos; }
   [[nodiscard]] bool is_projection() const { return method == "gaussian" || method == "sparse"; }
 };
 
@@ -42,7 +46,8 @@ void write_reductions(std::filesystem::path const& path, std::vector<SavedReduct
 [[nodiscard]] SavedReduction read_reduction(std::filesystem::path const& path, std::string const& layer);
 
 [[nodiscard]] std::unique_ptr<LayerStage> reduction_stage(SavedReduction const& reduction);
-/// The same from a file, for a layer of shape `in`. Error(Exit::data) also where the saved one was fitted on another shape.
+/// The same from a file, for a layer of shape `in`. Error(Exit::data) also where the saved one was fitted on another
+/// shape.
 [[nodiscard]] std::unique_ptr<LayerStage> saved_stage(std::filesystem::path const& path, std::string const& layer,
                                                       LayerShape const& in);
 
