@@ -66,6 +66,7 @@ class Extract final : public Job {
   ExtractNetwork net_;
   ExtractStimuli stimuli_;
   UnitChoice units_;
+  std::string pca_sha256_;  ///< of its file
   std::vector<LayerPath> paths_;
   std::size_t batch_ = 1;
   std::string part_;                     ///< "" where all is one job's
@@ -154,7 +155,13 @@ void Extract::plan(Context& context, Plan& plan) {
   together(context.comm, [&] { units_ = UnitChoice(config_); });
   net_ = load_network(context, config_, std::move(card), stimuli_.source->shape(), units_);
   config_.weights = net_.weights;
-  together(context.comm, [&] { paths_ = make_paths(config_, net_, units_); });
+  together(context.comm, [&] {
+    if (!config_.pca || !context.comm.root()) return;
+    if (!fs::is_regular_file(*config_.pca)) fail(Exit::no_input, "pca: {} does not exist", config_.pca->string());
+    pca_sha256_ = sha256_file(*config_.pca);
+  });
+  context.comm.broadcast(pca_sha256_, 0);
+  together(context.comm, [&] { paths_ = make_paths(config_, net_, units_, pca_sha256_); });
   fix_batch();
   fix_part();
   std::int64_t finished = 0;
@@ -238,7 +245,7 @@ ActSpec Extract::spec(Context const& context) const {
   spec.identity["layers"] = layers;
   spec.identity["batch"] = batch_;
   if (config_.mask) spec.identity["mask"] = units_.mask_digest();
-  if (config_.pca) spec.identity["pca"] = sha256_file(*config_.pca);
+  if (config_.pca) spec.identity["pca"] = pca_sha256_;
   if (config_.project) spec.identity["seed"] = config_.seed;
   return spec;
 }

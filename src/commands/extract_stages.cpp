@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 
-#include "striate/base/hash.hpp"
 #include "striate/math/pool_stage.hpp"
 #include "striate/math/projection.hpp"
 #include "striate/math/unit_selection.hpp"
@@ -174,19 +173,19 @@ void check_use(ExtractConfig const& config, ExtractNetwork const& network) {
 
 }  // namespace
 
-std::vector<LayerPath> make_paths(ExtractConfig const& config, ExtractNetwork const& network, UnitChoice const& units) {
+std::vector<LayerPath> make_paths(ExtractConfig const& config, ExtractNetwork const& network, UnitChoice const& units,
+                                  std::string const& pca_sha256) {
   check_use(config, network);
   std::vector<LayerPath> paths;
   auto const& layers = network.network->layers();
   auto const chosen = units.of_layers(layers, network.card);
-  std::string const sha256 = config.pca ? sha256_file(*config.pca) : "";
   for (std::size_t l = 0; l < layers.size(); ++l) {
     PathMaker maker(config, layers[l]);
     maker.mask(chosen[l]);
     maker.pool();
     maker.tokens();
     maker.project();
-    maker.pca(sha256);
+    maker.pca(pca_sha256);
     paths.push_back(maker.finish());
   }
   return paths;

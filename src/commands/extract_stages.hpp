@@ -31,9 +31,10 @@ class LayerPath {
   LayerShape stored_ = stages_.empty() ? captured_ : stages_.back()->output();
 };
 
-/// One path a layer, in the network's order: mask → pool → tokens → projection → PCA. Throws Error where a stage does
+/// One path a layer, in the network's order: mask → pool → tokens → projection → PCA (`pca_sha256`: of its
+/// file). Throws Error where a stage does
 /// not fit its layer, or fits none.
 [[nodiscard]] std::vector<LayerPath> make_paths(ExtractConfig const& config, ExtractNetwork const& network,
-                                                UnitChoice const& units);
+                                                UnitChoice const& units, std::string const& pca_sha256);
 
 }  // namespace striate

@@ -270,8 +270,8 @@ class Units(unittest.TestCase):
                 (("pool_over=all",), "goes with `pool`, which is none", 78),
                 (("pool=l2", "compat=dnnbrain", "pool_over=all"), "DNNBrain has no video layers", 78),
                 (("project={components: 9, density: 0.1}",), "goes with kind: sparse", 78),
-                (("project={kind: sparse}",), "project.components", 78),
-                (("pca=none.pca.h5", "layers=fc3"), "none.pca.h5", 66)]:
+                (("project={kind: sparse}",), "project: `components` is missing", 78),
+                (("pca=none.pca.h5", "layers=fc3"), "none.pca.h5 does not exist", 66)]:
             done = self.extract("bad.h5", *sets, code=code)
             self.assertEqual(len(done.errors), 1, done)
             self.assertIn(message, done.errors[0])
