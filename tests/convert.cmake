@@ -4,6 +4,8 @@ add_library(convert_command STATIC EXCLUDE_FROM_ALL ${convert_sources} ${PROJECT
             ${PROJECT_SOURCE_DIR}/src/commands/dry_run.cpp ${PROJECT_SOURCE_DIR}/src/commands/batch_size.cpp
             ${PROJECT_SOURCE_DIR}/src/commands/info_compare.cpp)
 target_link_libraries(convert_command PUBLIC striate::brain striate::stimuli)
-target_compile_options(convert_command PRIVATE -Wall -Wextra)
+# As the room has them, so that ccache knows the objects.
+target_compile_options(convert_command PRIVATE -Wall -Wextra -Wno-unused-parameter
+                       $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 striate_test(test_convert FILES ranks/convert.cpp ranks/convert_files.cpp ROOMS brain stimuli RANKS 1 2 3)
 target_link_libraries(test_convert PRIVATE convert_command)

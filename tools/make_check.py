@@ -42,7 +42,7 @@ def centre(image, height, width):
 def picture(card):
     """The test picture through the card's preprocessing, by PIL alone: channels x height x width."""
     from PIL import Image
-    steps, (height, width) = card.get("preprocessing") or {}, card["input"]["size"]
+    steps, (height, width) = card.get("preprocessing") or {}, card["input"].get("size", [224, 224])
     mode = getattr(Image.Resampling, steps.get("mode", "bilinear").upper())
     image, resize, crop = test_picture(), steps.get("resize", "none"), steps.get("crop", "none")
     if isinstance(resize, list):
@@ -95,9 +95,16 @@ def first_tensor(output):
 
 def usual_shape(card):
     about = card.get("input") or {}
-    if about.get("kind", "image") != "image" or "size" not in about:
-        sys.exit("make_check: error: say --shape, e.g. --shape 3 16 112 112")
-    return [1 if about.get("channels") == "grey" else 3, *about["size"]]
+    kind = about.get("kind", "image")
+    if kind in ("audio", "array"):
+        return about.get("shape") or [about["samples"]]
+    if kind == "mel":
+        extents = {"channel": 1, "frame": about.get("frames", 96), "mel": about.get("mels", 64)}
+        return [extents[axis] for axis in about.get("axes", ["channel", "frame", "mel"])]
+    extents = {"channel": 1 if about.get("channels") == "grey" else 3, "frame": about.get("frames")}
+    extents["row"], extents["column"] = about.get("size", [224, 224])
+    usual = ["channel", "row", "column"] if kind == "image" else ["channel", "frame", "row", "column"]
+    return [extents[axis] for axis in about.get("axes", usual)]
 
 
 def main():

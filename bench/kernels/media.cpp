@@ -56,7 +56,8 @@ void each_tenth_frame(benchmark::State& state) {
 }
 void clips(benchmark::State& state) {  // 16 frames of 2 s, a second apart, as R3D-18 takes them
   std::vector<StimulusRow> rows;
-  for (double start = 0; start + 2 <= video_seconds(video) + 1e-3; ++start)
+  double const seconds = video_seconds(video);
+  for (double start = 0; start + 2 <= seconds + 1e-3; ++start)
     rows.push_back({.file = video, .start = start, .end = start + 2, .box = {}});
   InputForm form;
   form.kind = InputForm::Kind::clip, form.frames = 16;
@@ -68,7 +69,8 @@ void clips(benchmark::State& state) {  // 16 frames of 2 s, a second apart, as R
 }
 void spectrograms(benchmark::State& state) {  // VGGish's examples
   std::vector<StimulusRow> rows;
-  for (double start = 0; start + 0.975 <= sound_seconds(sound); start += 0.05)
+  double const seconds = sound_seconds(sound);
+  for (double start = 0; start + 0.975 <= seconds; start += 0.05)
     rows.push_back({.file = sound, .start = start, .end = start + 0.975, .box = {}});
   InputForm form;
   form.kind = InputForm::Kind::mel, form.rate = 16000, form.mel = vggish_mel(), form.samples = form.mel.samples();

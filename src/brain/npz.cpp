@@ -26,7 +26,8 @@ class Archive {
   }
 
   std::vector<Entry> entries() {
-    std::string const tail = bytes(size_ - std::min<std::uint64_t>(size_, 65557), std::min<std::uint64_t>(size_, 65557));
+    std::string const tail =
+        bytes(size_ - std::min<std::uint64_t>(size_, 65557), std::min<std::uint64_t>(size_, 65557));
     auto const end = tail.rfind("PK\x05\x06");
     if (end == std::string::npos || end + 22 > tail.size()) broken("it has no directory");
     std::uint64_t count = number(tail, end + 10, 2), place = number(tail, end + 16, 4);

@@ -9,9 +9,11 @@
 #include "convert_work.hpp"
 #include "frame.hpp"
 #include "striate/base/error.hpp"
+#include "striate/base/fsio.hpp"
 #include "striate/base/hash.hpp"
 #include "striate/base/version.hpp"
 #include "striate/par/together.hpp"
+#include "striate/store/layer_report.hpp"
 
 namespace striate {
 namespace {
@@ -45,10 +47,11 @@ class Convert final : public Job {
   [[nodiscard]] ActSpec spec(Context const& context) const;
   bool run_store(Context& context);
   bool run_beside(Context& context);
+  void write_report() const;
 
   convert::Config config_;
   convert::Recipe recipe_;
-  convert::Table table_;            ///< in place of a recipe
+  convert::Table table_;           ///< in place of a recipe
   nlohmann::ordered_json inputs_;  ///< identity of what is read
   int in_flight_ = 1;
 };
@@ -72,7 +75,8 @@ void Convert::load(Context const& context) {
   inputs_ = {{"stores", prints}, {"ids_sha256", recipe_.attributes.at("stimuli_sha256")}};
   if (recipe_.number) inputs_["with"] = *recipe_.number;
   for (auto const& layer : recipe_.layers)
-    inputs_["layers"].push_back({{"name", layer.spec.name}, {"shape", layer.spec.shape}, {"dtype", h5::name_of(layer.spec.dtype)}});
+    inputs_["layers"].push_back(
+        {{"name", layer.spec.name}, {"shape", layer.spec.shape}, {"dtype", h5::name_of(layer.spec.dtype)}});
 }
 
 void Convert::plan_store(Context const& context, Plan& plan) {
@@ -84,8 +88,10 @@ void Convert::plan_store(Context const& context, Plan& plan) {
   in_flight_ = static_cast<int>(std::min<double>(threads, std::floor((context.memory_budget - held) / batch)));
   in_flight_ = static_cast<int>(context.comm.min(std::int64_t{in_flight_}));
   if (in_flight_ < 1)
-    fail(Exit::limit, "a batch of {} stimuli needs {}, but a rank may use {}; set a smaller batch:, name fewer layers, or "
-                      "give more memory", recipe_.batch, bytes_text(batch + held), bytes_text(context.memory_budget));
+    fail(Exit::limit,
+         "a batch of {} stimuli needs {}, but a rank may use {}; set a smaller batch:, name fewer layers, or "
+         "give more memory",
+         recipe_.batch, bytes_text(batch + held), bytes_text(context.memory_budget));
   plan.memory_per_rank = held + in_flight_ * batch;
 }
 
@@ -124,11 +130,13 @@ void Convert::plan(Context& context, Plan& plan) {
     double const units = static_cast<double>(h5::volume(layer.spec.shape));
     plan.bytes_read += 4 * n * static_cast<double>(layer.units_read * layer.operands.size());
     plan.bytes_written += n * units * element;
-    plan.lines.emplace_back("layer " + layer.spec.name, fmt::format("{} {}, {}", h5::text_of(layer.spec.shape),
-                                                                    h5::name_of(layer.spec.dtype), bytes_text(n * units * element)));
+    plan.lines.emplace_back("layer " + layer.spec.name,
+                            fmt::format("{} {}, {}", h5::text_of(layer.spec.shape), h5::name_of(layer.spec.dtype),
+                                        bytes_text(n * units * element)));
   }
-  plan.lines.emplace_back("stimuli", fmt::format("{}, in batches of {}, of {} {}", recipe_.ids.size(), recipe_.batch,
-                                                 recipe_.sources.size(), recipe_.sources.size() == 1 ? "input" : "inputs"));
+  plan.lines.emplace_back("stimuli",
+                          fmt::format("{}, in batches of {}, of {} {}", recipe_.ids.size(), recipe_.batch,
+                                      recipe_.sources.size(), recipe_.sources.size() == 1 ? "input" : "inputs"));
   if (!is_beside()) return plan_store(context, plan);
   together(context.comm, [&] { convert::check_export(config_, recipe_, context.memory_budget); });
   plan.memory_per_rank = reading_bytes + convert::bytes_of_row(recipe_) * static_cast<double>(recipe_.batch);
@@ -203,10 +211,16 @@ bool Convert::run_store(Context& context) {
     zeros = work->zeros();
   }
   zeros = static_cast<std::size_t>(context.comm.sum(static_cast<std::int64_t>(zeros)));
-  if (zeros > 0 && context.comm.root())
-    log::warn("{} values were divided by 0 and are infinite or NaN", zeros);
+  if (zeros > 0 && context.comm.root()) log::warn("{} values were divided by 0 and are infinite or NaN", zeros);
   if (finished) store->finish();
+  if (finished && context.comm.root()) write_report();
   return finished;
+}
+
+void Convert::write_report() const try {
+  write_atomically(report_file(config_.output), report_table(layer_reports(config_.output.string())));
+} catch (Error const& error) {
+  log::warn("the layer report was not written: {}", error.what());
 }
 
 bool Convert::run_beside(Context& context) {

@@ -27,8 +27,8 @@ ArraySource::ArraySource(std::string name, std::vector<std::filesystem::path> fi
   std::set<std::string> names;
   for (auto const& array : arrays_) {
     if (array.rows != rows_)
-      fail(Exit::data, "{}: {} has {} rows but {} has {}; layers of a store share their stimuli (layers: takes some)", name_,
-           array.name, array.rows, arrays_[0].name, rows_);
+      fail(Exit::data, "{}: {} has {} rows but {} has {}; layers of a store share their stimuli (layers: takes some)",
+           name_, array.name, array.rows, arrays_[0].name, rows_);
     ActLayer layer;
     layer.name = dataset_name(array.name), layer.dtype = array.dtype, layer.units = h5::volume(array.shape);
     orders_.push_back(permutation_of(array.layout, array.shape));
@@ -37,12 +37,7 @@ ArraySource::ArraySource(std::string name, std::vector<std::filesystem::path> fi
     if (!names.insert(layer.name).second) fail(Exit::data, "{}: two arrays are called {}", name_, layer.name);
     layers_.push_back(layer);
   }
-  if (!ids.empty() && ids.size() != rows_)
-    fail(Exit::data, "{}: {} ids are beside it, but it has {} rows", name_, ids.size(), rows_);
-  std::set<std::string> once;
-  for (auto const& id : ids)
-    if (!once.insert(id).second) fail(Exit::data, "{}: the id {} stands twice; a store holds a stimulus once", name_, id);
-  ids_ = std::move(ids);
+  take_ids(std::move(ids), name_ + ": the list of its rows");
 }
 
 std::string ArraySource::fingerprint() const {
@@ -56,7 +51,8 @@ double ArraySource::held_bytes() const {
   double bytes = 0;
   for (auto const& array : arrays_)
     for (auto const& [first, piece] : array.pieces)
-      if (auto const* values = std::get_if<std::vector<float>>(&piece)) bytes += 4.0 * static_cast<double>(values->size());
+      if (auto const* values = std::get_if<std::vector<float>>(&piece))
+        bytes += 4.0 * static_cast<double>(values->size());
   return bytes;
 }
 
@@ -91,8 +87,10 @@ ArraySource::Array array_of(std::string const& name, NpyFile file, std::string c
   if (shape.empty()) fail(Exit::data, "{}: is a single number; an array of stimuli × units is needed", name);
   bool const matconvnet = layout == "matconvnet";
   if (matconvnet && !file.fortran_order())
-    fail(Exit::config, "layout: {}: matconvnet is the order of MATLAB's arrays; this one is stored by rows (of H × W × C × N "
-                       "take the transposed, N × H × W × C, and layout: channels_last)", name);
+    fail(Exit::config,
+         "layout: {}: matconvnet is the order of MATLAB's arrays; this one is stored by rows (of H × W × C × N "
+         "take the transposed, N × H × W × C, and layout: channels_last)",
+         name);
   if (!file.fortran_order() || shape.size() == 1) {
     array.shape.assign(shape.begin() + 1, shape.end());
     array.add(shape[0], std::move(file));

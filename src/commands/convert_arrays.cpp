@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <regex>
 
 #include "convert_array_source.hpp"
@@ -35,8 +36,8 @@ Array read_text_matrix(fs::path const& path) {
       char* end = nullptr;
       double const value = std::strtod(at, &end);
       if (end == at)
-        fail(Exit::data, "{} line {}: `{}` is no number; a text holds a line of numbers a stimulus", path.filename().string(),
-             number, std::string(at).substr(0, 20));
+        fail(Exit::data, "{} line {}: `{}` is no number; a text holds a line of numbers a stimulus",
+             path.filename().string(), number, std::string(at).substr(0, 20));
       values.push_back(static_cast<float>(value)), at = end;
     }
     if (values.size() == before) continue;
@@ -73,8 +74,15 @@ std::optional<Array> thingsvision(fs::path const& folder, std::string const& nam
                                   std::vector<fs::path>& used) {
   for (auto const* ending : {".npy", ".txt"}) {
     auto files = sorted_files(folder, ending);
-    std::erase_if(files, [](fs::path const& f) { return !f.filename().string().starts_with("features"); });
+    // A layer that is called features.0 is none of its files.
+    std::erase_if(files, [](fs::path const& f) {
+      std::string const stem = f.stem().string();
+      return !stem.starts_with("features") || stem.find('.') != std::string::npos;
+    });
     std::ranges::stable_sort(files, {}, [](fs::path const& f) { return order_of(f.stem().string()); });
+    if (files.size() > 1 && order_of(files[0].stem().string()) < 0)
+      fail(Exit::data, "{}: holds {} and {}, which are no pieces of one array; name one of them", folder.string(),
+           files[0].filename().string(), files[1].filename().string());
     std::optional<Array> all;
     for (auto const& file : files) {
       Array one = std::string(ending) == ".npy" ? array_of(name, NpyFile(file), layout) : read_text_matrix(file);
@@ -104,11 +112,14 @@ std::unique_ptr<Source> open_folder(fs::path folder, std::string const& layout) 
       return source;
     }
   if (fs::exists(folder / "features.pt"))
-    fail(Exit::data, "{}: features.pt is a pickle of PyTorch; save it as .npy: numpy.save(\"features.npy\", "
-                     "torch.load(\"features.pt\").numpy())", name);
+    fail(Exit::data,
+         "{}: features.pt is a pickle of PyTorch; save it as .npy: numpy.save(\"features.npy\", "
+         "torch.load(\"features.pt\").numpy())",
+         name);
   std::vector<Array> arrays;
   std::vector<fs::path> used;
-  if (auto one = thingsvision(folder, name, layout, used)) {
+  bool const ours = fs::exists(folder / "convert.json");
+  if (auto one = ours ? std::nullopt : thingsvision(folder, name, layout, used)) {
     arrays.push_back(std::move(*one));
     return std::make_unique<ArraySource>(name, used, std::move(arrays), std::move(ids));
   }
@@ -161,11 +172,16 @@ std::unique_ptr<Source> open_arrays(fs::path const& path, std::string const& lay
   } else if (ending == ".pt" || ending == ".pth" || ending == ".pkl") {
     fail(Exit::data, "{}: is a pickle of Python, which is not read; save arrays as .npy (numpy.save)", file);
   } else {
-    fail(Exit::data, "{}: is of no kind that convert reads (.act.h5, .h5, .npy, .npz, .mat, .json, .txt, a folder)", file);
+    fail(Exit::data, "{}: is of no kind that convert reads (.act.h5, .h5, .npy, .npz, .mat, .json, .txt, a folder)",
+         file);
   }
   std::vector<std::string> ids;
-  if (fs::path const names = path.parent_path() / "file_names.txt"; file.starts_with("features") && fs::exists(names))
-    ids = lines_of(names);
+  if (fs::path const side = path.parent_path() / (file + ".json"); fs::exists(side)) {  // ours
+    auto const json = nlohmann::json::parse(std::ifstream(side), nullptr, false);
+    if (json.is_object() && json.contains("stimulus_ids")) ids = json["stimulus_ids"].get<std::vector<std::string>>();
+  }
+  if (ids.empty()) ids = ids_beside(path.parent_path());
+  if (!file.starts_with("features") && ids.size() != arrays[0].rows) ids.clear();  // a list of something else
   return std::make_unique<ArraySource>(file, std::vector<fs::path>{path}, std::move(arrays), std::move(ids));
 }
 

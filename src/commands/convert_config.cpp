@@ -17,22 +17,24 @@ namespace fs = std::filesystem;
 
 void declare(Schema& s, Config& c) {
   s("operation", c.operation,
-    {.doc = "what is done: copy (also between formats); stores one behind the other (concatenate, merge); a part of one "
-            "(slice, mask, pool; these keys also serve the others); arithmetic of a store and `with`; stimuli: a folder "
-            "as a .stim.csv",
+    {.doc =
+         "what is done: copy (also between formats); stores one behind the other (concatenate, merge); a part of one "
+         "(slice, mask, pool; these keys also serve the others); arithmetic of a store and `with`; stimuli: a folder "
+         "as a .stim.csv",
      .choices = {"copy", "concatenate", "merge", "slice", "mask", "pool", "add", "subtract", "multiply", "divide",
                  "stimuli"}});
   s("input", c.input,
-    {.doc = "a file, or a list: .act.h5, \"f.h5:/dataset\", .npy, .npz, .mat, .json (keract), .txt, a folder of .npy or of "
+    {.doc = "a file, or a list: .act.h5, \"f.h5:/dataset\", .npy, .npz, .mat, .json (keract), .txt, a folder of .npy "
+            "or of "
             "thingsvision, .roi.h5, .rdm.h5, .stim.csv, .dmask.csv; of `stimuli` the folder",
      .required = true,
      .identity = false,
      .example = "[part-1.act.h5, part-2.act.h5]"});
   s("with", c.with, {.doc = "of arithmetic: a number, or a store with the same layers", .identity = false});
-  s("along", c.along,
-    {.doc = "of concatenate: what the inputs lack of each other", .choices = {"stimuli", "layers"}});
+  s("along", c.along, {.doc = "of concatenate: what the inputs lack of each other", .choices = {"stimuli", "layers"}});
   s("rows", c.rows,
-    {.doc = "stimuli to take, in this order: FIRST:LAST counted from 1 (FIRST: to the end), ids, or a .stim.csv of them",
+    {.doc =
+         "stimuli to take, in this order: FIRST:LAST counted from 1 (FIRST: to the end), ids, or a .stim.csv of them",
      .identity = false,
      .example = "subset.stim.csv"});
   s("layers", c.layers, {.doc = "layers to take (RDMs of a .rdm.h5, ROIs of a .roi.h5)", .example = "[conv1, fc6]"});
@@ -46,20 +48,24 @@ void declare(Schema& s, Config& c) {
      .choices = {"none", "dnnbrain"}});
   s("stimuli", c.stimuli, {.doc = "the rows' ids, where the input carries none: a .stim.csv", .identity = false});
   s("layout", c.layout,
-    {.doc = "axes of foreign arrays: stimuli first, then channels (channels_first) or at last channels (channels_last, as "
-            "Keras); matconvnet: rows × columns × channels × stimuli. auto: of .json channels_last, of MatConvNet's res "
-            "matconvnet, else channels_first",
+    {.doc =
+         "axes of foreign arrays: stimuli first, then channels (channels_first) or at last channels (channels_last, as "
+         "Keras); matconvnet: rows × columns × channels × stimuli. auto: of .json channels_last, of MatConvNet's res "
+         "matconvnet, else channels_first",
      .choices = {"auto", "channels_first", "channels_last", "matconvnet"}});
   s("dtype", c.dtype,
-    {.doc = "type of the values; keep: float16 where the input is, else float32", .choices = {"keep", "float32", "float16"}});
+    {.doc = "type of the values; keep: float16 where the input is, else float32",
+     .choices = {"keep", "float32", "float16"}});
   s("batch", c.batch, {.doc = "stimuli of a batch; auto: as the first input, else by shapes"});
   s("format", c.format,
-    {.doc = "of the output. auto: by its name (.act.h5, .npy, .mat, .roi.h5, .rdm.h5, .tsv, .stim.csv, .dmask.csv; a name "
-            "without ending is a folder of .npy). dnnbrain: plain file that DNNBrain reads; dnnbrain_view: the same, whose "
-            "values stay in the input",
+    {.doc =
+         "of the output. auto: by its name (.act.h5, .npy, .mat, .roi.h5, .rdm.h5, .tsv, .stim.csv, .dmask.csv; a name "
+         "without ending is a folder of .npy). dnnbrain: plain file that DNNBrain reads; dnnbrain_view: the same, "
+         "whose "
+         "values stay in the input",
      .choices = {"auto", "store", "npy", "mat", "dnnbrain", "dnnbrain_view"}});
   s("form", c.form, {.doc = "of RDMs in .npy: the upper triangle, or the whole", .choices = {"vector", "square"}});
-  s("type", c.type, {.doc = "of stimuli: which files of the folder", .choices = {"image", "video_clip", "audio"}});
+  s("type", c.type, {.doc = "of stimuli: which files of the folder", .choices = {"image", "video_clip", "audio", "array"}});
   s("labels", c.labels,
     {.doc = "of stimuli: the sub-folder's name, or its number from 0 (DNNBrain takes numbers alone)",
      .choices = {"names", "numbers"}});
@@ -87,8 +93,10 @@ Format format_of(Config const& c) {
   if (name.ends_with(".npy")) return Format::npy;
   if (name.ends_with(".tsv")) return Format::table;
   if (c.format == "npy" || fs::path(name).extension().empty() || name.empty()) return Format::npy_folder;
-  fail(Exit::config, "output: {} tells no format by its ending; name it .act.h5, .npy, .mat, .roi.h5, .rdm.h5, .tsv, "
-                     ".stim.csv or .dmask.csv, or set format:", name);
+  fail(Exit::config,
+       "output: {} tells no format by its ending; name it .act.h5, .npy, .mat, .roi.h5, .rdm.h5, .tsv, "
+       ".stim.csv or .dmask.csv, or set format:",
+       name);
 }
 
 namespace {
@@ -98,7 +106,8 @@ void check_arithmetic(Config const& c) {
   if (is_arithmetic(c.operation) && !given)
     fail(Exit::config, "with: is missing; operation: {} needs a number or a second store", c.operation);
   if (!is_arithmetic(c.operation) && given)
-    fail(Exit::config, "with: belongs to add, subtract, multiply and divide, not to operation: {}; remove it", c.operation);
+    fail(Exit::config, "with: belongs to add, subtract, multiply and divide, not to operation: {}; remove it",
+         c.operation);
   if (auto const* number = std::get_if<double>(&c.with); number != nullptr && !std::isfinite(*number))
     fail(Exit::config, "with: is {}; give a finite number", *number);
 }
@@ -117,7 +126,8 @@ void check(Config const& c) {
   if (c.operation == "pool" && c.pool == "none")
     fail(Exit::config, "pool: operation: pool needs max, mean, median, l1 or l2");
   if (c.operation == "merge" && (c.mask || c.pool != "none" || !c.rename.empty()))
-    fail(Exit::config, "operation: merge makes the store that one run would have made; mask, pool and rename in a second step");
+    fail(Exit::config,
+         "operation: merge makes the store that one run would have made; mask, pool and rename in a second step");
   if (c.layers.empty()) fail(Exit::config, "layers: the list is empty; name layers, or `all`");
   if (std::set<std::string>(c.layers.begin(), c.layers.end()).size() != c.layers.size())
     fail(Exit::config, "layers: a layer stands twice; keep one");
@@ -133,7 +143,8 @@ void check(Config const& c) {
       fail(Exit::config, "output: {} is also the input; choose another name", c.output.filename().string());
   if (format == Format::dnnbrain_view &&
       (c.operation != "copy" || !c.rows.all() || c.mask || c.pool != "none" || c.dtype != "keep"))
-    fail(Exit::config, "format: a dnnbrain_view holds the input's values as they are; use format: dnnbrain for a part of them");
+    fail(Exit::config,
+         "format: a dnnbrain_view holds the input's values as they are; use format: dnnbrain for a part of them");
 }
 
 }  // namespace convert
@@ -177,12 +188,14 @@ RowChoice ConfigType<RowChoice>::read(YAML::Node const& node, ConfigPlace const&
       return rows;
     }
   }
-  if (!text.ends_with(".csv")) config_error(place, "is `" + text + "`; it needs FIRST:LAST (or FIRST: to the end), a .stim.csv or a list of ids");
+  if (!text.ends_with(".csv"))
+    config_error(place, "is `" + text + "`; it needs FIRST:LAST (or FIRST: to the end), a .stim.csv or a list of ids");
   rows.file = ConfigType<std::filesystem::path>::read(node, place);
   return rows;
 }
 nlohmann::json ConfigType<RowChoice>::write(RowChoice const& rows) {
-  if (rows.range && rows.range->second == std::numeric_limits<std::int64_t>::max()) return fmt::format("{}:", rows.range->first);
+  if (rows.range && rows.range->second == std::numeric_limits<std::int64_t>::max())
+    return fmt::format("{}:", rows.range->first);
   if (rows.range) return fmt::format("{}:{}", rows.range->first, rows.range->second);
   if (!rows.file.empty()) return rows.file.string();
   return rows.ids.empty() ? nlohmann::json(nullptr) : nlohmann::json(rows.ids);

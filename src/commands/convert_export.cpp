@@ -61,11 +61,12 @@ bool export_npy(Recipe const& recipe, OutputLayer const& layer, fs::path const& 
   std::vector<std::uint64_t> shape{recipe.ids.size()};
   for (auto const d : natural(layer.spec)) shape.push_back(d);
   NpyWriter file(path, half ? "<f2" : "<f4", shape);
-  bool const whole = each_batch(recipe, layer, stop, zeros, [&](std::size_t, std::size_t, std::vector<float> const& values) {
-    if (!half) return file.write(values.data(), values.size() * sizeof(float));
-    auto const halves = halves_of(values, layer.spec.name);
-    file.write(halves.data(), halves.size() * 2);
-  });
+  bool const whole =
+      each_batch(recipe, layer, stop, zeros, [&](std::size_t, std::size_t, std::vector<float> const& values) {
+        if (!half) return file.write(values.data(), values.size() * sizeof(float));
+        auto const halves = halves_of(values, layer.spec.name);
+        file.write(halves.data(), halves.size() * 2);
+      });
   if (whole) file.close();
   return whole;
 }
@@ -85,10 +86,11 @@ bool export_mat(Recipe const& recipe, fs::path const& path, StopFlag const& stop
       for (std::size_t a = shape.size(); a-- > 0 && ++index[a] == shape[a];) index[a] = 0;
     }
     std::vector<float> all(n * units);
-    bool const whole = each_batch(recipe, layer, stop, zeros, [&](std::size_t first, std::size_t rows, auto const& values) {
-      for (std::size_t u = 0; u < units; ++u)
-        for (std::size_t r = 0; r < rows; ++r) all[places[u] * n + first + r] = values[r * units + u];
-    });
+    bool const whole =
+        each_batch(recipe, layer, stop, zeros, [&](std::size_t first, std::size_t rows, auto const& values) {
+          for (std::size_t u = 0; u < units; ++u)
+            for (std::size_t r = 0; r < rows; ++r) all[places[u] * n + first + r] = values[r * units + u];
+        });
     if (!whole) return false;
     shape.insert(shape.begin(), n);
     variables.push_back(mat_name(layer.spec.name, variables));
@@ -114,12 +116,13 @@ bool export_dnnbrain(Recipe const& recipe, fs::path const& path, StopFlag const&
       auto const shape = dnnbrain_shape(recipe.ids.size(), layer.spec.shape);
       auto data = file.create_dataset(layer.spec.name, layer.spec.dtype, shape);
       bool const half = layer.spec.dtype == h5::Dtype::f16;
-      whole = whole && each_batch(recipe, layer, stop, zeros, [&](std::size_t first, std::size_t rows, auto const& values) {
-        h5::Shape const begin{first, 0, 0, 0}, count{rows, shape[1], shape[2], shape[3]};
-        if (!half) return data.write(begin, count, h5::type_id(h5::Dtype::f32), values.data());
-        auto const halves = halves_of(values, layer.spec.name);
-        data.write(begin, count, h5::type_id(h5::Dtype::f16), halves.data());
-      });
+      whole =
+          whole && each_batch(recipe, layer, stop, zeros, [&](std::size_t first, std::size_t rows, auto const& values) {
+            h5::Shape const begin{first, 0, 0, 0}, count{rows, shape[1], shape[2], shape[3]};
+            if (!half) return data.write(begin, count, h5::type_id(h5::Dtype::f32), values.data());
+            auto const halves = halves_of(values, layer.spec.name);
+            data.write(begin, count, h5::type_id(h5::Dtype::f16), halves.data());
+          });
     }
     file.close();
     if (whole) h5::put_in_place(draft, path);
@@ -157,22 +160,25 @@ void check_export(Config const& config, Recipe const& recipe, double memory_budg
   auto const format = format_of(config);
   std::string const name = config.output.filename().string();
   if (format == Format::npy && recipe.layers.size() > 1)
-    fail(Exit::config, "output: {} holds one array, but there are {} layers; name one as layers:, or a folder as output:", name,
+    fail(Exit::config,
+         "output: {} holds one array, but there are {} layers; name one as layers:, or a folder as output:", name,
          recipe.layers.size());
-  if (format == Format::dnnbrain_view &&
-      (!std::filesystem::is_regular_file(config.input[0]) || (recipe.sources[0]->attributes().empty() && recipe.sources[0]->batch() == 0)))
-    fail(Exit::config, "format: a dnnbrain_view shows an activation store of striate; {} is none (format: dnnbrain copies)",
+  if (format == Format::dnnbrain_view && (!std::filesystem::is_regular_file(config.input[0]) ||
+                                          (recipe.sources[0]->attributes().empty() && recipe.sources[0]->batch() == 0)))
+    fail(Exit::config,
+         "format: a dnnbrain_view shows an activation store of striate; {} is none (format: dnnbrain copies)",
          recipe.sources[0]->name());
   if (format != Format::mat) return;
   for (auto const& layer : recipe.layers) {
     double const bytes = 4.0 * static_cast<double>(recipe.ids.size() * h5::volume(layer.spec.shape));
     if (bytes > static_cast<double>(MatWriter::limit))
-      fail(Exit::data, "layer {} has {:.1f} GiB, but a variable of a MAT-file (version 7) has at most 2; MATLAB reads the "
-                       ".act.h5 itself (h5read, as it reads version 7.3), and .npy has no limit", layer.spec.name,
-           bytes / (1 << 30));
+      fail(Exit::data,
+           "layer {} has {:.1f} GiB, but a variable of a MAT-file (version 7) has at most 2; MATLAB reads the "
+           ".act.h5 itself (h5read, as it reads version 7.3), and .npy has no limit",
+           layer.spec.name, bytes / (1 << 30));
     if (bytes > memory_budget)
-      fail(Exit::limit, "layer {} needs {:.1f} GiB while it is written by columns, but a rank may use {:.1f}", layer.spec.name,
-           bytes / (1 << 30), memory_budget / (1 << 30));
+      fail(Exit::limit, "layer {} needs {:.1f} GiB while it is written by columns, but a rank may use {:.1f}",
+           layer.spec.name, bytes / (1 << 30), memory_budget / (1 << 30));
   }
 }
 

@@ -45,8 +45,8 @@ class Handler final : public nlohmann::json_sax<nlohmann::json> {
     --depth_;
     auto const count = static_cast<std::int64_t>(counts_[depth_]);
     if (extents_[depth_] >= 0 && extents_[depth_] != count)
-      fail(Exit::data, "{}: {}: lists of {} and of {} stand side by side; an array has one length an axis", file_, name_,
-           extents_[depth_], count);
+      fail(Exit::data, "{}: {}: lists of {} and of {} stand side by side; an array has one length an axis", file_,
+           name_, extents_[depth_], count);
     extents_[depth_] = count;
     if (depth_ > 0) {
       ++counts_[depth_ - 1];
@@ -69,7 +69,8 @@ class Handler final : public nlohmann::json_sax<nlohmann::json> {
 
  private:
   bool wrong(std::string const& what) {
-    fail(Exit::data, "{}: holds {} where {{layer: lists of numbers}} is needed, as keract's persist_to_json_file writes", file_,
+    fail(Exit::data,
+         "{}: holds {} where {{layer: lists of numbers}} is needed, as keract's persist_to_json_file writes", file_,
          what);
   }
   bool add(double value) {

@@ -55,7 +55,8 @@ std::vector<std::string> simplenn_names(Variables const& variables, std::size_t 
   if (auto const* net = find(variables, "net"); net != nullptr)
     if (auto const* layers = net->field(0, "layers"); layers != nullptr)
       for (auto const& cell : layers->cells)
-        if (auto const* name = cell.field(0, "name"); name != nullptr && !name->text.empty()) names.push_back(name->text);
+        if (auto const* name = cell.field(0, "name"); name != nullptr && !name->text.empty())
+          names.push_back(name->text);
   if (names.size() == count) return names;
   names.clear();
   for (std::size_t i = 0; i < count; ++i) names.push_back(fmt::format("res{}", i + 1));
@@ -69,7 +70,9 @@ void add_structure(Variables& variables, MatValue& value, std::vector<Array>& ar
     auto* x = value.field(i, simple ? "x" : "value");
     auto const* own = value.field(i, "name");
     if (x == nullptr || x->kind != Kind::number || x->numbers.empty()) continue;  // freed by conserveMemory
-    arrays.push_back(matconvnet_array(simple ? names[i] : own != nullptr ? own->text : fmt::format("vars{}", i + 1),
+    arrays.push_back(matconvnet_array(simple           ? names[i]
+                                      : own != nullptr ? own->text
+                                                       : fmt::format("vars{}", i + 1),
                                       x->shape, std::move(x->numbers)));
   }
 }
@@ -142,7 +145,8 @@ void add_group(std::shared_ptr<h5::File> const& file, std::string const& group, 
   auto const values = file->dataset(field).numeric() ? std::vector<std::string>{field} : h5::referenced(*file, field);
   std::vector<std::string> names;
   if (!simple && file->is_dataset(group + "/name")) {
-    auto const texts = values.size() > 1 ? h5::referenced(*file, group + "/name") : std::vector<std::string>{group + "/name"};
+    auto const texts =
+        values.size() > 1 ? h5::referenced(*file, group + "/name") : std::vector<std::string>{group + "/name"};
     for (auto const& text : texts) names.push_back(text_in(*file, text));
   }
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -167,7 +171,8 @@ std::unique_ptr<Source> open_level7(fs::path const& path, std::string const& lay
       continue;
     }
     auto data = file->dataset(name);
-    std::string const kind = file->has_attribute(name, "MATLAB_class") ? file->attribute(name, "MATLAB_class") : "double";
+    std::string const kind =
+        file->has_attribute(name, "MATLAB_class") ? file->attribute(name, "MATLAB_class") : "double";
     if (kind == "cell" && name == "stimulus_id")
       for (auto const& text : h5::referenced(*file, name)) ids.push_back(text_in(*file, text));
     if (kind == "cell" || kind == "char" || !data.numeric() || data.shape().empty() || is_empty(*file, name)) continue;
@@ -178,7 +183,8 @@ std::unique_ptr<Source> open_level7(fs::path const& path, std::string const& lay
       arrays.push_back(plain_array(name, shape, data.read<float>(), layout));
   }
   if (ids.empty() && path.filename().string().starts_with("features")) ids = ids_beside(path.parent_path());
-  return std::make_unique<ArraySource>(path.filename().string(), std::vector<fs::path>{path}, std::move(arrays), std::move(ids));
+  return std::make_unique<ArraySource>(path.filename().string(), std::vector<fs::path>{path}, std::move(arrays),
+                                       std::move(ids));
 }
 
 }  // namespace

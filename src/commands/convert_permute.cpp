@@ -51,7 +51,8 @@ std::vector<float> by_rows(std::vector<float> const& by_columns, std::vector<std
   constexpr std::size_t block = 16;  // rows that are filled together: lines of the cache are read once
   for (std::size_t first = 0; first < n; first += block)
     for (std::size_t u = 0; u < units; ++u)
-      for (std::size_t r = first; r < std::min(n, first + block); ++r) out[r * units + u] = by_columns[places[u] * n + r];
+      for (std::size_t r = first; r < std::min(n, first + block); ++r)
+        out[r * units + u] = by_columns[places[u] * n + r];
   return out;
 }
 

@@ -92,7 +92,8 @@ class Maker {
       log::warn("{} carries no stimulus ids; its rows are called row-000001 … (stimuli: names them)", s.name());
       return ids;
     }
-    fail(Exit::data, "{}: carries no stimulus ids, and rows are matched by id; name the .stim.csv of its rows as stimuli:",
+    fail(Exit::data,
+         "{}: carries no stimulus ids, and rows are matched by id; name the .stim.csv of its rows as stimuli:",
          s.name());
   }
 
@@ -135,7 +136,8 @@ class Maker {
       for (std::size_t i = 0; i < ids.size(); ++i) {
         auto const [at, is_new] = seen.emplace(ids[i], k);
         if (!is_new)
-          fail(Exit::data, "stimulus {} is in {} and in {}; a store holds a stimulus once, take it from one of them (rows:)",
+          fail(Exit::data,
+               "stimulus {} is in {} and in {}; a store holds a stimulus once, take it from one of them (rows:)",
                ids[i], r_.sources[at->second]->name(), r_.sources[k]->name());
         places.push_back({k, i});
         r_.ids.push_back(ids[i]);
@@ -150,15 +152,17 @@ class Maker {
     for (std::uint32_t k = 0; k < r_.sources.size(); ++k) {
       r_.rows.push_back(matched(k, r_.ids));
       if (k > 0 && r_.sources[k]->rows() != r_.ids.size())
-        fail(Exit::data, "{} has {} stimuli but {} has {}; layers are put beside each other of the same stimuli (slice the "
-                         "larger one first, rows:)", r_.sources[k]->name(), r_.sources[k]->rows(), r_.sources[0]->name(),
-             r_.ids.size());
+        fail(Exit::data,
+             "{} has {} stimuli but {} has {}; layers are put beside each other of the same stimuli (slice the "
+             "larger one first, rows:)",
+             r_.sources[k]->name(), r_.sources[k]->rows(), r_.sources[0]->name(), r_.ids.size());
     }
     std::set<std::string> taken;
     for (std::size_t k = 0; k < r_.sources.size(); ++k) {
       auto const& source = *r_.sources[k];
       for (auto const& l : source.layers()) {
-        if (c_.layers != std::vector<std::string>{"all"} && std::ranges::find(c_.layers, l.name) == c_.layers.end()) continue;
+        if (c_.layers != std::vector<std::string>{"all"} && std::ranges::find(c_.layers, l.name) == c_.layers.end())
+          continue;
         std::size_t const at = source.layer(l.name);
         OutputLayer layer = from(source, at);
         layer.operands = {{k, std::vector<std::size_t>(r_.sources.size(), at)}};
@@ -211,13 +215,14 @@ class Maker {
       for (std::string const name : {"network", "weights_sha256", "preprocessing", "pool", "layer_order"}) {
         if (of(first, name) == of(*other, name)) continue;
         if (name == "layer_order" && !strict) continue;
-        std::string const what = fmt::format("{} of {} ({}) and {} ({}) differ", name, first.name(), shortened(of(first, name)),
-                                             other->name(), shortened(of(*other, name)));
+        std::string const what = fmt::format("{} of {} ({}) and {} ({}) differ", name, first.name(),
+                                             shortened(of(first, name)), other->name(), shortened(of(*other, name)));
         if (strict) fail(Exit::data, "{}; merge takes parts of one run (concatenate takes stores of any kind)", what);
         log::warn("{}; the output does not carry it", what);
       }
       for (auto const& layer : r_.layers)
-        if (strict && other->layers()[other->layer(layer.spec.name)].dtype != first.layers()[first.layer(layer.spec.name)].dtype)
+        if (strict &&
+            other->layers()[other->layer(layer.spec.name)].dtype != first.layers()[first.layer(layer.spec.name)].dtype)
           fail(Exit::data, "layer {} is {} in {} but {} in {}; merge takes parts of one run", layer.spec.name,
                first.layers()[first.layer(layer.spec.name)].dtype, first.name(),
                other->layers()[other->layer(layer.spec.name)].dtype, other->name());
@@ -228,9 +233,11 @@ class Maker {
   /// rows: … of what would be there without it.
   void take_rows() {
     if (c_.rows.all()) return;
-    auto const kept = chosen_rows(c_.rows, r_.ids, r_.sources[0]->name() + (r_.sources.size() > 1 ? " or the other inputs" : ""));
+    auto const kept =
+        chosen_rows(c_.rows, r_.ids, r_.sources[0]->name() + (r_.sources.size() > 1 ? " or the other inputs" : ""));
     if (c_.operation == "merge" && kept.size() != r_.ids.size())
-      fail(Exit::data, "rows: {} stimuli are taken but the inputs hold {}; merge keeps all (concatenate keeps those listed)",
+      fail(Exit::data,
+           "rows: {} stimuli are taken but the inputs hold {}; merge keeps all (concatenate keeps those listed)",
            kept.size(), r_.ids.size());
     for (auto& list : r_.rows) {
       std::vector<Place> places;
@@ -271,7 +278,8 @@ class Maker {
         fail(Exit::data, "two layers of the output are called {}; set {}", layer.spec.name,
              c_.along == "layers" ? "prefix: [a_, b_]" : "rename:");
       if (layer.spec.name.find('/') != std::string::npos || layer.spec.name == "." || layer.spec.name == ".striate")
-        fail(Exit::data, "a layer of a store cannot be called {}; set rename: {{{}: …}}", layer.spec.name, layer.spec.name);
+        fail(Exit::data, "a layer of a store cannot be called {}; set rename: {{{}: …}}", layer.spec.name,
+             layer.spec.name);
     }
   }
 
@@ -291,7 +299,7 @@ class Maker {
   /// Those that all inputs share, but for what is the output's own.
   void carry_attributes() {
     for (auto const& [name, value] : r_.sources[0]->attributes()) {
-      static std::set<std::string> const own{"striate_version", "layer_order", "complete",       "config",
+      static std::set<std::string> const own{"striate_version", "layer_order",    "complete",          "config",
                                              "history",         "stimuli_sha256", "striate_git_commit"};
       if (own.contains(name)) continue;
       bool const shared = std::ranges::all_of(r_.sources, [&](auto const& s) {
@@ -304,6 +312,9 @@ class Maker {
     Sha256 sum;
     for (auto const& id : r_.ids) sum.update(id + "\n");
     r_.attributes["stimuli_sha256"] = sum.hex();
+    auto const& first = *r_.sources[0];  // of clips and crops it is more than the ids
+    if (auto const at = first.attributes().find("stimuli_sha256"); at != first.attributes().end() && first.ids() == r_.ids)
+      r_.attributes["stimuli_sha256"] = at->second;
   }
 
   Config const& c_;
@@ -344,8 +355,10 @@ std::size_t apply(Recipe const& recipe, OutputLayer const& layer, std::vector<st
 double bytes_of_row(Recipe const& recipe) {
   double bytes = 0, largest = 0;
   for (auto const& layer : recipe.layers) {
-    double const read = 4.0 * static_cast<double>(layer.units_read), made = 4.0 * static_cast<double>(h5::volume(layer.spec.shape));
-    bytes += 2 * read * static_cast<double>(layer.operands.size()) + 2 * made;  // one batch is read while another is made
+    double const read = 4.0 * static_cast<double>(layer.units_read),
+                 made = 4.0 * static_cast<double>(h5::volume(layer.spec.shape));
+    bytes +=
+        2 * read * static_cast<double>(layer.operands.size()) + 2 * made;  // one batch is read while another is made
     largest = std::max(largest, read + made);
   }
   return bytes + largest;

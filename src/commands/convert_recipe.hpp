@@ -18,26 +18,26 @@ struct Place {
 
 /// What is read for a layer of the output: its rows lie where `rows` says, in layer `layers[source]` of each source.
 struct Operand {
-  std::size_t rows = 0;              ///< in Recipe::rows
-  std::vector<std::size_t> layers;   ///< by source; unused where a source gives no row
+  std::size_t rows = 0;             ///< in Recipe::rows
+  std::vector<std::size_t> layers;  ///< by source; unused where a source gives no row
 };
 
 struct OutputLayer {
   LayerSpec spec;
-  std::size_t units_read = 0;        ///< of an operand
-  std::vector<Operand> operands;     ///< one; two of the arithmetic of two stores
+  std::size_t units_read = 0;                             ///< of an operand
+  std::vector<Operand> operands;                          ///< one; two of the arithmetic of two stores
   std::vector<std::shared_ptr<LayerStage const>> stages;  ///< after the arithmetic, in order
 };
 
 struct Recipe {
   std::vector<std::unique_ptr<Source>> sources;
-  std::vector<std::vector<Place>> rows;   ///< lists of (n)
-  std::vector<std::string> ids;           ///< (n)
-  std::vector<std::uint8_t> skipped;      ///< (n) of Skipped, or empty
+  std::vector<std::vector<Place>> rows;      ///< lists of (n)
+  std::vector<std::string> ids;              ///< (n)
+  std::vector<std::uint8_t> skipped;         ///< (n) of Skipped, or empty
   std::vector<std::string> stimulus_sha256;  ///< (n), or empty
   std::vector<OutputLayer> layers;
-  std::string arithmetic;                 ///< "" | add | subtract | multiply | divide
-  std::optional<double> number;           ///< its second operand, where it is no store
+  std::string arithmetic;        ///< "" | add | subtract | multiply | divide
+  std::optional<double> number;  ///< its second operand, where it is no store
   std::size_t batch = 1;
   std::map<std::string, std::string> attributes;
   std::vector<std::string> fingerprints;  ///< of the sources; on the first rank

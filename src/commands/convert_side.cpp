@@ -39,13 +39,15 @@ bool look(fs::path const& output, bool folder, Json const& identity, bool fresh)
   auto const there = read_side(side_file(output, folder));
   if (!there) {
     if (foreign(output, folder))
-      fail(Exit::cant_create, "{}: exists and was not written by striate; move it away or choose another output", output.string());
+      fail(Exit::cant_create, "{}: exists and was not written by striate; move it away or choose another output",
+           output.string());
     return false;
   }
   if (fresh) return false;
   if (auto const key = first_difference((*there)["identity"], identity); !key.empty())
-    fail(Exit::cant_create, "{}: was made with another config ({} differs); use --fresh to discard it, or another output",
-         output.string(), key);
+    fail(Exit::cant_create,
+         "{}: was made with another config ({} differs); use --fresh to discard it, or another output", output.string(),
+         key);
   return there->value("complete", false) && fs::exists(output);
 }
 

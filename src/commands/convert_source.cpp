@@ -28,18 +28,21 @@ std::size_t Source::layer(std::string const& wanted) const {
        near.empty() ? "" : "; did you mean '" + near + "'?", list, known.size() > 12 ? ", …" : "");
 }
 
-void Source::give_ids(StimuliConfig const& stimuli) {
-  if (!ids_.empty() || stimuli.empty()) return;
-  auto const table = load_stimuli(stimuli);
-  if (table.rows() != rows_)
-    fail(Exit::data, "stimuli: {} has {} rows but {} has {}; one row per stimulus is needed, in the same order",
-         stimuli.path.filename().string(), table.rows(), name_, rows_);
-  ids_ = table.ids();
-  auto sorted = ids_;
+void Source::take_ids(std::vector<std::string> ids, std::string const& where) {
+  if (ids.empty()) return;
+  if (ids.size() != rows_)
+    fail(Exit::data, "{} has {} rows but {} has {}; one row per stimulus is needed, in the same order", where,
+         ids.size(), name_, rows_);
+  auto sorted = ids;
   std::ranges::sort(sorted);
   if (auto const twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
-    fail(Exit::data, "stimuli: {}: {} stands twice, but a store holds a stimulus once", stimuli.path.filename().string(),
-         *twice);
+    fail(Exit::data, "{}: {} stands twice, but a store holds a stimulus once", where, *twice);
+  ids_ = std::move(ids);
+}
+
+void Source::give_ids(StimuliConfig const& stimuli) {
+  if (!ids_.empty() || stimuli.empty()) return;
+  take_ids(load_stimuli(stimuli).ids(), "stimuli: " + stimuli.path.filename().string());
 }
 
 std::vector<std::size_t> chosen_rows(RowChoice const& choice, std::vector<std::string> const& ids,
@@ -61,7 +64,8 @@ std::vector<std::size_t> chosen_rows(RowChoice const& choice, std::vector<std::s
   for (auto const& id : wanted) {
     auto const found = at.find(id);
     if (found == at.end()) fail(Exit::data, "rows: there is no stimulus {} in {}", id, where);
-    if (std::exchange(taken[found->second], 1) != 0) fail(Exit::data, "rows: stimulus {} is listed twice; keep one", id);
+    if (std::exchange(taken[found->second], 1) != 0)
+      fail(Exit::data, "rows: stimulus {} is listed twice; keep one", id);
     kept.push_back(found->second);
   }
   return kept;

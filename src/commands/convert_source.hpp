@@ -25,9 +25,11 @@ class Source {
   [[nodiscard]] std::size_t layer(std::string const& name) const;
   [[nodiscard]] std::map<std::string, std::string> const& attributes() const { return attributes_; }
   /// What was done to a layer before, and why rows are NaN: of stores of ours, else nothing.
-  [[nodiscard]] LayerRecord record(std::size_t layer) const { return layer < records_.size() ? records_[layer] : LayerRecord(); }
-  [[nodiscard]] std::vector<std::uint8_t> const& skipped() const { return skipped_; }             ///< (n) or empty
-  [[nodiscard]] std::vector<std::string> const& stimulus_sha256() const { return sha256_; }       ///< (n) or empty
+  [[nodiscard]] LayerRecord record(std::size_t layer) const {
+    return layer < records_.size() ? records_[layer] : LayerRecord();
+  }
+  [[nodiscard]] std::vector<std::uint8_t> const& skipped() const { return skipped_; }        ///< (n) or empty
+  [[nodiscard]] std::vector<std::string> const& stimulus_sha256() const { return sha256_; }  ///< (n) or empty
   [[nodiscard]] std::size_t batch() const { return batch_; }  ///< rows of a batch of a store of ours; 0 elsewhere
   /// Bytes that it holds all the time.
   [[nodiscard]] virtual double held_bytes() const { return 0; }
@@ -39,6 +41,9 @@ class Source {
   void give_ids(StimuliConfig const& stimuli);
 
  protected:
+  /// Error(Exit::data): not one a row, one that stands twice. `where`: what they come from.
+  void take_ids(std::vector<std::string> ids, std::string const& where);
+
   std::string name_;
   std::size_t rows_ = 0, batch_ = 0;
   std::vector<std::string> ids_;
@@ -58,8 +63,8 @@ class Source {
 /// NumPy, MATLAB, JSON and text. convert_arrays.cpp.
 [[nodiscard]] std::unique_ptr<Source> open_arrays(std::filesystem::path const& path, std::string const& layout);
 
-/// Places in `ids` of the rows that `choice` takes, in its order. Error(Exit::config | Exit::data): beyond the end, an id
-/// that is not there, one that is listed twice. `where`: for messages.
+/// Places in `ids` of the rows that `choice` takes, in its order. Error(Exit::config | Exit::data): beyond the end, an
+/// id that is not there, one that is listed twice. `where`: for messages.
 [[nodiscard]] std::vector<std::size_t> chosen_rows(RowChoice const& choice, std::vector<std::string> const& ids,
                                                    std::string const& where);
 

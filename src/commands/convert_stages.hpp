@@ -8,8 +8,8 @@
 
 namespace striate::convert {
 
-/// operands[0] becomes operands[0] ∘ operands[1], or ∘ number. In float64, rounded once to float32. Returns the number of
-/// divisors that are 0.
+/// operands[0] becomes operands[0] ∘ operands[1], or ∘ number. In float64, rounded once to float32. Returns the number
+/// of divisors that are 0.
 std::size_t calculate(std::string const& operation, std::vector<std::vector<float>>& operands,
                       std::optional<double> number);
 

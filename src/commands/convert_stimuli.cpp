@@ -21,7 +21,8 @@ bool is_number(std::string const& text) {
   return !text.empty() && *end == '\0';
 }
 
-/// Names become their places, from 0 in the order of their bytes, as torchvision numbers classes; the header keeps them.
+/// Names become their places, from 0 in the order of their bytes, as torchvision numbers classes; the header keeps
+/// them.
 void number_column(StimTable& table, std::size_t column, std::string const& missing) {
   auto& values = table.values[column];
   std::set<std::string> names;
@@ -46,13 +47,14 @@ void check_plain(StimTable const& table, std::string const& field, std::string c
 /// What DNNBrain's reader fails on: `=` in a header value, type=audio, text or nothing where it wants numbers.
 void make_dnnbrain(StimTable& table) {
   std::string const file = table.file.filename().string();
-  if (table.type == "audio")
-    fail(Exit::data, "{} is of type audio, which DNNBrain's .stim.csv does not have; leave format: out", file);
+  if (table.type == "audio" || table.type == "array")
+    fail(Exit::data, "{} is of type {}, which DNNBrain's .stim.csv does not have; leave format: out", file, table.type);
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     auto& values = table.values[c];
     std::string const& name = table.columns[c];
     check_plain(table, name, "the name of a column");
-    for (std::size_t r = 0; r < values.size(); ++r) check_plain(table, values[r], fmt::format("row {}, {},", r + 1, name));
+    for (std::size_t r = 0; r < values.size(); ++r)
+      check_plain(table, values[r], fmt::format("row {}, {},", r + 1, name));
     if (name == "stimID" || name == "condition") continue;
     std::string const missing = name == "label" ? "-1" : "nan";
     std::size_t const empty = static_cast<std::size_t>(std::ranges::count(values, std::string()));
@@ -105,7 +107,8 @@ Table stimuli_table(Config const& config) {
     for (auto const& v : column) sum.update(v + "\n");
   Table out;
   out.content = {{"rows", table->rows()}, {"columns", table->columns}, {"sha256", sum.hex()}};
-  out.summary = fmt::format("{} stimuli of type {}, columns {}", table->rows(), table->type, fmt::join(table->columns, ", "));
+  out.summary =
+      fmt::format("{} stimuli of type {}, columns {}", table->rows(), table->type, fmt::join(table->columns, ", "));
   out.write = [table, to = config.output] { write_stim_table(to, *table); };
   return out;
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "convert_array_source.hpp"
 #include "convert_permute.hpp"
 #include "convert_source.hpp"
 #include "fingerprint.hpp"
@@ -71,6 +72,8 @@ class StoreSource final : public Source {
       }
       layers_.push_back(layer);
     }
+    if (!ours_ && ids_.empty() && name_.starts_with("features"))
+      take_ids(ids_beside(path.parent_path()), "file_names.txt");
   }
   ~StoreSource() override { std::erase(open_sources(), this); }
   StoreSource(StoreSource const&) = delete;
@@ -125,8 +128,8 @@ class StoreSource final : public Source {
   void warn_of_order(ActLayer const& layer, std::string const& layout) const {
     auto const& s = layer.shape;
     if (layout == "auto" && s.size() == 3 && s[0] == s[1] && s[2] != s[1])
-      log::warn("{}: layer {} is {}: this looks like rows × columns × channels; set layout: channels_last if it is", name_,
-                layer.name, h5::text_of(s));
+      log::warn("{}: layer {} is {}: this looks like rows × columns × channels; set layout: channels_last if it is",
+                name_, layer.name, h5::text_of(s));
   }
   fs::path path_, file_path_;
   bool ours_ = false;
@@ -145,7 +148,8 @@ class PiecesSource final : public Source {
     for (auto const& name : names) {
       data_.push_back(file_.dataset(name));
       auto const& shape = data_.back().shape();
-      if (shape.empty() || !std::equal(shape.begin() + 1, shape.end(), data_[0].shape().begin() + 1, data_[0].shape().end()))
+      if (shape.empty() ||
+          !std::equal(shape.begin() + 1, shape.end(), data_[0].shape().begin() + 1, data_[0].shape().end()))
         fail(Exit::data, "{}: {} is {} but {} is {}; pieces of one array agree in all but their rows", name_, name,
              h5::text_of(shape), names[0], h5::text_of(data_[0].shape()));
       firsts_.push_back(rows_);
@@ -159,6 +163,7 @@ class PiecesSource final : public Source {
     auto const axes = stored_axes(order_.out(layer.shape));
     layer.shape = axes.shape, layer.axes = axes.names;
     layers_ = {layer};
+    take_ids(ids_beside(path.parent_path()), "file_names.txt");
   }
   [[nodiscard]] std::string fingerprint() const override { return striate::fingerprint(path_); }
   void read(std::size_t, std::span<std::size_t const> rows, float* out) const override {
@@ -187,8 +192,9 @@ std::unique_ptr<Source> open_hdf5(fs::path const& path, std::string const& layou
     if (file.has_attribute("/", "MATLAB_class") || path.extension() == ".mat") return open_arrays(path, layout);
     std::vector<std::string> const names = file.names();
     bool const pieces = names.size() > 1 && std::ranges::all_of(names, [](std::string const& n) {
-      return n.starts_with("features_") && n.find_first_not_of("0123456789", 9) == std::string::npos && n.size() > 9;
-    });
+                          return n.starts_with("features_") &&
+                                 n.find_first_not_of("0123456789", 9) == std::string::npos && n.size() > 9;
+                        });
     if (pieces) return std::make_unique<PiecesSource>(path, names, layout);
   }
   return std::make_unique<StoreSource>(path, layout);

@@ -75,8 +75,8 @@ RoiTable read_roi_tsv(fs::path const& path) {
     }
     if (number == 1) continue;
     if (count != table.names.size())
-      fail(Exit::data, "{} line {} has {} columns but the first line names {} regions", path.filename().string(), number, count,
-           table.names.size());
+      fail(Exit::data, "{} line {} has {} columns but the first line names {} regions", path.filename().string(),
+           number, count, table.names.size());
     ++table.rows;
   }
   if (table.rows == 0) fail(Exit::data, "{}: holds no rows", path.filename().string());
@@ -87,10 +87,12 @@ RoiTable read_roi(Config const& config) {
   fs::path const& in = config.input[0];
   if (ends(in, ".roi.h5")) return read_roi_file(in);
   if (ends(in, ".tsv")) return read_roi_tsv(in);
-  if (!ends(in, ".npy")) fail(Exit::config, "input: a .roi.h5 is made of .npy, .tsv or .roi.h5, not of {}", in.filename().string());
+  if (!ends(in, ".npy"))
+    fail(Exit::config, "input: a .roi.h5 is made of .npy, .tsv or .roi.h5, not of {}", in.filename().string());
   NpyFile const file(in);
   if (file.shape().size() != 2)
-    fail(Exit::data, "input: {} has {} axes; a .roi.h5 is made of volumes × regions", in.filename().string(), file.shape().size());
+    fail(Exit::data, "input: {} has {} axes; a .roi.h5 is made of volumes × regions", in.filename().string(),
+         file.shape().size());
   RoiTable table;
   table.rows = file.shape()[0], table.values = numbers(file);
   fs::path const names = in.parent_path() / (in.stem().string() + ".names.txt");
@@ -182,7 +184,8 @@ ArrayRdm rdm_of(fs::path const& path) {
   rdm.shape = {path.stem().string(), s.size() != 1, s.empty() ? 0 : (s.size() == (square ? 3U : 2U) ? s[0] : 1)};
   rdm.items = s.empty() ? 0 : square ? s.back() : items_of_pairs(s.back());
   if (rdm.items < 2 || s.size() > 3 || (s.size() == 3 && !square) || (file.fortran_order() && s.size() == 3))
-    fail(Exit::data, "{}: is no RDM: (pairs), (iterations, pairs), (n, n) or (iterations, n, n) in C order, n (n - 1) / 2 pairs",
+    fail(Exit::data,
+         "{}: is no RDM: (pairs), (iterations, pairs), (n, n) or (iterations, n, n) in C order, n (n - 1) / 2 pairs",
          name);
   auto const values = numbers(file);
   if (!square) {
@@ -190,7 +193,8 @@ ArrayRdm rdm_of(fs::path const& path) {
     return rdm;
   }
   for (std::size_t i = 0; i < rdm.shape.iterations; ++i) {
-    auto const one = triangle_of(std::span(values).subspan(i * rdm.items * rdm.items, rdm.items * rdm.items), rdm.items, name);
+    auto const one =
+        triangle_of(std::span(values).subspan(i * rdm.items * rdm.items, rdm.items * rdm.items), rdm.items, name);
     rdm.pairs.insert(rdm.pairs.end(), one.begin(), one.end());
   }
   return rdm;
@@ -237,7 +241,8 @@ Table rdms_out(Config const& config) {
       for (auto const& rdm : rdms) write_rdm_npy(*reader, rdm, to / (rdm.name + ".npy"), square);
       return;
     }
-    RdmWriter file(to, reader->type(), reader->metric(), reader->items(), plain ? std::vector<std::string>() : reader->names(), rdms);
+    RdmWriter file(to, reader->type(), reader->metric(), reader->items(),
+                   plain ? std::vector<std::string>() : reader->names(), rdms);
     for (auto const& rdm : rdms)
       for (std::size_t i = 0; i < rdm.iterations; ++i) file.write(rdm.name, i, reader->read(rdm.name, i));
     file.close();
@@ -255,7 +260,8 @@ Table rdms_in(Config const& config) {
     std::ranges::sort(files);
     if (files.empty()) fail(Exit::data, "input: {} holds no .npy", in.string());
   } else if (!ends(in, ".npy")) {
-    fail(Exit::config, "input: a .rdm.h5 is made of .npy, a folder of .npy or .rdm.h5, not of {}", in.filename().string());
+    fail(Exit::config, "input: a .rdm.h5 is made of .npy, a folder of .npy or .rdm.h5, not of {}",
+         in.filename().string());
   }
   auto rdms = std::make_shared<std::vector<ArrayRdm>>();
   for (auto const& file : files) {
@@ -268,10 +274,12 @@ Table rdms_in(Config const& config) {
   if (!config.stimuli.empty()) names = load_stimuli(config.stimuli).ids();
   std::size_t const items = rdms->front().items;
   if (!names.empty() && names.size() != items)
-    fail(Exit::data, "stimuli: {} lists {} items, but the RDMs are of {}", config.stimuli.path.filename().string(), names.size(), items);
+    fail(Exit::data, "stimuli: {} lists {} items, but the RDMs are of {}", config.stimuli.path.filename().string(),
+         names.size(), items);
   Table out;
   Sha256 sum;
-  for (auto const& rdm : *rdms) sum.update(rdm.shape.name + "\n"), sum.update(rdm.pairs.data(), rdm.pairs.size() * sizeof(double));
+  for (auto const& rdm : *rdms)
+    sum.update(rdm.shape.name + "\n"), sum.update(rdm.pairs.data(), rdm.pairs.size() * sizeof(double));
   out.content = {{"rdms", rdms->size()}, {"items", items}, {"item_names", names}, {"sha256", sum.hex()}};
   out.summary = fmt::format("{} RDMs of {} items", rdms->size(), items);
   bool const iterated = std::ranges::any_of(*rdms, [](auto const& r) { return r.shape.iterated; });
@@ -328,7 +336,8 @@ Table read_table(Config const& config) {
   if (ends(config.input[0], ".rdm.h5")) return rdms_out(config);
   if (format == Format::rdm) return rdms_in(config);
   if (ends(config.input[0], ".roi.h5") || format == Format::roi || format == Format::table) return roi_table(config);
-  fail(Exit::config, "output: {} cannot be made of {}", config.output.filename().string(), config.input[0].filename().string());
+  fail(Exit::config, "output: {} cannot be made of {}", config.output.filename().string(),
+       config.input[0].filename().string());
 }
 
 }  // namespace striate::convert

@@ -56,7 +56,8 @@ void Work::write(std::span<std::size_t const> mine) {
                   recipe_.layers[block.layer].spec.name);
       store_.recycle(std::move(block));
     }
-    for (std::size_t row = store_.first_row(number); !recipe_.skipped.empty() && row < store_.first_row(number) + store_.rows(number); ++row)
+    for (std::size_t row = store_.first_row(number);
+         !recipe_.skipped.empty() && row < store_.first_row(number) + store_.rows(number); ++row)
       if (recipe_.skipped[row] != 0) store_.write_skipped(row, static_cast<Skipped>(recipe_.skipped[row]));
     zeros_ += batch.zeros;
     std::lock_guard const held(lock_);

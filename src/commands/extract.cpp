@@ -1,9 +1,11 @@
 /// `striate extract`: stimuli × network × layers → activation store.
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 
 #include "extract_config.hpp"
 #include "extract_network.hpp"
+#include "extract_reuse.hpp"
 #include "extract_stages.hpp"
 #include "extract_stimuli.hpp"
 #include "extract_work.hpp"
@@ -12,6 +14,8 @@
 #include "striate/base/hash.hpp"
 #include "striate/base/version.hpp"
 #include "striate/par/together.hpp"
+#include "striate/stimuli/part_source.hpp"
+#include "striate/store/act_pack.hpp"
 #include "striate/store/layer_report.hpp"
 
 namespace striate {
@@ -24,20 +28,31 @@ namespace fs = std::filesystem;
 constexpr std::size_t good_batch = 16;
 constexpr double captured_bytes_wanted = 64 << 20, captured_bytes_allowed = 512 << 20;
 
+constexpr int pack_level = 4;  // higher ones take twice the time for a few percent
+
+/// What tensors of this rank may take: its share of the memory. STRIATE_TENSOR_MEMORY (bytes) is for tests.
+double tensor_limit(double budget) {
+  char const* const text = std::getenv("STRIATE_TENSOR_MEMORY");
+  return text == nullptr ? budget : std::strtod(text, nullptr);
+}
+
 class Extract final : public Job {
  public:
   void describe(Schema& schema) override { striate::describe(schema, config_); }
-  [[nodiscard]] fs::path output() const override { return config_.output; }
+  [[nodiscard]] fs::path output() const override { return part_of_extract(config_.part).file(config_.output); }
   [[nodiscard]] bool output_is_directory() const override { return false; }
   void plan(Context& context, Plan& plan) override;
   bool run(Context& context) override;
   [[nodiscard]] Progress progress() const override {
-    auto const ledger = read_ledger(config_.output);
+    auto const ledger = read_ledger(output());
     return {ledger.done, ledger.total, ledger.complete};
   }
 
  private:
   void fix_batch();
+  void fix_part();
+  void pack(Context const& context) const;
+  void find_reusable(Context const& context);
   void write_report() const;
   [[nodiscard]] ActSpec spec(Context const& context) const;
   [[nodiscard]] double bytes_in_flight() const;
@@ -53,6 +68,8 @@ class Extract final : public Job {
   UnitChoice units_;
   std::vector<LayerPath> paths_;
   std::size_t batch_ = 1;
+  std::string part_;                     ///< "" where all is one job's
+  std::unique_ptr<ReusedRows> reused_;   ///< with reuse:
   int in_flight_ = 1;  ///< batches that a rank computes at once
 };
 
@@ -93,6 +110,28 @@ void Extract::fix_batch() {
   while (batch_ > 1 && (bytes() > captured_bytes_allowed || (batch_ > 4 && batch_ * 8 > n))) batch_ /= 2;
 }
 
+/// Whole batches, so that the parts together are what one job would make.
+void Extract::fix_part() {
+  ExtractPart const part = part_of_extract(config_.part);
+  if (part.k == 1) return;
+  std::size_t const n = stimuli_.ids.size(), batches = (n + batch_ - 1) / batch_;
+  std::size_t const first = batches * (part.i - 1) / part.k * batch_, last = std::min(n, batches * part.i / part.k * batch_);
+  if (first >= last)
+    fail(Exit::config, "part: {} of {} batches holds none; use fewer parts", config_.part, batches);
+  take_part(stimuli_, first, last);
+  part_ = fmt::format("{}/{}: stimuli {} to {} of {}", part.i, part.k, first + 1, last, n);
+}
+
+void Extract::find_reusable(Context const& context) {
+  if (!config_.reuse) return;
+  together(context.comm, [&] {
+    if (fs::exists(output()) && fs::exists(*config_.reuse) && fs::equivalent(output(), *config_.reuse))
+      fail(Exit::config, "reuse: is the output itself; name another output (the old store stays as it is)");
+    reused_ = std::make_unique<ReusedRows>(*config_.reuse, spec(context));
+  });
+  stimuli_.source = part_source(stimuli_.source, 0, stimuli_.ids.size(), reused_->held());
+}
+
 /// Of one batch: its inputs (one being computed, two ahead), the network's own memory, its layers as the network gives
 /// them, on their way, and encoded for the store while the next batch is computed.
 double Extract::bytes_in_flight() const {
@@ -117,10 +156,15 @@ void Extract::plan(Context& context, Plan& plan) {
   config_.weights = net_.weights;
   together(context.comm, [&] { paths_ = make_paths(config_, net_, units_); });
   fix_batch();
+  fix_part();
   std::int64_t finished = 0;
-  if (context.comm.root() && !context.fresh) finished = is_finished(config_.output, spec(context).identity) ? 1 : 0;
+  if (context.comm.root() && !context.fresh) finished = is_finished(output(), spec(context).identity) ? 1 : 0;
   finished = context.comm.max(finished);
-  if (finished == 0) check_stimuli(context, config_, stimuli_);  // a finished store needs them no more
+  if (finished == 0) {  // a finished store needs them no more
+    if (config_.identify == "sha256") hash_stimuli(context, config_, stimuli_);
+    find_reusable(context);
+    check_stimuli(context, config_, stimuli_);
+  }
   int const threads = static_cast<int>(context.comm.max(std::int64_t{context.threads}));
   double const weights = static_cast<double>(fs::file_size(*config_.weights)), here = context.memory_budget;
   in_flight_ =
@@ -136,8 +180,11 @@ void Extract::plan(Context& context, Plan& plan) {
   plan.bytes_read = n * 100e3;
   plan.bytes_written = n * stored_bytes() / 4 * element;
   plan.memory_per_rank = weights + in_flight_ * bytes_in_flight();
-  plan.core_seconds = finished > 0 ? 0 : n * seconds_per_stimulus();
+  double const to_compute = n - (reused_ ? static_cast<double>(reused_->count()) : 0);
+  plan.core_seconds = finished > 0 ? 0 : to_compute * seconds_per_stimulus();
   plan.lines.emplace_back("stimuli", fmt::format("{}, in batches of {}", stimuli_.ids.size(), batch_));
+  if (!part_.empty()) plan.lines.emplace_back("part", part_);
+  if (reused_) plan.lines.emplace_back("reuse", fmt::format("{} stimuli of {}", reused_->count(), config_.reuse->string()));
   plan.lines.emplace_back("network", fmt::format("{} on {}, {} batches at once a rank", net_.card.name,
                                                  net_.network->device(), in_flight_));
   plan.lines.emplace_back("self-test", net_.self_test);
@@ -159,9 +206,13 @@ ActSpec Extract::spec(Context const& context) const {
                            h5::dtype_of_name(config_.dtype), paths_[l].record});
   spec.stimulus_ids = stimuli_.ids;
   spec.batch = batch_;
+  spec.stimulus_sha256 = stimuli_.file_sha256;
+  spec.may_skip = config_.on_bad_stimulus == "skip";
+  spec.io = config_.io == "auto" ? ActIo::automatic : config_.io == "direct" ? ActIo::direct : ActIo::cached;
   auto const how = stimuli_.source->describe();
   auto config = context.resolved;
-  for (auto const* key : {"output", "memory", "io"}) config.erase(key);  // the same store, wherever and however written
+  // The same store, wherever and however written.
+  for (auto const* key : {"output", "memory", "io", "reuse", "pack", "self_test"}) config.erase(key);
   config["layers"] = units_.asked(config_);
   std::string const device = net_.network->on_gpu() ? "cuda" : "cpu";
   spec.attributes = {
@@ -169,6 +220,12 @@ ActSpec Extract::spec(Context const& context) const {
       {"stimuli_sha256", stimuli_.sha256}, {"device", net_.network->device()},      {"pool", config_.pool},
       {"libtorch", torch_version()},       {"striate_git_commit", git_commit()},    {"config", config.dump()},
       {"self_test", net_.self_test},       {"input_statistics", std::string(InputStatistics::text_length, ' ')}};
+  if (config_.autocast != "none") spec.attributes["autocast"] = config_.autocast;
+  if (!part_.empty()) {
+    std::string own;
+    for (auto const& id : stimuli_.ids) own += id + "\n";
+    spec.attributes["part"] = part_, spec.attributes["stimuli_sha256"] = sha256(own);
+  }
   // Files count by content, so that a folder that was moved resumes.
   spec.identity = context.identity;
   spec.identity["stimuli"] = stimuli_.sha256;
@@ -188,8 +245,8 @@ ActSpec Extract::spec(Context const& context) const {
 
 /// Beside the store, which is complete without it.
 void Extract::write_report() const try {
-  auto const reports = layer_reports(config_.output.string());
-  write_atomically(report_file(config_.output), report_table(reports));
+  auto const reports = layer_reports(output().string());
+  write_atomically(report_file(output()), report_table(reports));
   for (auto const& r : reports) {
     if (r.nans + r.infinities > 0)
       log::warn("layer {} has {} NaN and {} infinite values", r.layer, r.nans, r.infinities);
@@ -200,13 +257,30 @@ void Extract::write_report() const try {
   log::warn("the layer report was not written: {}", error.what());
 }
 
+/// The closing step: the store is whole before it and after it.
+void Extract::pack(Context const& context) const {
+  std::int64_t wanted = 0;
+  together(context.comm, [&] {
+    if (context.comm.root()) wanted = config_.pack == "gzip" && !is_packed(output()) ? 1 : 0;
+  });
+  if (context.comm.max(wanted) == 0) return;
+  log::info("packing {}", output().string());
+  auto const size = pack_store(context.comm, output(), output(), pack_level, context.threads);
+  log::info("packed: {} became {} ({:.2f} times smaller)", bytes_text(static_cast<double>(size.before)),
+            bytes_text(static_cast<double>(size.after)), static_cast<double>(size.before) / static_cast<double>(size.after));
+}
+
 bool Extract::run(Context& context) {
-  auto store = ActWriter::open(context.comm, config_.output, spec(context), context.fresh);
+  limit_tensor_memory(tensor_limit(context.memory_budget));
+  auto store = ActWriter::open(context.comm, output(), spec(context), context.fresh);
   if (store->state() == StoreState::complete) {
-    log::info("nothing to do: {} is complete", config_.output.string());
-    if (context.comm.root() && !fs::exists(report_file(config_.output))) write_report();
+    log::info("nothing to do: {} is complete", output().string());
+    if (context.comm.root() && !fs::exists(report_file(output()))) write_report();
+    pack(context);
     return true;
   }
+  if (store->state() == StoreState::resumed && !stimuli_.file_sha256.empty())
+    check_unchanged(context, output(), stimuli_);
   auto const done = store->done();
   auto const before = static_cast<std::size_t>(std::ranges::count(done, 1));
   if (before > 0) log::info("resuming: {} of {} batches are done", before, done.size());
@@ -217,7 +291,7 @@ bool Extract::run(Context& context) {
     int const decoders = net_.network->on_gpu() ? context.threads : std::max(1, context.threads / 2);
     StimulusLoader loader(stimuli_.source, batch_, order, decoders, static_cast<std::size_t>(2 * in_flight_),
                           config_.on_bad_stimulus == "skip");
-    ExtractWork work(*net_.network, loader, *store, stimuli_.ids, paths_, before);
+    ExtractWork work(*net_.network, loader, *store, stimuli_.ids, paths_, before, reused_.get());
     work.watch(statistics);
     TileOptions options;
     options.threads = in_flight_;
@@ -230,6 +304,7 @@ bool Extract::run(Context& context) {
   together(context.comm, [&] {
     if (context.comm.root()) write_report();
   });
+  pack(context);
   return true;
 }
 

@@ -2,6 +2,10 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <cstdio>
+
+#include "striate/base/error.hpp"
+
 #include "striate/stimuli/dmask.hpp"
 
 namespace striate {
@@ -52,6 +56,21 @@ void describe(Schema& s, ProjectConfig& c) {
     {.doc = "of sparse: share of entries that are not 0; default: 1/√units", .min = 1e-9, .max = 1});
 }
 
+std::filesystem::path ExtractPart::file(std::filesystem::path const& output) const {
+  if (k == 1) return output;
+  std::string const name = output.filename().string(), end = name.ends_with(".act.h5") ? ".act.h5" : output.extension().string();
+  return output.parent_path() / fmt::format("{}.part-{}-of-{}{}", name.substr(0, name.size() - end.size()), i, k, end);
+}
+
+ExtractPart part_of_extract(std::string const& text) {
+  ExtractPart part;
+  char slash = 0, rest = 0;
+  if (std::sscanf(text.c_str(), "%zu%c%zu%c", &part.i, &slash, &part.k, &rest) != 3 || slash != '/' || part.i < 1 ||
+      part.i > part.k || part.k > 1000000)
+    fail(Exit::config, "part: is `{}`; give this job's number and that of all jobs, e.g. 3/10", text);
+  return part;
+}
+
 void describe(Schema& s, ExtractConfig& c) {
   s("stimuli", c.stimuli,
     {.doc = "what the network is shown: a .stim.csv of pictures, videos, sounds or arrays, {folder: DIR} of them (a "
@@ -99,11 +118,18 @@ void describe(Schema& s, ExtractConfig& c) {
      .choices = {"none", "dnnbrain"}});
   s("project", c.project,
     {.doc = "random projection of each layer, behind all of the above; the matrix is a function of `seed`"});
+  s("pca", c.pca,
+    {.doc = "a reduction that `striate reduce` saved (.pca.h5, .proj.h5), applied to every layer, last",
+     .identity = false,
+     .example = "act.pca.h5"});
   s("dtype", c.dtype, {.doc = "type of the stored values", .choices = {"float32", "float16"}});
   s("batch", c.batch, {.doc = "stimuli in one forward pass; auto depends on shapes alone, never on the machine"});
   s("device", c.device,
     {.doc = "where the network runs; auto: the GPU of this rank's place on its node, where there is one",
      .choices = {"auto", "cpu", "cuda"}});
+  s("autocast", c.autocast,
+    {.doc = "let LibTorch compute products and convolutions in half precision; on the CPU bf16 alone",
+     .choices = {"none", "bf16", "fp16"}});
   s("on_bad_stimulus", c.on_bad_stimulus,
     {.doc = "a missing or corrupt picture: stop before computing, or skip (its row is NaN, and a warning lists it; "
             "encode and simulate then want it left out)",
@@ -111,7 +137,26 @@ void describe(Schema& s, ExtractConfig& c) {
   s("on_duplicate", c.on_duplicate,
     {.doc = "a stimulus that stands twice in the list: stop, or keep it once, in order of first appearance",
      .choices = {"stop", "once"}});
-  s("io", c.io, {.doc = "how ranks write: each its own chunks", .choices = {"independent"}, .identity = false});
+  s("identify", c.identify,
+    {.doc = "what a stimulus is known by: its name, or the sha256 of its file beside it (kept in the store; a file that "
+            "changed is refused on resume)",
+     .choices = {"name", "sha256"}});
+  s("reuse", c.reuse,
+    {.doc = "finished store of the same network, layers and preprocessing: stimuli that it holds are copied, the others "
+            "computed",
+     .identity = false,
+     .example = "old.act.h5"});
+  s("part", c.part, {.doc = "the share of this job, of an array of jobs: batches that follow each other; output x.act.h5 becomes "
+            "x.part-3-of-10.act.h5, and convert merges the parts", .example = "3/10"});
+  s("pack", c.pack,
+    {.doc = "closing step: compress layers without loss, as every HDF5 reads it (shuffle, deflate)",
+     .choices = {"none", "gzip"},
+     .identity = false});
+  s("io", c.io,
+    {.doc = "how ranks write their batches: independent, through the system's page cache; direct, past it (O_DIRECT); "
+            "auto: direct on ext4 and XFS",
+     .choices = {"auto", "independent", "direct"},
+     .identity = false});
   s("memory", c.memory,
     {.doc = "memory of a rank; default: its share of the job's", .unit = "GiB", .min = 0.1, .identity = false});
   s("seed", c.seed, {.doc = "of `project`; nothing else in extract is random", .min = 0, .identity = false});

@@ -32,6 +32,15 @@ struct ProjectConfig {
 };
 void describe(Schema& s, ProjectConfig& c);
 
+/// `part: i/k`.
+struct ExtractPart {
+  std::size_t i = 1, k = 1;
+  /// act.h5 → act.part-2-of-8.h5; `output` itself where all is one job's.
+  [[nodiscard]] std::filesystem::path file(std::filesystem::path const& output) const;
+};
+/// Throws Error(Exit::config).
+[[nodiscard]] ExtractPart part_of_extract(std::string const& text);
+
 struct ExtractConfig {
   StimuliConfig stimuli;
   std::string network;
@@ -45,7 +54,8 @@ struct ExtractConfig {
   std::optional<ProjectConfig> project;
   std::optional<std::filesystem::path> pca;
   std::string pool = "none", dtype = "float32", device = "auto", on_bad_stimulus = "stop", on_duplicate = "stop",
-              io = "independent";
+              io = "auto", identify = "name", autocast = "none", pack = "none", part = "1/1";
+  std::optional<std::filesystem::path> reuse;
   BatchSize batch;
   std::optional<double> memory;
   std::int64_t seed = 0;

@@ -68,12 +68,13 @@ ExtractNetwork load_network(Context const& context, ExtractConfig const& config,
     loaded.weights = weights_file(context, config, loaded.card);
     NetworkOptions options;
     options.device = config.device;
+    options.autocast = config.autocast;
     options.local_rank = context.comm.node().rank();
     std::map<std::string, Pool> const pools{{"none", Pool::none},     {"max", Pool::max}, {"mean", Pool::mean},
                                             {"median", Pool::median}, {"l1", Pool::l1},   {"l2", Pool::l2}};
     // Where the network runs there is less to bring away; what only stages can do is left to them (make_paths).
-    loaded.pools = config.pool_over == "space" && config.compat == "none" && config.pool != "none";
-    options.pool = loaded.pools ? pools.at(config.pool) : Pool::none;
+    bool const pools_here = config.pool_over == "space" && config.compat == "none";
+    options.pool = pools_here ? pools.at(config.pool) : Pool::none;
     options.whole = units.pooled_later(loaded.card);
     auto const layers = units.asked(config);
     try {
@@ -83,6 +84,7 @@ ExtractNetwork load_network(Context const& context, ExtractConfig const& config,
       throw Error(error.code(), config.layers ? message : units.explain(message));
     }
     if (!context.comm.root()) return;
+    options.autocast = "none";  // what the card knows is of full precision
     loaded.weights_sha256 = sha256_file(loaded.weights);
     loaded.self_test = !config.self_test ? "left out, as the config says"
                                          : self_test(find_card(config.network, context.config_file.parent_path()),

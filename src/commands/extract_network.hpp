@@ -17,7 +17,6 @@ struct ExtractNetwork {
   std::string weights_sha256;
   std::string self_test;  ///< how it went, in one line
   std::unique_ptr<Network> network;
-  bool pools = false;  ///< it pools layers itself, but for those that UnitChoice pools later
 };
 
 /// Finds the card, changed as the config says; every rank reads it. Collective.

@@ -68,16 +68,15 @@ class PathMaker {
     add(select_stage(now_, selection), "mask");
   }
 
-  /// `done`: by the network.
-  void pool(bool done) {
+  void pool() {
     if (config_.pool == "none") return;
+    bool const done = start_.shape != full_.shape;  // by the network; where a map is one point, once more does no harm
     bool const matrix = config_.compat == "dnnbrain";
     std::string what = config_.pool;
     if (matrix && what == "l1") what = "column_sum";
     if (matrix && what == "l2") what = "spectral";
     nlohmann::ordered_json const record{{"stage", "pool"}, {"of", what}, {"over", config_.pool_over}};
     if (done) {
-      if (!full_.axes.starts_with("channel")) return;  // a layer without maps
       words_ += (words_.empty() ? "" : ", ") + ("pool " + what);
       log_.push_back(record);
       return;
@@ -184,7 +183,7 @@ std::vector<LayerPath> make_paths(ExtractConfig const& config, ExtractNetwork co
   for (std::size_t l = 0; l < layers.size(); ++l) {
     PathMaker maker(config, layers[l]);
     maker.mask(chosen[l]);
-    maker.pool(network.pools && (chosen[l] == nullptr || chosen[l]->layer.selection.only_channels()));
+    maker.pool();
     maker.tokens();
     maker.project();
     maker.pca(sha256);

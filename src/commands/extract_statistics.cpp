@@ -43,11 +43,15 @@ void InputStatistics::add_row(std::size_t place, float const* values) {
         to[2 * c] += v;
         to[2 * c + 1] += v * v;
       }
+  // A source gives NaN where nothing was decoded, as where rows of an earlier store are reused.
+  if (std::any_of(to, to + channels_ * 2, [](double sum) { return std::isnan(sum); }))
+    std::fill_n(to, channels_ * 2, unseen);
 }
 
 void InputStatistics::add(std::size_t first, LoadedBatch const& batch) {
   std::size_t const size = batch.pixels.size() / std::max<std::size_t>(1, batch.rows);
   for (std::size_t row = 0; row < batch.rows && (first + row) * channels_ * 2 < sums_.size(); ++row) {
+    if (std::isnan(batch.pixels[row * size])) continue;  // taken over from another store, or bad
     auto const is_it = [&](auto const& bad) { return bad.first == first + row; };
     if (std::none_of(batch.bad.begin(), batch.bad.end(), is_it)) add_row(first + row, batch.pixels.data() + row * size);
   }
@@ -65,7 +69,7 @@ std::string InputStatistics::finish(Comm const& comm, StimulusSource const& sour
       if (!reader) reader = source.reader();
       try {
         reader->load(place, values.data());
-        add_row(place, values.data());
+        if (!std::isnan(values[0])) add_row(place, values.data());
       } catch (Error const&) {  // was skipped
       }
     }

@@ -17,7 +17,8 @@ class InputStatistics {
   InputStatistics(Card const& card, std::size_t stimuli);
   /// Any thread, each batch once. `first`: place of its first row.
   void add(std::size_t first, LoadedBatch const& batch);
-  /// What was added on any rank; stimuli that were computed before a resume are decoded again. Says it in the log, with
+  /// What was added on any rank; stimuli that were computed before a resume are decoded again, those whose rows come
+  /// from an earlier store (reuse:) are left out. Says it in the log, with
   /// a warning where a card that normalises gives numbers that no network was trained with. Returns JSON, padded with
   /// blanks: {"stimuli": 256, "mean": [by channel], "sd": […]}. Collective.
   [[nodiscard]] std::string finish(Comm const& comm, StimulusSource const& source);

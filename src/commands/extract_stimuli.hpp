@@ -15,6 +15,7 @@ struct ExtractStimuli {
   std::vector<std::string> ids;            ///< (n), unique
   std::string sha256;                      ///< of what decides the rows
   std::shared_ptr<StimulusSource> source;  ///< (n)
+  std::vector<std::string> file_sha256;    ///< (n) of each stimulus' file, or empty
 };
 
 /// Rank 0 reads, all ranks get the same. Collective; throws Error(Exit::no_input | Exit::data).
@@ -22,5 +23,13 @@ struct ExtractStimuli {
 /// Every stimulus is there and begins and ends as its format says; ranks share the rows. Collective; throws the first
 /// trouble, unless bad stimuli are to be skipped.
 void check_stimuli(Context const& context, ExtractConfig const& config, ExtractStimuli const& stimuli);
+
+/// Leaves stimuli [first, last).
+void take_part(ExtractStimuli& stimuli, std::size_t first, std::size_t last);
+/// Fills file_sha256; ranks and threads share the files. A file that is not there has 64 zeros where bad stimuli are
+/// skipped. Collective; throws Error.
+void hash_stimuli(Context const& context, ExtractConfig const& config, ExtractStimuli& stimuli);
+/// Throws Error(Exit::data) naming the first file that is another than when the store `path` was begun. Collective.
+void check_unchanged(Context const& context, std::filesystem::path const& path, ExtractStimuli const& stimuli);
 
 }  // namespace striate

@@ -7,6 +7,10 @@
 namespace striate {
 namespace {
 
+UnitMask read_mask(std::filesystem::path const& file) try { return read_dmask(file); } catch (Error const& error) {
+  throw Error(error.code(), std::string("mask: ") + error.what());
+}
+
 std::string path_of(std::string const& name, Card const& card) { return resolve_layers({name}, card).front().path; }
 
 }  // namespace
@@ -17,7 +21,7 @@ std::string ChosenUnits::where(std::string const& word) const {
 
 UnitChoice::UnitChoice(ExtractConfig const& config) {
   if (config.mask)
-    for (auto& layer : read_dmask(*config.mask).layers)
+    for (auto& layer : read_mask(*config.mask).layers)
       layers_.push_back({std::move(layer), "mask", config.mask->filename().string()});
   auto const add = [&](char const* key, LayerIndices const& said, std::vector<std::size_t> UnitSelection::*list) {
     for (auto const& [name, indices] : said.layers) {
@@ -47,14 +51,13 @@ std::vector<std::string> UnitChoice::asked(ExtractConfig const& config) const {
   return names.empty() ? std::vector<std::string>{"all"} : names;
 }
 
-std::vector<std::string> UnitChoice::pooled_later(Card const& card) const {
-  std::vector<std::string> names;
+std::vector<LayerRequest> UnitChoice::pooled_later(Card const& card) const {
+  std::vector<LayerRequest> layers;
   for (auto const& chosen : layers_) {
-    if (chosen.layer.selection.only_channels()) continue;
-    names.push_back(chosen.layer.name);
-    names.push_back(path_of(chosen.layer.name, card));
+    if (!chosen.layer.selection.only_channels())
+      layers.push_back({chosen.layer.name, path_of(chosen.layer.name, card)});
   }
-  return names;
+  return layers;
 }
 
 std::vector<ChosenUnits const*> UnitChoice::of_layers(std::vector<CapturedLayer> const& layers,

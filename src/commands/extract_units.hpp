@@ -29,8 +29,8 @@ class UnitChoice {
 
   /// `layers:` of the config; where there is none, the layers chosen from, in their order; else `all`.
   [[nodiscard]] std::vector<std::string> asked(ExtractConfig const& config) const;
-  /// Names and paths of the layers of which not whole channels are kept, so that pooling must wait for the choice.
-  [[nodiscard]] std::vector<std::string> pooled_later(Card const& card) const;
+  /// The layers of which not whole channels are kept, so that pooling must wait for the choice.
+  [[nodiscard]] std::vector<LayerRequest> pooled_later(Card const& card) const;
   /// For each captured layer what was chosen of it, or null. Throws Error(Exit::data) where one is chosen from that is
   /// not captured (the nearest is named) or chosen from under two names, or where the choice does not fit.
   [[nodiscard]] std::vector<ChosenUnits const*> of_layers(std::vector<CapturedLayer> const& layers,

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 #include <ostream>
+#include <stdexcept>
 
 #include "striate/base/error.hpp"
 #include "striate/base/hash.hpp"
@@ -13,6 +14,7 @@
 #include "striate/brain/npy.hpp"
 #include "striate/store/act_store.hpp"
 #include "striate/store/h5.hpp"
+#include "striate/store/rdm_file.hpp"
 
 namespace striate::info {
 namespace {
@@ -105,11 +107,40 @@ std::string kind_of(h5::File const& file, std::string const& name) {
 
 }  // namespace
 
+/// Rows of an activation store that hold no stimulus.
+static void print_skipped(h5::File const& file, std::ostream& out) {
+  constexpr std::size_t most = 20;
+  if (!file.is_dataset(".striate/skipped")) return;
+  auto const why = file.dataset(".striate/skipped").read<std::uint8_t>();
+  auto const count = why.size() - static_cast<std::size_t>(std::ranges::count(why, 0));
+  if (count == 0) return;
+  out << "  skipped stimuli (rows of NaN): " << count << "\n";
+  auto const ids = file.dataset(".striate/stimulus_id").read_strings();
+  for (std::size_t i = 0, shown = 0; i < why.size() && shown < most; ++i)
+    if (why[i] != 0)
+      out << "    row " << i + 1 << " " << ids.at(i) << (why[i] == 1 ? " (missing)" : " (damaged)") << "\n", ++shown;
+  if (count > most) out << "    … and " << count - most << " more (/.striate/skipped)\n";
+}
+
 void print_hdf5(fs::path const& path, std::ostream& out) {
   auto file = h5::File::open(path);
   std::string kind = kind_of(file, path.filename().string());
   head(out, path, kind);
+  try {
+    if (kind == "RDMs") {
+      RdmReader const rdms(path);
+      line(out, "RDMs", fmt::format("{} of {} items ({})", rdms.rdms().size(), rdms.items(), rdms.type()));
+    } else if (kind == "ROI table") {
+      auto const data = file.dataset("data").shape();
+      line(out, "regions", fmt::format("{} in {} volumes", file.attribute_strings("/", "roi").size(), data.at(0)));
+    }
+  } catch (Error const& error) {
+    line(out, "damage", error.what());
+  } catch (std::out_of_range const&) {
+    line(out, "damage", "data is a single number");
+  }
   if (file.has("/.striate/done") || file.has_attribute("/", "complete")) print_ledger(path, out);
+  print_skipped(file, out);
   print_attributes(file, "/", "  ", out);
   print_group(file, "/", 1, out);
 }

@@ -34,6 +34,7 @@ class Pool {
  public:
   void* take(std::size_t bytes) {
     std::size_t const wanted = class_size(bytes);
+    keep_within(static_cast<std::int64_t>(wanted));
     {
       std::lock_guard const lock(mutex_);
       free_[wanted].last_taken = ++clock_;
@@ -62,6 +63,8 @@ class Pool {
     while (kept_ > limit_) drop_one();
   }
 
+  void set_most(std::int64_t bytes) { most_ = bytes; }
+
   void release() {
     std::lock_guard const lock(mutex_);
     drop_all();
@@ -87,6 +90,18 @@ class Pool {
     in_use_ += static_cast<std::int64_t>(size);
     peak_ = std::max(peak_, in_use_);
     limit_ = std::max(limit_, 2 * in_use_);
+  }
+
+  /// Gives kept blocks back rather than hold more than is allowed; with what is in use alone beyond it, there is no
+  /// memory.
+  void keep_within(std::int64_t wanted) {
+    std::int64_t const most = most_;
+    if (most == 0) return;
+    std::lock_guard const lock(mutex_);
+    if (in_use_ + kept_ + wanted > most) drop_all();
+    if (in_use_ + wanted > most)
+      fail(Exit::limit, "out of memory: the network wants {} MB for one tensor beside {} MB, and may have {} MB", wanted >> 20,
+           in_use_ >> 20, most >> 20);
   }
 
   void* fresh(std::size_t size) {
@@ -131,7 +146,7 @@ class Pool {
   };
 
   std::mutex mutex_;
-  std::atomic<std::int64_t> fresh_ = 0;
+  std::atomic<std::int64_t> fresh_ = 0, most_ = 0;  ///< most_: in use at once; 0 without limit
   std::map<std::size_t, FreeList> free_;  ///< by class
   std::uint64_t clock_ = 0;
   std::int64_t in_use_ = 0, kept_ = 0, peak_ = 0, limit_ = 0;
@@ -183,5 +198,6 @@ std::int64_t tensor_bytes_kept() { return pool().kept(); }
 std::int64_t fresh_blocks() { return pool().fresh_blocks(); }
 std::int64_t take_peak() { return pool().take_peak(); }
 void release_kept_memory() { pool().release(); }
+void limit_memory(std::int64_t bytes) { pool().set_most(bytes); }
 
 }  // namespace striate::net

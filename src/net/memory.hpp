@@ -14,6 +14,8 @@ void keep_tensor_memory();
 [[nodiscard]] std::int64_t fresh_blocks();       ///< taken from the system so far
 /// The most in use since the last call.
 [[nodiscard]] std::int64_t take_peak();
+/// Tensors that would together be larger than this fail as if there were no memory; 0: no limit.
+void limit_memory(std::int64_t bytes);
 /// Gives back what is not in use, and forgets earlier peaks.
 void release_kept_memory();
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "autocast.hpp"
 #include "deliver.hpp"
 #include "device.hpp"
 #include "load.hpp"
@@ -88,6 +89,7 @@ class Deliverer : public net::TapListener {
 
 void Network::Impl::pass(at::Tensor pixels, Hand const& hand) const {
   c10::InferenceMode const no_autograd;
+  net::Autocast const autocast(options.autocast, device);
   auto const rows = static_cast<std::size_t>(pixels.size(0));
   if (channels_last && pixels.dim() == 4) pixels = pixels.contiguous(at::MemoryFormat::ChannelsLast);
   std::vector<c10::IValue> inputs{module._ivalue(), std::move(pixels)};
@@ -139,10 +141,11 @@ void Network::Impl::learn(std::vector<LayerRequest> const& requests) {
     c10::InferenceMode const no_autograd;
     plan = net::make_plan(module, requests, zeros(1), file);
   }
-  for (auto const& request : plan.requests)
-    pools.push_back(std::ranges::count(options.whole, request.name) + std::ranges::count(options.whole, request.asked) > 0
-                        ? Pool::none
-                        : options.pool);
+  for (auto const& request : plan.requests) {
+    bool const whole = std::ranges::any_of(
+        options.whole, [&](auto const& layer) { return layer.name == request.name || layer.path == request.asked; });
+    pools.push_back(whole ? Pool::none : options.pool);
+  }
   describe(1);
   auto const has_maps = [&] {
     for (auto const& parameter : module.parameters())
@@ -247,6 +250,8 @@ void Network::forward(float const* pixels, std::size_t rows,
   else
     impl_->forward_cpu(pixels, rows, sink);
 }
+
+void limit_tensor_memory(double bytes) { net::limit_memory(static_cast<std::int64_t>(bytes)); }
 
 std::vector<std::pair<std::string, std::string>> module_paths(std::filesystem::path const& weights) {
   net::set_up_torch();

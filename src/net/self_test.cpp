@@ -24,7 +24,7 @@ std::string short_sum(std::string const& sum) { return sum.substr(0, 12) + "…"
 
 void add_tensor(std::string const& name, at::Tensor const& tensor, Sha256& sum) {
   std::string line = name + ":";
-  for (std::int64_t d = 0; d < tensor.dim(); ++d) line += (d > 0 ? "x" : "") + std::to_string(tensor.size(d));
+  for (std::int64_t d = 0; d < tensor.dim(); ++d) line += fmt::format("{}{}", d > 0 ? "x" : "", tensor.size(d));
   sum.update(line + "\n");
   at::Tensor const values = tensor.to(at::kCPU, tensor.is_floating_point() ? at::kFloat : at::kLong).contiguous();
   sum.update(values.data_ptr(), values.nbytes());

@@ -162,6 +162,7 @@ class ArrayFiles final : public StimulusSource {
   ArrayFiles(std::vector<std::filesystem::path> files, InputForm form, Preprocessing how)
       : files_(std::move(files)), form_(std::move(form)), how_(std::move(how)) {}
   [[nodiscard]] std::size_t size() const override { return files_.size(); }
+  [[nodiscard]] std::filesystem::path file(std::size_t place) const override { return files_[place]; }
   [[nodiscard]] Shape shape() const override { return input_shape(form_, how_); }
   [[nodiscard]] nlohmann::ordered_json describe() const override { return to_json(form_, how_); }
   [[nodiscard]] std::unique_ptr<Reader> reader() const override { return std::make_unique<Decoder>(*this); }

@@ -14,6 +14,7 @@ class ImageSource final : public StimulusSource {
   [[nodiscard]] std::vector<std::size_t> shape() const override { return {how_.channels(), how_.height, how_.width}; }
   [[nodiscard]] nlohmann::ordered_json describe() const override { return to_json(how_); }
   [[nodiscard]] std::unique_ptr<Reader> reader() const override { return std::make_unique<Decoder>(*this); }
+  [[nodiscard]] std::filesystem::path file(std::size_t place) const override { return file_of(rows_[place]); }
   [[nodiscard]] std::vector<std::pair<std::size_t, Error>> check(std::size_t first, std::size_t last,
                                                                  int threads) const override {
     return check_places(first, last, threads, [this](std::size_t place) {

@@ -99,12 +99,13 @@ struct StimulusLoader::Impl {
     float* const out = slot.batch.pixels.data() + row * row_size;
     std::exception_ptr error;
     std::optional<std::string> skipped;
+    bool missing = false;
     lock.unlock();
     try {
       reader.load(place, out);
     } catch (Error const& trouble) {
       if (skip_bad && (trouble.code() == Exit::data || trouble.code() == Exit::no_input))
-        skipped = trouble.what();
+        skipped = trouble.what(), missing = trouble.code() == Exit::no_input;
       else
         error =
             std::make_exception_ptr(Error(trouble.code(), fmt::format("stimulus {}: {}", place + 1, trouble.what())));
@@ -114,6 +115,7 @@ struct StimulusLoader::Impl {
     if (skipped) std::fill_n(out, row_size, std::numeric_limits<float>::quiet_NaN());
     lock.lock();
     if (skipped) slot.batch.bad.emplace_back(place, *skipped);
+    if (missing) slot.batch.missing.push_back(place);
     if (error && row < slot.bad_row) slot.bad_row = row, slot.error = error;
   }
 };

@@ -30,6 +30,16 @@ double filter(double t) {
   return rolloff * sinc * bessel_i0(beta * std::sqrt(1 - u * u)) / whole;
 }
 
+/// In eight sums side by side, which a compiler may keep in vectors without changing a bit.
+double dot(double const* a, double const* b, std::int64_t count) {
+  double sums[8] = {};
+  std::int64_t k = 0;
+  for (; k + 8 <= count; k += 8)
+    for (int lane = 0; lane < 8; ++lane) sums[lane] += a[k + lane] * b[k + lane];
+  for (; k < count; ++k) sums[k % 8] += a[k] * b[k];
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
 }  // namespace
 
 Resampler::Resampler(int from_rate, int to_rate) {
@@ -63,15 +73,12 @@ void Resampler::run(std::int64_t first, std::span<float const> source, std::span
     return;
   }
   std::int64_t const begin = needs(first, out.size()).begin, taps = 2 * reach_ + 1;
-  std::vector<double> one(table_.empty() ? static_cast<std::size_t>(taps) : 0);
+  std::vector<double> one(table_.empty() ? static_cast<std::size_t>(taps) : 0), wide(source.begin(), source.end());
   for (std::size_t i = 0; i < out.size(); ++i) {
     std::int64_t const at = (first + static_cast<std::int64_t>(i)) * down_, phase = at % up_;
     if (table_.empty()) fill_phase(phase, one.data());
     double const* const h = table_.empty() ? one.data() : table_.data() + phase * taps;
-    float const* const x = source.data() + (at / up_ - reach_ - begin);
-    double sum = 0;
-    for (std::int64_t k = 0; k < taps; ++k) sum += h[k] * static_cast<double>(x[k]);
-    out[i] = static_cast<float>(sum);
+    out[i] = static_cast<float>(dot(h, wide.data() + (at / up_ - reach_ - begin), taps));
   }
 }
 

@@ -10,8 +10,9 @@ namespace striate {
 
 /// What a file's header says: cheap.
 struct SoundHeader {
-  int rate = 0;        ///< samples a second
-  double seconds = 0;  ///< 0 where it does not say; of compressed sounds an estimate
+  int rate = 0;           ///< samples a second
+  double seconds = 0;     ///< 0 where it does not say
+  bool is_exact = false;  ///< else `seconds` is an estimate
 };
 /// Throws Error(Exit::no_input | Exit::data) naming the file: missing, of no known format, without sound, shorter than
 /// its header says where that can be known.

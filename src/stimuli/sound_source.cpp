@@ -1,5 +1,7 @@
 // Sounds: waveforms and mel spectrograms.
 #include <cmath>
+#include <mutex>
+#include <unordered_map>
 
 #include "check.hpp"
 #include "mel.hpp"
@@ -11,6 +13,7 @@
 namespace striate {
 namespace {
 
+constexpr std::size_t headers_kept = 4096;
 constexpr double slack = 0.01;  // seconds that a sound may be longer than the input: rounding of times and rates
 
 [[noreturn]] void too_long(StimulusRow const& row, double seconds, InputForm const& form) {
@@ -31,13 +34,14 @@ class SoundSource final : public StimulusSource {
   [[nodiscard]] std::vector<std::size_t> shape() const override { return input_shape(form_, {}); }
   [[nodiscard]] nlohmann::ordered_json describe() const override { return to_json(form_, {}); }
   [[nodiscard]] bool sequential() const override { return true; }
+  [[nodiscard]] std::filesystem::path file(std::size_t place) const override { return rows_[place].file; }
   [[nodiscard]] std::unique_ptr<Reader> reader() const override { return std::make_unique<Decoder>(*this); }
   /// By headers; what compressed files estimate counts where it is far off.
   [[nodiscard]] std::vector<std::pair<std::size_t, Error>> check(std::size_t first, std::size_t last,
                                                                  int threads) const override {
     return check_places(first, last, threads, [this](std::size_t place) {
       StimulusRow const& row = rows_[place];
-      SoundHeader const header = probe_sound(row.file);
+      SoundHeader const header = header_of(row.file);
       if (header.seconds <= 0) return;
       if (row.start > header.seconds * 1.05 + 0.3) starts_late(row, header.seconds);
       double const seconds = std::min(row.end, header.seconds) - row.start;
@@ -46,6 +50,18 @@ class SoundSource final : public StimulusSource {
   }
 
  private:
+  /// Opening a file costs milliseconds, and rows may be many windows of one.
+  [[nodiscard]] SoundHeader header_of(std::filesystem::path const& file) const {
+    {
+      std::lock_guard const lock(mutex_);
+      if (auto const known = headers_.find(file.native()); known != headers_.end()) return known->second;
+    }
+    SoundHeader const header = probe_sound(file);
+    std::lock_guard const lock(mutex_);
+    if (headers_.size() >= headers_kept) headers_.clear();
+    headers_.emplace(file.native(), header);
+    return header;
+  }
   [[noreturn]] static void starts_late(StimulusRow const& row, double seconds) {
     fail(Exit::data, "{} lasts {:.3f} s, but sound from {:.3f} s on is asked for", row.file.string(), seconds,
          row.start);
@@ -134,6 +150,8 @@ class SoundSource final : public StimulusSource {
 
   std::vector<StimulusRow> rows_;
   InputForm form_;
+  mutable std::mutex mutex_;
+  mutable std::unordered_map<std::string, SoundHeader> headers_;
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "frame_table.hpp"
 #include "striate/base/error.hpp"
 #include "striate/stimuli/stim_table.hpp"
 #include "striate/store/row_array.hpp"
@@ -14,7 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char const* forms =
-    "needs a .stim.csv file, {table: FILE}, {folder: DIR}, {hdf5: \"FILE:/DATASET\"} or {npy: FILE}";
+    "needs a .stim.csv file, {table: FILE}, {folder: DIR}, {video: FILE, every: SECONDS}, {hdf5: \"FILE:/DATASET\"} or "
+    "{npy: FILE}";
 
 fs::path path_of(std::string const& text, ConfigPlace const& place) {
   fs::path const path = text;
@@ -37,7 +39,8 @@ class FormReader {
   explicit FormReader(ConfigPlace place) : place_(std::move(place)) {}
 
   StimuliConfig read(YAML::Node const& node) {
-    static std::vector<std::string> const known{"table", "folder", "hdf5", "npy", "ids", "type", "window"};
+    static std::vector<std::string> const known{"table", "folder", "video", "every", "hdf5",
+                                                "npy",   "ids",    "type",  "window"};
     for (auto const& entry : node) {
       std::string const key = entry.first.Scalar();
       ConfigPlace here = at(place_, key, entry.first);
@@ -50,12 +53,15 @@ class FormReader {
       }
       if (key == "window")
         read_window(entry.second, here);
+      else if (key == "every")
+        every_ = seconds_of(entry.second, here);
       else if (!entry.second.IsScalar())
         config_error(here, "needs one word or path");
       else
         read_key(key, entry.second.Scalar(), here);
     }
     check();
+    if (is_video_) out_.type = "video", out_.window = out_.step = every_;
     return out_;
   }
 
@@ -79,7 +85,7 @@ class FormReader {
     }
   }
   void read_place(std::string const& key, std::string const& value, ConfigPlace const& here) {
-    out_.is_folder = key == "folder", out_.is_npy = key == "npy";
+    out_.is_folder = key == "folder", out_.is_npy = key == "npy", is_video_ = key == "video";
     if (key != "hdf5") {
       out_.path = path_of(value, here);
       return;
@@ -105,11 +111,15 @@ class FormReader {
     if (out_.empty()) config_error(place_, forms);
     if (!out_.ids.empty() && out_.dataset.empty()) config_error(place_, "has `ids`, which goes with `hdf5` alone");
     if (!out_.type.empty() && !out_.is_folder) config_error(place_, "has `type`, which goes with `folder` alone");
-    if (out_.window > 0 && out_.is_array()) config_error(place_, "has `window`, which goes with `table` and `folder`");
+    if (is_video_ != (every_ > 0)) config_error(place_, "needs `video` and `every` together, or neither");
+    if (out_.window > 0 && (out_.is_array() || is_video_))
+      config_error(place_, "has `window`, which goes with `table` and `folder`");
   }
 
   ConfigPlace place_;
   StimuliConfig out_;
+  bool is_video_ = false;
+  double every_ = 0;
 };
 
 }  // namespace
@@ -127,6 +137,7 @@ StimuliConfig ConfigType<StimuliConfig>::read(YAML::Node const& node, ConfigPlac
 nlohmann::json ConfigType<StimuliConfig>::write(StimuliConfig const& stimuli) {
   if (stimuli.empty()) return nullptr;
   nlohmann::json json;
+  if (stimuli.type == "video") return {{"video", stimuli.path.string()}, {"every", stimuli.window}};
   if (!stimuli.dataset.empty())
     json["hdf5"] = stimuli.path.string() + ":/" + stimuli.dataset;
   else
@@ -139,7 +150,7 @@ nlohmann::json ConfigType<StimuliConfig>::write(StimuliConfig const& stimuli) {
 }
 
 std::string ConfigType<StimuliConfig>::name() {
-  return "path | {table: path} | {folder: path} | {hdf5: path:/dataset} | {npy: path}";
+  return "path | {table: path} | {folder: path} | {video: path, every: s} | {hdf5: path:/dataset} | {npy: path}";
 }
 
 StimTable load_stimuli(StimuliConfig const& config) {
@@ -155,6 +166,7 @@ StimTable load_stimuli(StimuliConfig const& config) {
     }
     return table;
   }
+  if (config.type == "video") return frames_of_video(config.path, config.window);
   StimTable table = config.is_folder ? stim_table_of_folder(config.path, config.type.empty() ? "image" : config.type)
                                      : read_stim_table(config.path);
   return config.window > 0 ? cut_into_windows(table, config.window, config.step) : table;

@@ -58,6 +58,7 @@ class VideoSource : public StimulusSource {
   }
   [[nodiscard]] std::size_t size() const override { return rows_.size(); }
   [[nodiscard]] bool sequential() const override { return true; }
+  [[nodiscard]] std::filesystem::path file(std::size_t place) const override { return rows_[place].file; }
 
  protected:
   class Open : public Reader {

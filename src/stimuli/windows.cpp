@@ -1,9 +1,11 @@
-// Long videos and sounds, a row a piece.
+// Long videos and sounds, a row a piece, or a row a frame.
 #include <cmath>
 #include <map>
 
+#include "frame_table.hpp"
 #include "striate/stimuli/media.hpp"
 #include "striate/stimuli/source.hpp"
+#include "video.hpp"
 
 namespace striate {
 namespace {
@@ -35,12 +37,13 @@ StimTable cut_into_windows(StimTable const& table, double length, double step) {
     if (!out.has(name)) out.columns.emplace_back(name);
   out.values.assign(out.columns.size(), {});
   std::map<std::string, double> lasts;
+  double const rounding = table.type == "audio" ? 1e-5 : 1e-3;  // seconds: less than a sample; of times of frames
   for (std::size_t r = 0; r < rows.size(); ++r) {
     auto const [known, is_new] = lasts.emplace(rows[r].file.native(), 0);
     if (is_new) known->second = table.type == "audio" ? sound_seconds(rows[r].file) : video_seconds(rows[r].file);
     double const end = std::min(rows[r].end, known->second);
     std::size_t made = 0;
-    for (; rows[r].start + static_cast<double>(made) * step + length <= end + 1e-3; ++made) {
+    for (; rows[r].start + static_cast<double>(made) * step + length <= end + rounding; ++made) {
       double const moved = static_cast<double>(made) * step, from = rows[r].start + moved;
       for (std::size_t c = 0; c < out.columns.size(); ++c) {
         std::string const& name = out.columns[c];
@@ -59,6 +62,26 @@ StimTable cut_into_windows(StimTable const& table, double length, double step) {
            table.file.filename().string(), r + 1, table.ids()[r], end - rows[r].start, length);
   }
   return out;
+}
+
+StimTable frames_of_video(std::filesystem::path const& path, double every) {
+  require_media("video");
+  auto const index = index_video(path);
+  if (every < index->frame_seconds - 1e-3)
+    fail(Exit::data, "{} shows a frame every {:.4g} s; `every: {}` would show frames twice", path.string(),
+         index->frame_seconds, every);
+  StimTable table;
+  table.file = table.folder = std::filesystem::absolute(path).lexically_normal();
+  table.type = "video";
+  table.columns = {"stimID", "onset", "duration"};
+  table.values.resize(3);
+  for (std::size_t i = 0; static_cast<double>(i) * every < index->seconds() - 1e-3; ++i) {
+    double const time = static_cast<double>(i) * every;
+    table.values[0].push_back(std::to_string(index->at(time) + 1));
+    table.values[1].push_back(text_of(time));
+    table.values[2].push_back(text_of(every));
+  }
+  return table;
 }
 
 }  // namespace striate

@@ -10,7 +10,23 @@
 namespace striate {
 namespace {
 
-enum Type : std::uint32_t { i8 = 1, u8, i16, u16, i32, u32, f32 = 7, f64 = 9, i64 = 12, u64, matrix, packed, utf8, utf16, utf32 };
+enum Type : std::uint32_t {
+  i8 = 1,
+  u8,
+  i16,
+  u16,
+  i32,
+  u32,
+  f32 = 7,
+  f64 = 9,
+  i64 = 12,
+  u64,
+  matrix,
+  packed,
+  utf8,
+  utf16,
+  utf32
+};
 
 /// The bytes of one element, and what is still to be read of them.
 class Cursor {
@@ -61,27 +77,55 @@ class Cursor {
 
 std::size_t width_of(std::uint32_t type) {
   switch (type) {
-    case i8: case u8: case utf8: return 1;
-    case i16: case u16: case utf16: return 2;
-    case i32: case u32: case f32: case utf32: return 4;
-    case f64: case i64: case u64: return 8;
-    default: return 0;
+    case i8:
+    case u8:
+    case utf8:
+      return 1;
+    case i16:
+    case u16:
+    case utf16:
+      return 2;
+    case i32:
+    case u32:
+    case f32:
+    case utf32:
+      return 4;
+    case f64:
+    case i64:
+    case u64:
+      return 8;
+    default:
+      return 0;
   }
 }
 
 double value_of(Cursor const& c, std::uint32_t type, char const* p) {
   switch (type) {
-    case i8: return c.number<std::int8_t>(p);
-    case u8: case utf8: return c.number<std::uint8_t>(p);
-    case i16: return c.number<std::int16_t>(p);
-    case u16: case utf16: return c.number<std::uint16_t>(p);
-    case i32: return c.number<std::int32_t>(p);
-    case u32: case utf32: return c.number<std::uint32_t>(p);
-    case f32: return static_cast<double>(c.number<float>(p));
-    case f64: return c.number<double>(p);
-    case i64: return static_cast<double>(c.number<std::int64_t>(p));
-    case u64: return static_cast<double>(c.number<std::uint64_t>(p));
-    default: c.broken();
+    case i8:
+      return c.number<std::int8_t>(p);
+    case u8:
+    case utf8:
+      return c.number<std::uint8_t>(p);
+    case i16:
+      return c.number<std::int16_t>(p);
+    case u16:
+    case utf16:
+      return c.number<std::uint16_t>(p);
+    case i32:
+      return c.number<std::int32_t>(p);
+    case u32:
+    case utf32:
+      return c.number<std::uint32_t>(p);
+    case f32:
+      return static_cast<double>(c.number<float>(p));
+    case f64:
+      return c.number<double>(p);
+    case i64:
+      return static_cast<double>(c.number<std::int64_t>(p));
+    case u64:
+      return static_cast<double>(c.number<std::uint64_t>(p));
+    default:
+      c.broken();
   }
 }
 
@@ -192,7 +236,8 @@ std::string inflated(std::string const& file, char const* data, std::size_t size
   std::string out;
   int state = Z_OK;
   while (state == Z_OK) {
-    std::size_t const before = out.size(), step = std::max<std::size_t>(1 << 16, std::min<std::size_t>(before, 1 << 28));
+    std::size_t const before = out.size(),
+                      step = std::max<std::size_t>(1 << 16, std::min<std::size_t>(before, 1 << 28));
     out.resize(before + step);
     z.next_out = reinterpret_cast<Bytef*>(out.data() + before), z.avail_out = static_cast<uInt>(step);
     state = inflate(&z, Z_NO_FLUSH);

@@ -84,8 +84,10 @@ MatWriter::~MatWriter() = default;
 void MatWriter::add(std::string const& name, std::vector<std::size_t> const& shape, std::span<float const> values) {
   std::size_t const size = values.size_bytes();
   if (size > limit)
-    fail(Exit::data, "{}: {} has {} bytes, but a variable of a MAT-file has at most 2 GiB; MATLAB reads .act.h5 itself "
-                     "(h5read), and .npy has no limit", impl_->temp.target().filename().string(), name, size);
+    fail(Exit::data,
+         "{}: {} has {} bytes, but a variable of a MAT-file has at most 2 GiB; MATLAB reads .act.h5 itself "
+         "(h5read), and .npy has no limit",
+         impl_->temp.target().filename().string(), name, size);
   std::string text = head(mx_single, shape, name);
   std::string out;
   std::size_t const padded = (size + 7) / 8 * 8;
@@ -106,7 +108,8 @@ void MatWriter::add_cells(std::string const& name, std::vector<std::string> cons
     put(all, mi_matrix), put(all, static_cast<std::uint32_t>(one.size()));
     all += one;
   }
-  if (all.size() > limit) fail(Exit::data, "{}: {} texts are more than a MAT-file holds", impl_->temp.target().string(), texts.size());
+  if (all.size() > limit)
+    fail(Exit::data, "{}: {} texts are more than a MAT-file holds", impl_->temp.target().string(), texts.size());
   std::string tag;
   put(tag, mi_matrix), put(tag, static_cast<std::uint32_t>(all.size()));
   impl_->write(tag.data(), tag.size());
@@ -125,7 +128,8 @@ std::string mat_name(std::string const& name, std::vector<std::string> const& ta
   if (clean.empty() || std::isalpha(static_cast<unsigned char>(clean[0])) == 0) clean = "x" + clean;
   clean.resize(std::min<std::size_t>(clean.size(), 60));
   std::string unique = clean;
-  for (int i = 2; std::find(taken.begin(), taken.end(), unique) != taken.end(); ++i) unique = fmt::format("{}_{}", clean, i);
+  for (int i = 2; std::find(taken.begin(), taken.end(), unique) != taken.end(); ++i)
+    unique = fmt::format("{}_{}", clean, i);
   return unique;
 }
 

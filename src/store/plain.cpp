@@ -22,7 +22,9 @@ void put(File& file, std::string const& name, std::vector<std::string> const& te
 
 }  // namespace
 
-void set_variable_attribute(File& file, std::string const& name, std::string const& text) { put(file, name, {text}, true); }
+void set_variable_attribute(File& file, std::string const& name, std::string const& text) {
+  put(file, name, {text}, true);
+}
 void set_variable_attribute(File& file, std::string const& name, std::vector<std::string> const& texts) {
   put(file, name, texts, false);
 }
@@ -35,7 +37,8 @@ void create_view(File& file, std::string const& name, Shape const& shape, Datase
       type(H5Dget_type(source.id()), H5Tclose), dcpl(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
   if (H5Pset_virtual(dcpl.get(), space.get(), source_file.c_str(), source.name().c_str(), source_space.get()) < 0)
     raise(Exit::io, file.path(), name, "cannot be made a view");
-  Id const made(H5Dcreate2(file.id(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, dcpl.get(), H5P_DEFAULT), H5Dclose);
+  Id const made(H5Dcreate2(file.id(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, dcpl.get(), H5P_DEFAULT),
+                H5Dclose);
   if (!made) raise(Exit::io, file.path(), name, "cannot be created in the file");
 }
 
@@ -45,8 +48,7 @@ std::vector<std::string> referenced(File const& file, std::string const& dataset
   if (H5Tequal(type.get(), H5T_STD_REF_OBJ) <= 0)
     fail(Exit::data, "{}: {}: holds no references", file.path().string(), dataset);
   std::vector<hobj_ref_t> references(volume(data.shape()));
-  if (!references.empty() &&
-      H5Dread(data.id(), H5T_STD_REF_OBJ, H5S_ALL, H5S_ALL, H5P_DEFAULT, references.data()) < 0)
+  if (!references.empty() && H5Dread(data.id(), H5T_STD_REF_OBJ, H5S_ALL, H5S_ALL, H5P_DEFAULT, references.data()) < 0)
     raise(Exit::io, file.path(), dataset, "cannot read");
   std::vector<std::string> names;
   for (auto const& reference : references) {

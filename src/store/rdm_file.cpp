@@ -28,8 +28,8 @@ RdmReader::RdmReader(std::filesystem::path const& path) : file_(h5::File::open(p
     auto const& shape = data.shape();
     std::size_t const items = shape.empty() || shape.size() > 2 ? 0 : items_of_pairs(shape.back());
     if (!data.numeric() || items == 0)
-      fail(Exit::data, "{}: {} is {} {}; an RDM is (pairs) or (iterations, pairs) with n (n - 1) / 2 pairs of n items", file,
-           name, data.type_name(), h5::text_of(shape));
+      fail(Exit::data, "{}: {} is {} {}; an RDM is (pairs) or (iterations, pairs) with n (n - 1) / 2 pairs of n items",
+           file, name, data.type_name(), h5::text_of(shape));
     if (items_ != 0 && items_ != items)
       fail(Exit::data, "{}: {} is of {} items but {} of {}; RDMs of a file share their items", file, name, items,
            rdms_[0].name, items_);
@@ -39,7 +39,8 @@ RdmReader::RdmReader(std::filesystem::path const& path) : file_(h5::File::open(p
   if (rdms_.empty()) fail(Exit::data, "{}: holds no RDM", file);
   if (!file_.is_dataset(".striate/items")) return;
   names_ = file_.dataset(".striate/items").read_strings();
-  if (names_.size() != items_) fail(Exit::data, "{}: names {} items, but its RDMs have {}", file, names_.size(), items_);
+  if (names_.size() != items_)
+    fail(Exit::data, "{}: names {} items, but its RDMs have {}", file, names_.size(), items_);
 }
 
 std::vector<double> RdmReader::read(std::string const& rdm, std::size_t iteration) const {
@@ -63,7 +64,8 @@ RdmWriter::RdmWriter(std::filesystem::path const& path, std::string const& type,
   if (!metric.empty()) file_.set_attribute("/", "metric", metric);
   if (!names.empty()) file_.write_strings(".striate/items", names);
   for (auto const& rdm : rdms)
-    file_.create_dataset(rdm.name, h5::Dtype::f64, rdm.iterated ? h5::Shape{rdm.iterations, pairs_} : h5::Shape{pairs_});
+    file_.create_dataset(rdm.name, h5::Dtype::f64,
+                         rdm.iterated ? h5::Shape{rdm.iterations, pairs_} : h5::Shape{pairs_});
 }
 
 RdmWriter::~RdmWriter() {

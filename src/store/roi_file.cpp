@@ -28,7 +28,8 @@ void write_roi_file(std::filesystem::path const& path, RoiTable const& table) {
   try {
     auto file = h5::File::create(Comm(), draft);
     h5::set_variable_attribute(file, "roi", table.names);
-    file.create_dataset("data", h5::Dtype::f64, {table.rows, table.names.size()}).write(std::span<double const>(table.values));
+    file.create_dataset("data", h5::Dtype::f64, {table.rows, table.names.size()})
+        .write(std::span<double const>(table.values));
     file.close();
   } catch (...) {
     ::unlink(draft.c_str());

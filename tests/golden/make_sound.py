@@ -103,6 +103,8 @@ def main():
     run(str(HERE / "mono8k.wav"), *bits, str(HERE / "mono8k.flac"))
     run(str(HERE / "mono8k.wav"), "-b:a", "32k", *bits, str(HERE / "mono8k.mp3"))
     run(str(HERE / "mono8k.wav"), "-b:a", "24k", *bits, str(HERE / "mono8k.m4a"))
+    run(str(HERE.parent / "video" / "cfr.mp4"), "-i", str(HERE / "wide8k.wav"), "-map", "0:v", "-map", "1:a", "-c", "copy", *bits,
+        str(HERE / "talkie.mkv"))
     out = {}
     decode = lambda name: np.frombuffer(subprocess.check_output(
         ["ffmpeg", "-v", "error", "-i", str(HERE / name), "-f", "f32le", "-c:a", "pcm_f32le", "-"], stdin=subprocess.DEVNULL), "<f4")

@@ -20,7 +20,7 @@ CLIPS = {
                     ["-frames:v", "20", *X264, "-g", "8", "-bf", "3", "-x264-params", "open-gop=1", "-pix_fmt", "yuv420p"]),
     "vfr.mkv": ("testsrc2=size=48x36:rate=25", ["-vf", "setpts='(N+N*N/7)/25/TB'", "-vsync", "vfr", "-frames:v", "12", *X264,
                                                 "-g", "5", "-pix_fmt", "yuv420p"]),
-    "odd444.mp4": ("testsrc2=size=53x37:rate=10", ["-frames:v", "6", *X264, "-pix_fmt", "yuv444p"]),
+    "odd444.mp4": ("testsrc=size=53x37:rate=10", ["-frames:v", "6", *X264, "-pix_fmt", "yuv444p"]),
     "bt709.mp4": ("testsrc2=size=48x36:rate=10", ["-frames:v", "4", *X264, "-pix_fmt", "yuv420p", "-colorspace", "bt709",
                                                   "-color_primaries", "bt709", "-color_trc", "bt709"]),
     "full.mp4": ("testsrc2=size=48x36:rate=10", ["-frames:v", "4", *X264, "-pix_fmt", "yuvj420p"]),

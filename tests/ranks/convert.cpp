@@ -29,10 +29,13 @@ TEST_F(Convert, PutsStoresBehindAndBesideEachOther) {
 }
 
 TEST_F(Convert, TakesRowsLayersAndUnits) {
-  ASSERT_TRUE(run(config("first.act.h5", "operation: slice\nrows: [s6, s1]\nlayers: fc\noutput: slice.act.h5")).finished);
-  ASSERT_TRUE(run(config("first.act.h5", "operation: mask\nmask: " + golden("units.dmask.csv").string() +
-                                             "\noutput: mask.act.h5")).finished);
-  ASSERT_TRUE(run(config("first.act.h5", "rows: \"2:3\"\nrename: {fc: logits}\ndtype: float16\noutput: half.act.h5")).finished);
+  ASSERT_TRUE(
+      run(config("first.act.h5", "operation: slice\nrows: [s6, s1]\nlayers: fc\noutput: slice.act.h5")).finished);
+  ASSERT_TRUE(run(config("first.act.h5",
+                         "operation: mask\nmask: " + golden("units.dmask.csv").string() + "\noutput: mask.act.h5"))
+                  .finished);
+  ASSERT_TRUE(
+      run(config("first.act.h5", "rows: \"2:3\"\nrename: {fc: logits}\ndtype: float16\noutput: half.act.h5")).finished);
   if (!Comm::world().root()) return;
   auto const fc = values(golden("first.act.h5"), "fc"), sliced = values(folder_ / "slice.act.h5", "fc");
   EXPECT_EQ(sliced, [&] {
@@ -54,8 +57,8 @@ TEST_F(Convert, Pools) {
       bool const norm = pool[0] == 'l';
       if (compat == "dnnbrain" && !norm) continue;
       std::string const name = pool + (compat == "none" ? "" : "_dnnbrain");
-      auto const done = run(config("first.act.h5", "operation: pool\nlayers: conv\npool: " + pool + "\ncompat: " + compat +
-                                                       "\noutput: " + name + ".act.h5"));
+      auto const done = run(config("first.act.h5", "operation: pool\nlayers: conv\npool: " + pool +
+                                                       "\ncompat: " + compat + "\noutput: " + name + ".act.h5"));
       ASSERT_TRUE(done.finished) << done.message;
       if (!Comm::world().root()) continue;
       same(values(folder_ / (name + ".act.h5"), "conv"), expected(name), 3e-7, name);
@@ -66,8 +69,11 @@ TEST_F(Convert, Pools) {
 TEST_F(Convert, CalculatesByIdAndUnit) {
   for (std::string const what : {"add", "subtract", "multiply", "divide"}) {
     ASSERT_TRUE(run(config("first.act.h5", "operation: " + what + "\nwith: " + golden("other.act.h5").string() +
-                                               "\noutput: " + what + ".act.h5")).finished);
-    ASSERT_TRUE(run(config("first.act.h5", "operation: " + what + "\nlayers: fc\nwith: 0.1\noutput: n" + what + ".act.h5")).finished);
+                                               "\noutput: " + what + ".act.h5"))
+                    .finished);
+    ASSERT_TRUE(
+        run(config("first.act.h5", "operation: " + what + "\nlayers: fc\nwith: 0.1\noutput: n" + what + ".act.h5"))
+            .finished);
     if (!Comm::world().root()) continue;
     same(values(folder_ / (what + ".act.h5"), "conv"), expected(what + "_conv"), 0, what);
     same(values(folder_ / (what + ".act.h5"), "fc"), expected(what + "_fc"), 0, what);
@@ -75,15 +81,25 @@ TEST_F(Convert, CalculatesByIdAndUnit) {
   }
 }
 
+constexpr std::size_t bad_row = 9;
+
 /// A store of ours of stimuli [first, last) of 23, as a run on that part would make it.
 void part(fs::path const& path, std::size_t first, std::size_t last, std::string const& network = "tiny") {
   ActSpec spec;
   spec.layers = {{"conv", {3, 2, 2}, "channel row column", h5::Dtype::f16}, {"fc", {70, 1, 1}, "feature row column"}};
+  spec.layers[0].record = {
+      {{"stages", R"([{"stage":"mask","channel":3}])"}, {"full_shape", "9 2 2"}, {"full_axes", "channel row column"}},
+      {{"channel", {8, 2, 4}}}};
+  spec.may_skip = true;
   Sha256 sum;
-  for (std::size_t s = first; s < last; ++s) spec.stimulus_ids.push_back(fmt::format("s{:02}.jpg", s)), sum.update(spec.stimulus_ids.back() + "\n");
+  for (std::size_t s = first; s < last; ++s) {
+    spec.stimulus_ids.push_back(fmt::format("s{:02}.jpg", s));
+    spec.stimulus_sha256.push_back(sha256(spec.stimulus_ids.back()));
+    sum.update(spec.stimulus_ids.back() + "\n");
+  }
   spec.batch = 4;
-  spec.attributes = {{"network", network}, {"weights_sha256", "w"}, {"preprocessing", "{}"}, {"pool", "none"},
-                     {"stimuli_sha256", sum.hex()}, {"config", path.filename().string()}};
+  spec.attributes = {{"network", network}, {"weights_sha256", "w"},       {"preprocessing", "{}"},
+                     {"pool", "none"},     {"stimuli_sha256", sum.hex()}, {"config", path.filename().string()}};
   auto const store = ActWriter::open(Comm(), path, spec);
   for (std::size_t b = 0; b < store->batches(); ++b) {
     for (std::size_t l = 0; l < 2; ++l) {
@@ -91,7 +107,13 @@ void part(fs::path const& path, std::size_t first, std::size_t last, std::string
       std::vector<float> values;
       for (std::size_t r = 0; r < store->rows(b); ++r)
         for (std::size_t u = 0; u < units; ++u)
-          values.push_back(static_cast<float>(std::sin(static_cast<double>(1 + 97 * l + 13 * (first + store->first_row(b) + r) + 7 * u))));
+          values.push_back(static_cast<float>(
+              std::sin(static_cast<double>(1 + 97 * l + 13 * (first + store->first_row(b) + r) + 7 * u))));
+      for (std::size_t r = 0; r < store->rows(b); ++r)
+        if (first + store->first_row(b) + r == bad_row) {
+          std::fill_n(values.begin() + static_cast<std::ptrdiff_t>(r * units), units, std::nanf(""));
+          store->write_skipped(store->first_row(b) + r, Skipped::damaged);
+        }
       store->write_batch(l, b, values.data());
     }
     std::size_t const done[] = {b};
@@ -119,8 +141,10 @@ TEST_F(Convert, MergesPartsToWhatOneRunWouldHaveMade) {
   auto const twice = run("operation: merge\ninput: [p1.act.h5, p2.act.h5, p1.act.h5]\noutput: m2.act.h5\n");
   EXPECT_NE(twice.message.find("s00.jpg is in p1.act.h5 and in p1.act.h5"), std::string::npos) << twice.message;
   auto const foreign = run("operation: merge\ninput: [p1.act.h5, foreign.act.h5]\noutput: m2.act.h5\n");
-  EXPECT_NE(foreign.message.find("network of p1.act.h5 (tiny) and foreign.act.h5 (other) differ"), std::string::npos) << foreign.message;
-  EXPECT_NE(run(parts + "rows: more.stim.csv\n", {.fresh = true}).message.find("no stimulus s99.jpg"), std::string::npos);
+  EXPECT_NE(foreign.message.find("network of p1.act.h5 (tiny) and foreign.act.h5 (other) differ"), std::string::npos)
+      << foreign.message;
+  EXPECT_NE(run(parts + "rows: more.stim.csv\n", {.fresh = true}).message.find("no stimulus s99.jpg"),
+            std::string::npos);
   EXPECT_NE(run(parts + "rows: fewer.stim.csv\n", {.fresh = true}).message.find("merge keeps all"), std::string::npos);
   if (!comm.root()) return;
   auto const difference = first_difference_of_files(folder_ / "whole.act.h5", folder_ / "merged.act.h5", std::nullopt);
@@ -130,6 +154,49 @@ TEST_F(Convert, MergesPartsToWhatOneRunWouldHaveMade) {
   auto const history = nlohmann::json::parse(merged.attribute("history"));
   EXPECT_EQ(history[0]["operation"], "merge");
   EXPECT_EQ(history[0]["inputs"].size(), 3U);
+  ActReader const whole((folder_ / "whole.act.h5").string());
+  EXPECT_EQ(merged.skipped(), whole.skipped());
+  EXPECT_EQ(merged.skipped()[bad_row], static_cast<std::uint8_t>(Skipped::damaged));
+  EXPECT_EQ(merged.stimulus_sha256(), whole.stimulus_sha256());
+  EXPECT_TRUE(fs::exists(folder_ / "merged.report.tsv"));
+}
+
+TEST_F(Convert, MergesMoreStoresThanStayOpen) {
+  Comm const comm = Comm::world();
+  std::string list;
+  for (std::size_t s = 0; s < 23; ++s) list += fmt::format("{}p{:02}.act.h5", s > 0 ? ", " : "", s);
+  if (comm.root()) {
+    part(folder_ / "whole.act.h5", 0, 23);
+    for (std::size_t s = 0; s < 23; ++s) part(folder_ / fmt::format("p{:02}.act.h5", s), s, s + 1);
+  }
+  comm.barrier();
+  auto const done = run("operation: merge\ninput: [" + list + "]\noutput: merged.act.h5\n");
+  ASSERT_TRUE(done.finished) << done.message;
+  if (!comm.root()) return;
+  auto const difference = first_difference_of_files(folder_ / "whole.act.h5", folder_ / "merged.act.h5", std::nullopt);
+  EXPECT_EQ(difference.value_or("none"), "none");
+}
+
+TEST_F(Convert, RecordsWhatIsLeftOfALayer) {
+  Comm const comm = Comm::world();
+  if (comm.root()) {
+    part(folder_ / "whole.act.h5", 0, 8);
+    std::ofstream(folder_ / "units.dmask.csv") << "conv=chn,col\n3,1\n2\nfc=unit\n70,1\n";
+  }
+  comm.barrier();
+  auto const done = run("input: whole.act.h5\nmask: units.dmask.csv\npool: max\noutput: less.act.h5\n");
+  ASSERT_TRUE(done.finished) << done.message;
+  if (!comm.root()) return;
+  auto const file = h5::File::open(folder_ / "less.act.h5");
+  auto const kept = [&](std::string const& name) {
+    return file.dataset(".striate/selection/" + name).read<std::uint64_t>();
+  };
+  EXPECT_EQ(kept("conv/channel"), (std::vector<std::uint64_t>{4, 8}));
+  EXPECT_EQ(kept("conv/column"), std::vector<std::uint64_t>{1});
+  EXPECT_EQ(kept("fc/unit"), (std::vector<std::uint64_t>{69, 0}));
+  EXPECT_EQ(file.attribute("conv", "full_shape"), "9 2 2");
+  EXPECT_EQ(file.attribute("fc", "full_shape"), "70 1 1");
+  EXPECT_EQ(nlohmann::json::parse(file.attribute("conv", "stages")).size(), 3U);
 }
 
 TEST_F(Convert, TheSameBitsAtAnyNumberOfRanksAndThreads) {
@@ -195,7 +262,8 @@ TEST_F(Convert, BadInput) {
       {"first.act.h5 second.act.h5", "operation: concatenate\nalong: layers", Exit::data, "lacks the stimulus s0"},
       {"first.act.h5 other.act.h5", "operation: concatenate\nalong: layers", Exit::data, "set prefix"},
       {"first.act.h5 dnnbrain.act.h5", "operation: concatenate", Exit::data, "carries no stimulus ids"},
-      {"first.act.h5", "operation: add\nwith: " + golden("second.act.h5").string(), Exit::data, "lacks the stimulus s0"},
+      {"first.act.h5", "operation: add\nwith: " + golden("second.act.h5").string(), Exit::data,
+       "lacks the stimulus s0"},
       {"first.act.h5", "operation: add\nwith: " + late, Exit::data, "has no layer 'conv'"},
       {"first.act.h5", "mask: far.dmask.csv", Exit::data, "the layer has 4 rows"},
       {"first.act.h5", "mask: axis.dmask.csv", Exit::data, "rows"},

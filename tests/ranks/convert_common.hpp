@@ -36,7 +36,8 @@ class Convert : public ::testing::Test {
     return out;
   }
   static std::vector<float> expected(std::string const& name) { return npy(golden("expected_" + name + ".npy")); }
-  static void same(std::vector<float> const& mine, std::vector<float> const& theirs, double tolerance, std::string const& what) {
+  static void same(std::vector<float> const& mine, std::vector<float> const& theirs, double tolerance,
+                   std::string const& what) {
     ASSERT_EQ(mine.size(), theirs.size()) << what;
     for (std::size_t i = 0; i < mine.size(); ++i) {
       double const a = static_cast<double>(mine[i]), b = static_cast<double>(theirs[i]);

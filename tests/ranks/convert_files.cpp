@@ -69,7 +69,8 @@ TEST_F(Convert, WritesFilesThatComeBackTheSame) {
     ASSERT_TRUE(back.finished) << back.message;
     if (!Comm::world().root()) continue;
     for (std::string const layer : {"conv", "fc"})
-      same(values(folder_ / ("back_" + out + ".act.h5"), layer), values(golden("first.act.h5"), layer), 0, out + " " + layer);
+      same(values(folder_ / ("back_" + out + ".act.h5"), layer), values(golden("first.act.h5"), layer), 0,
+           out + " " + layer);
     if (out != "plain.act.h5") EXPECT_EQ(ActReader((folder_ / ("back_" + out + ".act.h5")).string()).ids()[3], "s3");
   }
   ASSERT_TRUE(run(config("first.act.h5", "layers: conv\nformat: npy\noutput: conv.npy")).finished);
@@ -96,10 +97,11 @@ TEST_F(Convert, ViewsShowTheStoreWhereverTheTwoLie) {
 TEST_F(Convert, TablesOfRegionsAndRdms) {
   for (std::string const config_text :
        {config("two.roi.h5", "output: two.npy"), config("two.roi.h5", "output: two.tsv"),
-        config("two.roi.h5", "layers: PHA1_R\noutput: right.roi.h5"), std::string("input: two.npy\noutput: back.roi.h5\n"),
-        std::string("input: two.tsv\noutput: back2.roi.h5\n"), config("layers.rdm.h5", "output: rdms/\nform: square"),
-        std::string("input: rdms\noutput: back.rdm.h5\n"), config("layers.rdm.h5", "layers: fc3\noutput: fc3.npy"),
-        config("brain.rdm.h5", "output: copy.rdm.h5"), config("units.dmask.csv", "layers: fc\noutput: fc.dmask.csv")}) {
+        config("two.roi.h5", "layers: PHA1_R\noutput: right.roi.h5"),
+        std::string("input: two.npy\noutput: back.roi.h5\n"), std::string("input: two.tsv\noutput: back2.roi.h5\n"),
+        config("layers.rdm.h5", "output: rdms/\nform: square"), std::string("input: rdms\noutput: back.rdm.h5\n"),
+        config("layers.rdm.h5", "layers: fc3\noutput: fc3.npy"), config("brain.rdm.h5", "output: copy.rdm.h5"),
+        config("units.dmask.csv", "layers: fc\noutput: fc.dmask.csv")}) {
     auto const done = run(config_text);
     ASSERT_TRUE(done.finished) << config_text << done.message;
   }
@@ -139,9 +141,11 @@ TEST_F(Convert, StimuliInDnnbrainsForm) {
   auto const sound = run(config("sound.stim.csv", "format: dnnbrain\noutput: sound.stim.csv"));
   EXPECT_EQ(sound.code, Exit::data);
   EXPECT_NE(sound.message.find("type audio"), std::string::npos) << sound.message;
-  EXPECT_NE(run("operation: stimuli\ninput: nowhere\noutput: n.stim.csv\n").message.find("does not exist"), std::string::npos);
+  EXPECT_NE(run("operation: stimuli\ninput: nowhere\noutput: n.stim.csv\n").message.find("does not exist"),
+            std::string::npos);
   if (!comm.root()) return;
-  auto const names = read_stim_table(folder_ / "names.stim.csv"), numbers = read_stim_table(folder_ / "numbers.stim.csv");
+  auto const names = read_stim_table(folder_ / "names.stim.csv"),
+             numbers = read_stim_table(folder_ / "numbers.stim.csv");
   EXPECT_EQ(names.ids(), (std::vector<std::string>{"cat/a.jpg", "dog/b.png"}));
   EXPECT_EQ(names.column("label"), (std::vector<std::string>{"cat", "dog"}));
   EXPECT_EQ(numbers.column("label"), (std::vector<std::string>{"0", "1"}));
@@ -194,7 +198,7 @@ TEST_F(Convert, SaysWhatAFileLacks) {
       {"input: cut.npz\noutput: o.act.h5\n", Exit::data, "no directory"},
       {"input: features.pt\noutput: o.act.h5\n", Exit::data, "pickle"},
       {"input: empty\noutput: o.act.h5\n", Exit::data, "holds no .npy"},
-      {"input: " + golden("fc.txt").string() + "\nstimuli: bad.stim.csv\noutput: o.act.h5\n", Exit::data, "has 2 rows"},
+      {"input: " + golden("fc.txt").string() + "\nstimuli: bad.stim.csv\noutput: o.act.h5\n", Exit::data, "bad.stim.csv has 2 rows"},
       {"input: " + first + "\noutput: o.npy\n", Exit::config, "holds one array, but there are 2 layers"},
       {"input: " + first + "\noutput: o.xyz\n", Exit::config, "tells no format"},
       {"input: " + first + "\nformat: dnnbrain_view\nrows: \"1:2\"\noutput: o.act.h5\n", Exit::config, "as they are"},
@@ -202,7 +206,8 @@ TEST_F(Convert, SaysWhatAFileLacks) {
       {"input: lopsided.npy\noutput: o.rdm.h5\n", Exit::data, "not symmetric"},
       {"input: " + golden("two.roi.h5").string() + "\nlayers: PHA1\noutput: o.tsv\n", Exit::data, "did you mean"},
       {"input: " + golden("two.roi.h5").string() + "\noutput: o.mat\n", Exit::config, "becomes"},
-      {"input: " + golden("two.roi.h5").string() + "\noperation: pool\npool: max\noutput: o.tsv\n", Exit::config, "activations"},
+      {"input: " + golden("two.roi.h5").string() + "\noperation: pool\npool: max\noutput: o.tsv\n", Exit::config,
+       "activations"},
       {"input: " + golden("two.roi.h5").string() + "\noutput: no.npz.npy\n", Exit::ok, ""},
   };
   for (auto const& c : cases) {

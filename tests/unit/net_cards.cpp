@@ -36,7 +36,7 @@ class ShippedCard : public ::testing::TestWithParam<std::string> {};
 TEST_P(ShippedCard, IsWhole) {
   Card const card = find_card(GetParam(), "/nonexistent");
   EXPECT_EQ(card.name, GetParam());
-  EXPECT_EQ(card.weights, GetParam() + ".ts.pt");
+  EXPECT_TRUE(card.weights.starts_with(GetParam()) && card.weights.ends_with(".ts.pt")) << card.weights;
   EXPECT_FALSE(card.source.empty());
   EXPECT_FALSE(card.layers.empty());
   std::set<std::string> paths;

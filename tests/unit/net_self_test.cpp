@@ -122,7 +122,7 @@ TEST(CardKeys, Errors) {
   auto const wrong = [](nlohmann::ordered_json const& keys, std::string const& part) {
     expect_error([&] { (void)with("alexnet", keys); }, Exit::config, part);
   };
-  wrong({{"resice", 3}}, "preprocessing, over alexnet.yaml: preprocessing.resice: is no key of a card; did you mean");
+  wrong({{"resice", 3}}, "preprocessing.resice: is no key of a card; did you mean `resize`?");
   wrong({{"mean", {1, 2}}}, "preprocessing.mean: has 2 numbers for 3 channels");
   wrong({{"resize", {100, 100}}, {"crop", "none"}}, "differs from input.size");
   wrong({{"kind", "clip"}}, "cannot be changed");
@@ -138,7 +138,10 @@ TEST(CardKeys, TheConversionOfGoogLeNetInMeanAndStd) {
   set_transform_input(how, true, true);
   EXPECT_EQ(how.mean, plain.mean);
   set_transform_input(how, false, true);  // what the conversion makes of ImageNet's normalisation: (x − 0.5) / 0.5
-  for (std::size_t c = 0; c < 3; ++c) EXPECT_NEAR(how.mean[c], 0.5, 1e-12), EXPECT_NEAR(how.std[c], 0.5, 1e-12);
+  for (std::size_t c = 0; c < 3; ++c) {
+    EXPECT_NEAR(how.mean[c], 0.5, 1e-12);
+    EXPECT_NEAR(how.std[c], 0.5, 1e-12);
+  }
   how = plain;
   set_transform_input(how, true, false);
   for (std::size_t c = 0; c < 3; ++c) {

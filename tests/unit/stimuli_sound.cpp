@@ -78,6 +78,14 @@ TEST_F(Sound, SamplesOfEveryFormat) {
   }
 }
 
+TEST_F(Sound, SoundTracksOfVideos) {
+  StimTable table;
+  table.file = "t.stim.csv", table.type = "video_clip", table.folder = golden("sound");
+  table.columns = {"stimID"}, table.values = {{"talkie.mkv"}};
+  auto const form = waveform(8000, 400);
+  EXPECT_EQ(load(*stimulus_source(table, form, {})), load(sound("wide8k.wav"), form));
+}
+
 TEST_F(Sound, Resampling) {
   for (auto const& [file, from, to] : {std::tuple("mono8k.wav", 8000, 16000),
                                        {"mono8k.wav", 8000, 5000},

@@ -82,7 +82,7 @@ TEST_F(StimuliTable, KindsOfStimuli) {
   wrong("type=vidoe\npath=.\ndata=stimID\n1\n",
         "a.stim.csv: line 1 gives the unknown type `vidoe`; did you mean video?");
   wrong("type=smell\npath=.\ndata=stimID\n1\n",
-        "a.stim.csv: line 1 gives the unknown type `smell`; known: image, video, video_clip, audio");
+        "a.stim.csv: line 1 gives the unknown type `smell`; known: image, video, video_clip, audio, array");
 }
 
 TEST_F(StimuliTable, WrongHeaders) {
@@ -276,12 +276,15 @@ TEST_F(StimuliTable, Config) {
   EXPECT_EQ(array.dataset, "group/data");
   EXPECT_EQ(ConfigType<StimuliConfig>::write(array).dump(), R"({"hdf5":"/base/f.h5:/group/data","ids":"names"})");
   EXPECT_TRUE(configured("stimuli: {npy: a.npy}").is_array());
+  StimuliConfig const video = configured("stimuli: {video: a.mp4, every: 0.5}");
+  EXPECT_EQ(ConfigType<StimuliConfig>::write(video).dump(), R"({"every":0.5,"video":"/base/a.mp4"})");
   std::string const forms =
-      "stimuli: needs a .stim.csv file, {table: FILE}, {folder: DIR}, {hdf5: \"FILE:/DATASET\"} or {npy: FILE}";
+      "stimuli: needs a .stim.csv file, {table: FILE}, {folder: DIR}, {video: FILE, every: SECONDS}, {hdf5: "
+      "\"FILE:/DATASET\"} or {npy: FILE}";
   for (auto const& [text, message] : std::map<std::string, std::string>{
            {"stimuli: {foldr: a}", "stimuli.foldr: is no known key; did you mean `folder`?"},
            {"stimuli: {picture: a}",
-            "stimuli.picture: is no known key; known: table, folder, hdf5, npy, ids, type, window"},
+            "stimuli.picture: is no known key; known: table, folder, video, every, hdf5, npy, ids, type, window"},
            {"stimuli: [a, b]", forms},
            {"stimuli: {}", forms},
            {"stimuli: {window: {length: 2}}", forms},
@@ -290,6 +293,8 @@ TEST_F(StimuliTable, Config) {
            {"stimuli: {folder: a, type: movie}", "stimuli.type: `movie` is none of image | video_clip | audio | array"},
            {"stimuli: {hdf5: a.h5}", "stimuli.hdf5: needs a file and a dataset in it"},
            {"stimuli: {npy: a.npy, ids: b}", "stimuli: has `ids`, which goes with `hdf5` alone"},
+           {"stimuli: {video: a.mp4}", "stimuli: needs `video` and `every` together, or neither"},
+           {"stimuli: {folder: a, every: 2}", "stimuli: needs `video` and `every` together, or neither"},
            {"stimuli: {table: a, window: 2}", "stimuli.window: must be {length: SECONDS, step: SECONDS}"},
            {"stimuli: {table: a, window: {step: 2}}", "stimuli.window: needs `length`"},
            {"stimuli: {table: a, window: {length: 0}}", "stimuli.window.length: must be a number of seconds above 0"}})

@@ -151,6 +151,17 @@ INSTANTIATE_TEST_SUITE_P(Golden, Videos,
 
 class Video : public Videos {};
 
+TEST_F(Video, FramesAtARate) {
+  StimuliConfig config;
+  config.path = golden("video/vfr.mkv"), config.type = "video", config.window = config.step = 0.25;
+  StimTable const table = load_stimuli(config);
+  EXPECT_EQ(table.ids(), (std::vector<std::string>{"1", "5", "7", "9", "11"}));  // on screen at 0, 0.25, 0.5, 0.75, 1
+  EXPECT_EQ(table.column("onset")[3], "0.75");
+  EXPECT_EQ(stimulus_rows(table)[1].file, std::filesystem::absolute(config.path).lexically_normal());
+  config.window = 0.01;
+  expect_error([&] { (void)load_stimuli(config); }, Exit::data, "would show frames twice", true);
+}
+
 TEST_F(Video, BoxesAndOtherPreprocessing) {
   Golden const g = golden_video("cfr");
   auto rows = frame_rows(g, {4, 4});
@@ -201,6 +212,32 @@ TEST_F(Video, BadRowsAreFoundBeforehand) {
             g.file.string() + " lasts 0.800 s, but a clip from 0.900 s on is asked for");
   EXPECT_EQ(std::string(late[1].second.what()),
             g.file.string() + " lasts 0.800 s, but a clip up to 1.200 s is asked for");
+}
+
+TEST_F(Video, RealOnesInAnyOrder) {
+  auto const folder = data_dir() / "video";
+  if (!std::filesystem::exists(folder))
+    GTEST_SKIP() << folder << " is not there (set STRIATE_DATA): no real video was decoded";
+  for (auto const& [name, frames, size] : {std::tuple("bikes.mp4", 250U, std::pair(272U, 640U)),
+                                           {"carphone_pristine.mp4", 120U, {144U, 176U}},
+                                           {"mmaction2_demo_arm_wrestling.mp4", 280U, {256U, 340U}}}) {
+    std::vector<StimulusRow> rows;
+    for (std::size_t f = 1; f <= frames + 1; ++f) rows.push_back({.file = folder / name, .frame = f, .box = {}});
+    auto const source = frame_source(rows, raw(size.first, size.second));
+    auto const problems = source->check(0, rows.size(), 2);
+    ASSERT_EQ(problems.size(), 1U) << name;
+    EXPECT_EQ(problems[0].first, frames);
+    std::vector<std::vector<float>> in_order;
+    auto const forward = source->reader(), jumping = source->reader();
+    for (std::size_t f = 0; f < frames; ++f) {
+      auto picture = load(*source, *forward, f);
+      if (f % 23 == 7) in_order.push_back(std::move(picture));
+    }
+    for (std::size_t i = 0; i < in_order.size(); ++i) {
+      std::size_t const k = i * 5 % in_order.size();
+      EXPECT_EQ(load(*source, *jumping, k * 23 + 7), in_order[k]) << name << " frame " << k * 23 + 8;
+    }
+  }
 }
 
 /// The middle of a file is overwritten: a frame is refused, or (where the codec does not notice) always the same.

@@ -27,7 +27,8 @@ struct NetworkOptions {
   std::string device = "auto";  ///< auto | cpu | cuda; auto: the GPU of `local_rank`, if any
   int local_rank = 0;
   Pool pool = Pool::none;  ///< {c,h,w} → {c,1,1}; layers without space are left as they are
-  std::vector<std::string> whole = {};  ///< names or paths of layers that are not pooled
+  std::vector<LayerRequest> whole = {};  ///< layers that are not pooled, by their name or their path
+  std::string autocast = "none";         ///< none | bf16 | fp16 (GPU alone): LibTorch's half precision where it has one
 };
 
 class Network {
@@ -67,6 +68,10 @@ class Network {
 /// Every module path of a network in order of registration, with the class name: for `info`, `layers: all` and
 /// messages.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> module_paths(std::filesystem::path const& weights);
+
+/// What LibTorch's tensors in main memory may take together, in bytes; beyond it a pass throws Error(Exit::limit) as if
+/// there were no memory. 0: no limit.
+void limit_tensor_memory(double bytes);
 
 /// "1.13.1", whether CUDA is compiled in, and the number of devices seen.
 [[nodiscard]] std::string torch_version();

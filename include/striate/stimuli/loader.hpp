@@ -15,6 +15,7 @@ struct LoadedBatch {
   std::size_t batch = 0, rows = 0;
   std::vector<float> pixels;                             ///< rows × the source's shape; NaN rows of bad stimuli
   std::vector<std::pair<std::size_t, std::string>> bad;  ///< place in the list, what is wrong; only with `skip_bad`
+  std::vector<std::size_t> missing;                      ///< places of `bad` whose file is not there
 };
 
 /// Batches of consecutive places of a source, prefetched in a given order by threads of its own. Batch b holds

@@ -36,6 +36,8 @@ class StimulusSource {
   /// What is done to a stimulus: for the store's attribute `preprocessing` and the resume check.
   [[nodiscard]] virtual nlohmann::ordered_json describe() const = 0;
   [[nodiscard]] virtual std::unique_ptr<Reader> reader() const = 0;
+  /// The file that holds stimulus `place`; empty where none is its own.
+  [[nodiscard]] virtual std::filesystem::path file(std::size_t place) const { return (void)place, std::filesystem::path(); }
   /// Whether consecutive places are cheaper for one reader, as frames of a video are.
   [[nodiscard]] virtual bool sequential() const { return false; }
   /// Looks at the stimuli [first, last) before a job computes, cheaply: places in order, and what is wrong with them.

@@ -16,12 +16,12 @@ struct MatValue {
   enum class Kind { number, text, cell, structure, other };
   Kind kind = Kind::other;
   std::vector<std::size_t> shape;
-  std::vector<float> numbers;                      ///< of Kind::number: real parts
-  bool float64 = false;                            ///< stored as double
-  std::string text;                                ///< of Kind::text: UTF-8
-  std::vector<MatValue> cells;                     ///< of Kind::cell
-  std::vector<std::string> fields;                 ///< of Kind::structure
-  std::vector<MatValue> values;                    ///< [element × fields + field]
+  std::vector<float> numbers;       ///< of Kind::number: real parts
+  bool float64 = false;             ///< stored as double
+  std::string text;                 ///< of Kind::text: UTF-8
+  std::vector<MatValue> cells;      ///< of Kind::cell
+  std::vector<std::string> fields;  ///< of Kind::structure
+  std::vector<MatValue> values;     ///< [element × fields + field]
   [[nodiscard]] std::size_t size() const {
     std::size_t product = 1;
     for (auto const d : shape) product *= d;

@@ -12,8 +12,8 @@ namespace striate::h5 {
 void set_variable_attribute(File& file, std::string const& name, std::string const& text);
 void set_variable_attribute(File& file, std::string const& name, std::vector<std::string> const& texts);
 
-/// A dataset of `shape` whose values are those of `source`, found in `source_file` (relative to the folder of `file`, or
-/// absolute) whenever it is read. Both hold as many values, in the same order.
+/// A dataset of `shape` whose values are those of `source`, found in `source_file` (relative to the folder of `file`,
+/// or absolute) whenever it is read. Both hold as many values, in the same order.
 void create_view(File& file, std::string const& name, Shape const& shape, Dataset const& source,
                  std::string const& source_file);
 

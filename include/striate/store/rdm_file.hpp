@@ -1,8 +1,8 @@
 #pragma once
 /// DNNBrain's `.rdm.h5`: representational dissimilarity matrices as the upper triangle without the diagonal, row by row
-/// ((0,1), (0,2) …), float64. The root attribute `type` is bRDM (a dataset a region: (pairs)) or dRDM (a dataset a layer:
-/// (iterations, pairs)). Ours add the attribute `metric` and `/.striate/items`, the names of the conditions; DNNBrain
-/// takes every root object for an RDM, so a plain file goes without the latter. Serial.
+/// ((0,1), (0,2) …), float64. The root attribute `type` is bRDM (a dataset a region: (pairs)) or dRDM (a dataset a
+/// layer: (iterations, pairs)). Ours add the attribute `metric` and `/.striate/items`, the names of the conditions;
+/// DNNBrain takes every root object for an RDM, so a plain file goes without the latter. Serial.
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -15,7 +15,7 @@ namespace striate {
 
 struct RdmShape {
   std::string name;
-  bool iterated = true;        ///< two axes: dRDM
+  bool iterated = true;  ///< two axes: dRDM
   std::size_t iterations = 1;
 };
 

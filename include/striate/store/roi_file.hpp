@@ -1,6 +1,6 @@
 #pragma once
-/// DNNBrain's `.roi.h5`: responses of regions. `/data` (volumes × regions) float64, and the root attribute `roi` with their
-/// names, of variable length, as DNNBrain's reader needs them. Serial.
+/// DNNBrain's `.roi.h5`: responses of regions. `/data` (volumes × regions) float64, and the root attribute `roi` with
+/// their names, of variable length, as DNNBrain's reader needs them. Serial.
 #include <filesystem>
 #include <string>
 #include <vector>

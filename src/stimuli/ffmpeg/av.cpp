@@ -74,7 +74,6 @@ Own<AVCodecContext> open_decoder(Input const& input) {
   decoder->pkt_timebase = input.stream->time_base;
   decoder->thread_count = 1;  // threads decode files side by side
   decoder->err_recognition = AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER;
-  decoder->flags |= AV_CODEC_FLAG_BITEXACT;
   // Frames before a key frame of an open group come out flagged; left out, they would take others with them at the end.
   decoder->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
   if (code >= 0) code = avcodec_open2(decoder.get(), codec, nullptr);

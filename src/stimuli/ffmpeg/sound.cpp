@@ -204,11 +204,13 @@ SoundHeader probe_sound(std::filesystem::path const& path) {
   Input const input(path, AVMEDIA_TYPE_AUDIO);
   (void)av::open_decoder(input);
   check_wav(path);
-  return {.rate = input.stream->codecpar->sample_rate, .seconds = header_seconds(input)};
+  return {.rate = input.stream->codecpar->sample_rate, .seconds = header_seconds(input), .is_exact = is_exact(input)};
 }
 
 double sound_seconds(std::filesystem::path const& path) {
-  SoundFile file(path);
+  SoundHeader const header = probe_sound(path);
+  if (header.is_exact && header.seconds > 0) return header.seconds;
+  SoundFile file(path);  // of the others a header only estimates
   std::vector<float> block(1 << 16);
   std::int64_t at = 0;
   while (true) {

@@ -1,7 +1,7 @@
 #include "../video.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <limits>
 #include <optional>
 #include <set>
 
@@ -112,16 +112,16 @@ void VideoFile::Impl::go_to(std::size_t number) {
   if (!index->seeks) return decode_to(number);
   std::int64_t const wanted = index->shown[number], key = key_before(number);
   if (!input) open();
-  bool const forward = at && *at < number && index->shown[*at] >= key;
+  // A few frames on it decodes whatever lies between; further on, nothing before the key frame.
+  bool const forward = at && *at < number && (index->shown[*at] >= key || number - *at <= 4);
   bool sought = false;
   // Without a place the file was just opened, or the last frame was damaged.
   if (!forward) seek(key), sought = true;
   while (true) {
-    if (!receive(wanted)) break;
-    std::int64_t const shown = frame->pts;
+    bool const there = receive(wanted);
+    std::int64_t const shown = there ? frame->pts : std::numeric_limits<std::int64_t>::max();
     if (shown == wanted) {
-      bool const bad = damaged.contains(shown);
-      if (bad) break;
+      if (damaged.contains(shown)) break;
       damaged.erase(damaged.begin(), damaged.lower_bound(shown));
       at = number;
       return;
