@@ -4,5 +4,5 @@ add_library(reduce_command STATIC EXCLUDE_FROM_ALL ${reduce_sources} ${PROJECT_S
             ${PROJECT_SOURCE_DIR}/src/commands/dry_run.cpp)
 target_link_libraries(reduce_command PUBLIC striate::brain striate::stimuli)
 target_compile_options(reduce_command PRIVATE -Wall -Wextra)
-striate_test(test_reduce FILES ranks/reduce.cpp ROOMS brain stimuli RANKS 1 2 3)
+striate_test(test_reduce FILES ranks/reduce.cpp ROOMS brain stimuli RANKS 1 2 3 TIMEOUT 300)
 target_link_libraries(test_reduce PRIVATE reduce_command)
