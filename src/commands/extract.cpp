@@ -116,7 +116,8 @@ void Extract::fix_part() {
   ExtractPart const part = part_of_extract(config_.part);
   if (part.k == 1) return;
   std::size_t const n = stimuli_.ids.size(), batches = (n + batch_ - 1) / batch_;
-  std::size_t const first = batches * (part.i - 1) / part.k * batch_, last = std::min(n, batches * part.i / part.k * batch_);
+  std::size_t const first = batches * (part.i - 1) / part.k * batch_;
+  std::size_t const last = std::min(n, batches * part.i / part.k * batch_);
   if (first >= last)
     fail(Exit::config, "part: {} of {} batches holds none; use fewer parts", config_.part, batches);
   take_part(stimuli_, first, last);
@@ -191,7 +192,8 @@ void Extract::plan(Context& context, Plan& plan) {
   plan.core_seconds = finished > 0 ? 0 : to_compute * seconds_per_stimulus();
   plan.lines.emplace_back("stimuli", fmt::format("{}, in batches of {}", stimuli_.ids.size(), batch_));
   if (!part_.empty()) plan.lines.emplace_back("part", part_);
-  if (reused_) plan.lines.emplace_back("reuse", fmt::format("{} stimuli of {}", reused_->count(), config_.reuse->string()));
+  if (reused_)
+    plan.lines.emplace_back("reuse", fmt::format("{} stimuli of {}", reused_->count(), config_.reuse->string()));
   plan.lines.emplace_back("network", fmt::format("{} on {}, {} batches at once a rank", net_.card.name,
                                                  net_.network->device(), in_flight_));
   plan.lines.emplace_back("self-test", net_.self_test);
@@ -273,8 +275,8 @@ void Extract::pack(Context const& context) const {
   if (context.comm.max(wanted) == 0) return;
   log::info("packing {}", output().string());
   auto const size = pack_store(context.comm, output(), output(), pack_level, context.threads);
-  log::info("packed: {} became {} ({:.2f} times smaller)", bytes_text(static_cast<double>(size.before)),
-            bytes_text(static_cast<double>(size.after)), static_cast<double>(size.before) / static_cast<double>(size.after));
+  auto const before = static_cast<double>(size.before), after = static_cast<double>(size.after);
+  log::info("packed: {} became {} ({:.2f} times smaller)", bytes_text(before), bytes_text(after), before / after);
 }
 
 bool Extract::run(Context& context) {

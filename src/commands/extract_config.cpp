@@ -58,7 +58,8 @@ void describe(Schema& s, ProjectConfig& c) {
 
 std::filesystem::path ExtractPart::file(std::filesystem::path const& output) const {
   if (k == 1) return output;
-  std::string const name = output.filename().string(), end = name.ends_with(".act.h5") ? ".act.h5" : output.extension().string();
+  std::string const name = output.filename().string();
+  std::string const end = name.ends_with(".act.h5") ? ".act.h5" : output.extension().string();
   return output.parent_path() / fmt::format("{}.part-{}-of-{}{}", name.substr(0, name.size() - end.size()), i, k, end);
 }
 
@@ -146,7 +147,8 @@ void describe(Schema& s, ExtractConfig& c) {
             "computed",
      .identity = false,
      .example = "old.act.h5"});
-  s("part", c.part, {.doc = "the share of this job, of an array of jobs: batches that follow each other; output x.act.h5 becomes "
+  s("part", c.part,
+    {.doc = "the share of this job, of an array of jobs: batches that follow each other; output x.act.h5 becomes "
             "x.part-3-of-10.act.h5, and convert merges the parts", .example = "3/10"});
   s("pack", c.pack,
     {.doc = "closing step: compress layers without loss, as every HDF5 reads it (shuffle, deflate)",

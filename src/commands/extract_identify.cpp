@@ -20,7 +20,8 @@ void take_part(ExtractStimuli& stimuli, std::size_t first, std::size_t last) {
 
 void hash_stimuli(Context const& context, ExtractConfig const& config, ExtractStimuli& stimuli) {
   std::size_t const n = stimuli.ids.size(), ranks = static_cast<std::size_t>(context.comm.size()),
-                    r = static_cast<std::size_t>(context.comm.rank()), first = n * r / ranks, last = n * (r + 1) / ranks;
+                    r = static_cast<std::size_t>(context.comm.rank()), first = n * r / ranks,
+                    last = n * (r + 1) / ranks;
   std::vector<std::string> mine(last - first);
   together(context.comm, [&] {
     if (n > 0 && stimuli.source->file(0).empty())

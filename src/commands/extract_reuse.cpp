@@ -13,7 +13,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // May differ between a store and one that takes rows over: which stimuli, and how the work is cut and written.
-constexpr char const* free_keys[] = {"stimuli", "batch", "part", "identify", "on_bad_stimulus", "on_duplicate", "layers"};
+constexpr char const* free_keys[] = {"stimuli",         "batch",        "part",  "identify",
+                                     "on_bad_stimulus", "on_duplicate", "layers"};
 
 nlohmann::ordered_json what_must_agree(nlohmann::ordered_json identity) {
   for (char const* key : free_keys) identity.erase(key);
@@ -65,7 +66,8 @@ ReusedRows::ReusedRows(fs::path const& path, ActSpec const& spec) : impl_(std::m
   auto const sha256 = old.stimulus_sha256();
   bool const compare = !sha256.empty() && !spec.stimulus_sha256.empty();
   if (sha256.empty() && !spec.stimulus_sha256.empty())
-    fail(Exit::data, "reuse: {}: keeps no sha256 of its stimuli; set identify: name to trust their names", path.string());
+    fail(Exit::data, "reuse: {}: keeps no sha256 of its stimuli; set identify: name to trust their names",
+         path.string());
   std::unordered_map<std::string, std::size_t> place;
   for (std::size_t i = 0; i < old.ids().size(); ++i) place.emplace(old.ids()[i], i);
   impl_->row.resize(spec.stimulus_ids.size());
@@ -101,11 +103,12 @@ void ReusedRows::check(ActBlock const& block, std::size_t first) const {
                          static_cast<double>(impl_->layers[block.layer].shape()[0]);
     double const squares = impl_->squares[block.layer][row];
     // Sums of the same values, in another order where chunks lie otherwise.
-    bool const same = !(std::abs(block.row_sum_squares[i] - squares) > 1e-10 * squares) &&
-                      !(std::abs(block.row_sum[i] - impl_->sums[block.layer][row]) > 1e-10 * std::sqrt(units * squares));
+    bool const same =
+        !(std::abs(block.row_sum_squares[i] - squares) > 1e-10 * squares) &&
+        !(std::abs(block.row_sum[i] - impl_->sums[block.layer][row]) > 1e-10 * std::sqrt(units * squares));
     if (!same)
-      fail(Exit::data, "reuse: {}: {}: row {} is damaged (its sum is not the one that was stored)", impl_->path.string(),
-           impl_->layers[block.layer].name(), row + 1);
+      fail(Exit::data, "reuse: {}: {}: row {} is damaged (its sum is not the one that was stored)",
+           impl_->path.string(), impl_->layers[block.layer].name(), row + 1);
   }
 }
 

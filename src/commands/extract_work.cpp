@@ -44,7 +44,8 @@ void ForwardGate::run(std::function<void()> const& pass) {
     if (!trouble) return;
     if (!no_memory || allowed_ == 1) std::rethrow_exception(trouble);
     allowed_ = std::max<std::size_t>(1, std::min(allowed_, beside + 1) / 2);
-    log::warn("memory ran out: from here on {} batch{} at once in the network of this rank", allowed_, allowed_ == 1 ? "" : "es");
+    log::warn("memory ran out: from here on {} batch{} at once in the network of this rank", allowed_,
+              allowed_ == 1 ? "" : "es");
   }
 }
 

@@ -21,8 +21,8 @@ namespace striate {
 /// How many batches may be in the network at once; fewer from when memory ran out.
 class ForwardGate {
  public:
-  /// Runs `pass`, at most so many at once; where it runs out of memory (Error(Exit::limit)) beside others it is run again
-  /// when there is room, and half as many are allowed from then on. Thread-safe.
+  /// Runs `pass`, at most so many at once; where it runs out of memory (Error(Exit::limit)) beside others it is run
+  /// again when there is room, and half as many are allowed from then on. Thread-safe.
   void run(std::function<void()> const& pass);
 
  private:

@@ -24,8 +24,7 @@ void set_type(c10::Device device, at::ScalarType type) {
 
 Autocast::Autocast(std::string const& how, c10::Device device) : on_(how != "none"), device_(device) {
   if (!on_) return;
-  if (how == "fp16" && !device.is_cuda())
-    fail(Exit::config, "autocast: fp16 needs a GPU; on the CPU set bf16 or none");
+  if (how == "fp16" && !device.is_cuda()) fail(Exit::config, "autocast: fp16 needs a GPU; on the CPU set bf16 or none");
   set_type(device_, how == "bf16" ? at::kBFloat16 : at::kHalf);
   enable(device_, true);
 }

@@ -146,7 +146,7 @@ MaskLayer const* UnitMask::find(std::string const& name) const {
 }
 
 std::string read_indices(std::string_view text, std::vector<std::size_t>& list) {
-  constexpr std::size_t most = std::size_t{1} << 31;  // of a list: more units than any layer has
+  constexpr std::size_t most = std::size_t{1} << 26;  // of a list: more units than any layer has
   auto const dash = text.find('-', text.empty() ? 0 : 1);
   auto const first = number_of(trimmed(text.substr(0, dash)));
   auto const last = dash == std::string_view::npos ? first : number_of(trimmed(text.substr(dash + 1)));

@@ -140,8 +140,7 @@ void clear_padding(ActLayout const& l, std::size_t rows, std::byte* out) {
   for (std::size_t r = 0; r < l.chunks_down(rows) * l.chunk_rows; ++r)
     for (std::size_t p = 0; p < l.pieces(); ++p) {
       std::size_t const used = r >= rows ? 0 : (p + 1 < l.pieces() ? per_row : last_channels * l.map * l.element);
-      std::byte* const start =
-          out + (r / l.chunk_rows * l.pieces() + p) * l.chunk_bytes() + r % l.chunk_rows * per_row;
+      std::byte* const start = out + (r / l.chunk_rows * l.pieces() + p) * l.chunk_bytes() + r % l.chunk_rows * per_row;
       std::memset(start + used, 0, per_row - used);
     }
 }

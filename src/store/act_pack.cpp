@@ -30,7 +30,8 @@ void copy_attributes(hid_t from, hid_t to, fs::path const& file) {
     h5::Id const type(H5Aget_type(a.get()), H5Tclose), space(H5Aget_space(a.get()), H5Sclose);
     std::string name(static_cast<std::size_t>(std::max<ssize_t>(0, H5Aget_name(a.get(), 0, nullptr))) + 1, '\0');
     H5Aget_name(a.get(), name.size(), name.data());
-    std::vector<char> bytes(H5Tget_size(type.get()) * static_cast<std::size_t>(H5Sget_simple_extent_npoints(space.get())));
+    std::vector<char> bytes(H5Tget_size(type.get()) *
+                            static_cast<std::size_t>(H5Sget_simple_extent_npoints(space.get())));
     h5::Id const made(H5Acreate2(to, name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
     if (H5Aread(a.get(), type.get(), bytes.data()) < 0 || H5Awrite(made.get(), type.get(), bytes.data()) < 0)
       h5::raise(Exit::io, file, name.c_str(), "cannot be copied");
@@ -74,14 +75,20 @@ void read_whole(h5::Dataset const& from, h5::Dtype type, h5::Shape const& shape,
   std::vector<std::byte> part(h5::volume(count) * element);
   from.read(chunk.first, count, h5::type_id(type), part.data());
   std::size_t const rows = count[0], used = part.size() / rows, whole = chunk.raw.size() / shape[0];
-  for (std::size_t r = 0; r < rows; ++r) std::copy_n(part.begin() + static_cast<std::ptrdiff_t>(r * used), used, chunk.raw.begin() + static_cast<std::ptrdiff_t>(r * whole));
+  for (std::size_t r = 0; r < rows; ++r)
+    std::copy_n(part.begin() + static_cast<std::ptrdiff_t>(r * used), used,
+                chunk.raw.begin() + static_cast<std::ptrdiff_t>(r * whole));
 }
 
 class Packer {
  public:
   Packer(fs::path const& in, fs::path const& draft, int level, int threads)
-      : from_(h5::File::open(in)), to_(h5::File::create(Comm(), draft)), draft_(draft), level_(level),
-        arena_(std::max(1, threads)), at_once_(4 * static_cast<std::size_t>(std::max(1, threads))) {}
+      : from_(h5::File::open(in)),
+        to_(h5::File::create(Comm(), draft)),
+        draft_(draft),
+        level_(level),
+        arena_(std::max(1, threads)),
+        at_once_(4 * static_cast<std::size_t>(std::max(1, threads))) {}
 
   void run(std::vector<ActLayer> const& layers) {
     for (auto const& layer : layers) pack(layer.name, layer.dtype);
@@ -100,7 +107,9 @@ class Packer {
     h5::Shape shape = from.chunk();
     if (shape.empty()) {  // a layer that was not written in chunks
       shape = from.shape();
-      shape[0] = std::clamp<std::size_t>((std::size_t{1} << 20) / std::max<std::size_t>(1, h5::volume(shape) / shape[0] * h5::size_of(type)), 1, shape[0]);
+      shape[0] = std::clamp<std::size_t>(
+          (std::size_t{1} << 20) / std::max<std::size_t>(1, h5::volume(shape) / shape[0] * h5::size_of(type)), 1,
+          shape[0]);
     }
     h5::Dataset to = to_.create_dataset(name, type, from.shape(), {.chunk = shape, .gzip = level_});
     copy_attributes(from.id(), to.id(), draft_);
@@ -115,7 +124,8 @@ class Packer {
       if (some.size() < at_once_ && place[0] < from.shape()[0]) continue;
       for (auto& chunk : some) read_whole(from, type, shape, chunk);
       arena_.execute([&] {
-        tbb::parallel_for(std::size_t{0}, some.size(), [&](std::size_t i) { compress(some[i], h5::size_of(type), level_); });
+        tbb::parallel_for(std::size_t{0}, some.size(),
+                          [&](std::size_t i) { compress(some[i], h5::size_of(type), level_); });
       });
       for (auto& chunk : some) to.write_filtered_chunk(chunk.first, chunk.packed.data(), chunk.packed.size());
       some.clear();
@@ -136,8 +146,10 @@ PackedSize pack_alone(fs::path const& in, fs::path const& out, int level, int th
     std::vector<ActLayer> const layers = ActReader(in.string()).layers();
     Packer(in, draft, level, threads).run(layers);
     if (std::string const damage = ActReader(draft.string()).first_damage(); !damage.empty())
-      fail(Exit::data, "{}: {} do not have their checksum once packed (is {} damaged? striate info --compare shows); it is "
-           "left as it was", out.string(), damage, in.string());
+      fail(Exit::data,
+           "{}: {} do not have their checksum once packed (is {} damaged? striate info --compare shows); it is "
+           "left as it was",
+           out.string(), damage, in.string());
     size.after = fs::file_size(draft);
     if (::rename(draft.c_str(), out.c_str()) != 0)
       fail(Exit::cant_create, "{}: cannot be replaced ({})", out.string(), std::strerror(errno));

@@ -54,7 +54,8 @@ void DirectFile::put(int file, std::uint64_t offset, std::byte const* data, std:
   while (bytes > 0) {
     ssize_t const done = ::pwrite(file, data, std::min(bytes, most), static_cast<off_t>(offset));
     if (done < 0 && errno == EINTR) continue;
-    if (done < 0 && errno == EINVAL && file == direct_) return put(cached_, offset, data, bytes);  // wants more than pages
+    if (done < 0 && errno == EINVAL && file == direct_)
+      return put(cached_, offset, data, bytes);  // wants more than pages
     if (done <= 0)
       fail(Exit::io, "{}: cannot write ({}{})", path_.string(), done < 0 && errno == ENOSPC ? "disk full: " : "",
            done < 0 ? std::strerror(errno) : "nothing was taken");

@@ -14,8 +14,8 @@ class DirectFile {
   static constexpr std::size_t page = 4096;  ///< alignment of places in the file and in memory
 
   DirectFile() = default;
-  DirectFile(DirectFile&& o) noexcept : path_(std::move(o.path_)), direct_(std::exchange(o.direct_, -1)),
-                                        cached_(std::exchange(o.cached_, -1)) {}
+  DirectFile(DirectFile&& o) noexcept
+      : path_(std::move(o.path_)), direct_(std::exchange(o.direct_, -1)), cached_(std::exchange(o.cached_, -1)) {}
   DirectFile& operator=(DirectFile&& o) noexcept;
   ~DirectFile();
   /// Whether the file system is one where this is known to be sound and faster: ext4, XFS.

@@ -80,6 +80,8 @@ void NpyFile::read_header(std::string const& name, std::size_t bytes) {
     length |= static_cast<std::size_t>(head[10]) << 16 | static_cast<std::size_t>(head[11]) << 24;
     offset_ = begin + 12;
   }
+  constexpr std::size_t longest = 16384;  // NumPy itself warns of more than 10,000; regular expressions recurse
+  if (length > longest) fail(Exit::data, "{} has a broken .npy header ({} bytes long)", name, length);
   if (offset_ + length > end) fail(Exit::data, "{} is truncated (inside its header)", name);
   parse({reinterpret_cast<char const*>(map_.get()) + offset_, length});
   offset_ += length;
@@ -100,7 +102,7 @@ void NpyFile::parse(std::string const& header) {
     fail(Exit::data, "{} holds values of type {}; save it as float32", name, type);
   }
   dtype_ = found[1].str() + found[2].str() + found[3].str();
-  kind_ = found[2].str()[0], width_ = std::stoi(found[3].str());
+  kind_ = found[2].str()[0], width_ = found[3].length() > 3 ? 0 : std::stoi(found[3].str());
   char byte_order = found[1].str().empty() ? '=' : found[1].str()[0];
   bool little = std::endian::native == std::endian::little;
   swapped_ = width_ > 1 && byte_order == (little ? '>' : '<');
@@ -113,6 +115,7 @@ void NpyFile::parse(std::string const& header) {
   if (!std::regex_search(header, found, shape)) fail(Exit::data, "{} has a broken .npy header (shape)", name);
   std::string dims = found[1].str();
   for (std::sregex_iterator it(dims.begin(), dims.end(), number), end; it != end; ++it) {
+    if (it->length() > 18) fail(Exit::data, "{} has a broken .npy header (shape too large)", name);
     shape_.push_back(std::stoull(it->str()));
     if (shape_.back() != 0 && size_ > (std::uint64_t{1} << 60) / shape_.back())
       fail(Exit::data, "{} has a broken .npy header (shape too large)", name);

@@ -24,11 +24,22 @@ Bytes mutated(Bytes bytes, std::mt19937& random) {
     std::size_t const at = random() % bytes.size();
     auto const place = bytes.begin() + static_cast<std::ptrdiff_t>(at);
     switch (random() % 5) {
-      case 0: bytes[at] ^= static_cast<std::uint8_t>(1u << random() % 8); break;
-      case 1: bytes[at] = static_cast<std::uint8_t>(random()); break;
-      case 2: bytes.resize(at); break;
-      case 3: bytes.erase(place, place + static_cast<std::ptrdiff_t>(std::min<std::size_t>(bytes.size() - at, 1 + random() % 8))); break;
-      default: bytes.insert(place, bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(at, 16))); break;
+      case 0:
+        bytes[at] ^= static_cast<std::uint8_t>(1u << random() % 8);
+        break;
+      case 1:
+        bytes[at] = static_cast<std::uint8_t>(random());
+        break;
+      case 2:
+        bytes.resize(at);
+        break;
+      case 3:
+        bytes.erase(place,
+                    place + static_cast<std::ptrdiff_t>(std::min<std::size_t>(bytes.size() - at, 1 + random() % 8)));
+        break;
+      default:
+        bytes.insert(place, bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(at, 16)));
+        break;
     }
   }
   return bytes;
