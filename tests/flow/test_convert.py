@@ -162,11 +162,11 @@ class Documentation(unittest.TestCase):
                         file["conv5"], file["fc1"] = random.random((n, 3, 4, 4), "f4"), random.random((n, 5), "f4")
                         if ids is not None:
                             file["/.striate/stimulus_id"] = numpy.array([f"s{k}" for k in ids], h5py.string_dtype("utf-8", 4))
-                if "output: act.h5" in example:
-                    (folder / "act.h5").unlink()
                 (folder / "images.stim.csv").write_text("type=image\npath=.\ndata=stimID\n" + "".join(f"s{k}\n" for k in range(6)))
                 (folder / "pictures/cat").mkdir(parents=True)
                 shutil.copy(SOURCE / "README.md", folder / "pictures/cat/a.png")
+                output = re.search(r"^output: (\S+)", example, re.M).group(1)
+                (folder / output.rstrip("/")).unlink(missing_ok=True)  # inputs of the other examples
                 (folder / "example.yaml").write_text(example.replace('"1:5000"', '"1:5"'))
                 done = run("convert", "example.yaml", cwd=folder)
                 self.assertEqual(done.code, 0, f"{example}\n{done}")
