@@ -149,7 +149,8 @@ def make_module(args):
             made = getattr(importlib.import_module(package), maker)
         except (ImportError, AttributeError) as error:
             fail(f"--module {args.module}: {error}")
-        return made() if callable(made) and not hasattr(made, "state_dict") else made
+        is_maker = callable(made) and (isinstance(made, type) or not hasattr(made, "state_dict"))
+        return made() if is_maker else made
     if args.name.startswith("timm:"):
         import timm
         options = {"num_classes": args.classes} if args.classes else {}

@@ -161,7 +161,7 @@ class ClipSource final : public VideoSource {
     for (std::size_t i = 1; i < out.size(); ++i) {
       auto const step = static_cast<std::int64_t>(i);
       if (form_.rate > 0)
-        out[i] = index.at(std::max(row.start, index.seconds_of(from)) + static_cast<double>(i) / form_.rate);
+        out[i] = index.at(std::max(row.start, index.seconds_of(0)) + static_cast<double>(i) / form_.rate);
       else
         out[i] = index.before(index.shown[from] + (index.shown[last] - index.shown[from]) * step / steps);
       out[i] = std::min(out[i], last);
