@@ -56,7 +56,8 @@ class Clusters {
                         {.clusters = r.clusters,
                          .starts = static_cast<std::size_t>(config_.starts),
                          .most_iterations = static_cast<std::size_t>(config_.most_iterations),
-                         .seed = static_cast<std::uint64_t>(config_.seed)},
+                         .seed = static_cast<std::uint64_t>(config_.seed),
+                         .progress = [&](double share) { panels.progress(0.5 + share / 2); }},
                         context_.team);
       labels = std::move(fit.labels), r.centres = std::move(fit.centres), r.inertia = fit.inertia;
     } else {

@@ -332,6 +332,17 @@ TEST_F(Reduce, ResumesAndRefusesAnotherConfig) {
   EXPECT_TRUE(run(method).finished);  // complete: nothing to do
 }
 
+TEST_F(Reduce, KMeansStopsBetweenItsPasses) {
+  std::vector<std::string> const sets{"method=kmeans", "components=3", "starts=10", "features.layers=fc", "output=k.h5"};
+  StopFlag stop(false);
+  Options cut;
+  cut.stop = &stop, cut.when = 20, cut.at = [&] { stop.request(); };  // two runs load the points
+  EXPECT_FALSE(run(sets, cut).finished);
+  EXPECT_TRUE(stop.requested());
+  EXPECT_FALSE(fs::exists(folder_ / "k.h5"));
+  EXPECT_TRUE(run(sets).finished);
+}
+
 TEST_F(Reduce, BadInput) {
   struct Case {
     std::vector<std::string> sets;
