@@ -308,8 +308,8 @@ bool Fit::make() {
       std::size_t least = r.fits.empty() ? 0 : r.fits[0].rank;
       for (Pca const& p : r.fits) least = std::min(least, p.rank);
       if (!r.fits.empty() && least < r.fits[0].count() && comm.root())
-        log::warn("layer {} has only {} dimensions {}; components beyond are 0", layer.name, least,
-                  r.fits.size() > 1 ? "in one of its parts" : "among these stimuli");
+        log::warn("layer {}: only {} of {} components have a variance above what rounding makes{}; those beyond are 0",
+                  layer.name, least, r.fits[0].count(), r.fits.size() > 1 ? ", in one of its parts" : "");
     }
   } catch (Stopped const&) {
     return false;
