@@ -343,6 +343,69 @@ TEST_F(Reduce, KMeansStopsBetweenItsPasses) {
   EXPECT_TRUE(run(sets).finished);
 }
 
+/// What plans count: a fit of each thread, panels as they are taken, the entries of sparse projections.
+TEST_F(Reduce, PlansWhatItHolds) {
+  constexpr double read = 96 << 20;
+  auto const planned = [&](std::vector<std::string> const& sets, Options o) {
+    o.only_plan = true;
+    return run(sets, o, Comm::self());
+  };
+  if (!Comm::world().root()) return;
+  std::vector<std::string> const parts{"method=pca", "components=3", "axis=position", "features.layers=conv"};
+  double const one = planned(parts, {.threads = 1}).plan.memory_per_rank;
+  double const four = planned(parts, {.threads = 4}).plan.memory_per_rank;
+  double const gram = exact_pca_bytes(stimuli - 1, 6, {.count = 3});
+  EXPECT_GE(one, read + gram);
+  EXPECT_GE(four - one, 3 * gram);
+  EXPECT_EQ(planned(parts, {.threads = 64}).plan.memory_per_rank, planned(parts, {.threads = 6}).plan.memory_per_rank);
+  auto const refused = planned(parts, {.threads = 4, .memory = one + 1e5});
+  EXPECT_EQ(refused.code, Exit::limit);
+  EXPECT_NE(refused.message.find("fewer threads"), std::string::npos) << refused.message;
+
+  auto const of = [&](char const* method) {
+    return planned({std::string("method=") + method, "components=2000", "features.layers=fc"}, {}).plan.memory_per_rank;
+  };
+  double const dense = of("gaussian");
+  double const sparse = planned({"method=sparse", "components=2000", "density=0.05", "features.layers=fc"}, {})
+                            .plan.memory_per_rank;
+  EXPECT_GE(sparse - dense, 4 * 0.05 * 90 * 2000);
+
+  constexpr std::size_t rows = 3000, units = 40;  // a panel has all rows
+  ActSpec spec;
+  spec.layers.push_back({"fc", {units, 1, 1}, "feature row column"});
+  for (std::size_t s = 0; s < rows; ++s) spec.stimulus_ids.push_back("s" + std::to_string(s));
+  spec.batch = rows;
+  auto const store = ActWriter::open(Comm(), folder_ / "tall.h5", spec);
+  std::vector<float> const x(rows * units, 1.0F);
+  store->write_batch(0, 0, x.data());
+  std::size_t const done[] = {0};
+  store->flush(), store->mark(done), store->finish();
+  for (std::string const method : {"zscore", "randomized_pca", "hist"}) {
+    std::vector<std::string> sets{"method=" + method, "features.store=tall.h5", "features.stimuli=null"};
+    if (method != "zscore") sets.emplace_back("components=4");
+    if (method == "hist") sets.emplace_back("range=common");
+    double const held = method == "randomized_pca" ? randomized_pca_bytes(rows, units, 14) + 4 * 40 * 6 : 2 * 64 * units;
+    EXPECT_EQ(planned(sets, {.memory = read + held + 2 * 4 * rows * units * 0.9}).code, Exit::limit) << method;
+    auto const enough = planned(sets, {.memory = read + held + 2 * 4 * rows * units * 1.01});
+    EXPECT_EQ(enough.code, Exit::ok) << method << ": " << enough.message;
+  }
+}
+
+/// A job that was killed when the model was written, its parts not yet removed.
+TEST_F(Reduce, RemovesPartsThatWereLeft) {
+  std::vector<std::string> const method{"method=pca", "components=5"};
+  ASSERT_TRUE(run(method).finished);
+  if (Comm::world().root()) {
+    fs::remove(folder_ / "out.act.h5");
+    write(".out.pca.h5.layer-0", "left"), write(".out.pca.h5.layer-11", "left"), write(".other.pca.h5.layer-0", "other");
+  }
+  Comm::world().barrier();
+  ASSERT_TRUE(run(method).finished);
+  EXPECT_FALSE(fs::exists(folder_ / ".out.pca.h5.layer-0"));
+  EXPECT_FALSE(fs::exists(folder_ / ".out.pca.h5.layer-11"));
+  EXPECT_TRUE(fs::exists(folder_ / ".other.pca.h5.layer-0"));
+}
+
 TEST_F(Reduce, BadInput) {
   struct Case {
     std::vector<std::string> sets;
