@@ -89,9 +89,10 @@ double Reduce::bytes_in_flight() const {
 /// Entries of sparse projections, which every rank keeps.
 double Reduce::kept_bytes() const {
   double bytes = 0;
+  bool const applied = config_.apply && read_reduction_file(*config_.apply).attributes["method"] == "sparse";
   for (auto const& layer : inputs_.layers) {
     ProjectionOptions o;
-    if (config_.apply)
+    if (applied)
       o = read_reduction(*config_.apply, layer.name).projection;
     else if (config_.method == "sparse")
       o = {.kind = ProjectionKind::sparse, .components = count_of(layer), .density = config_.density.value_or(0)};

@@ -141,7 +141,7 @@ fs::path Fit::part(std::size_t layer) const {
 
 /// First rank: layers that are in the model's file now, or were of another attempt.
 void Fit::remove_parts() const {
-  std::string const start = "." + model_.filename().string() + ".layer-";
+  std::string const start = fmt::format(".{}.layer-", model_.filename().string());
   std::vector<fs::path> parts;
   fs::path const folder = model_.parent_path();
   for (auto const& entry : fs::directory_iterator(folder.empty() ? fs::path(".") : folder)) {

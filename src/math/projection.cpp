@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "panel_sums.hpp"
@@ -93,17 +94,23 @@ class SparseProjection final : public LayerStage {
       std::size_t const here = std::min<std::size_t>(16, rows - row);
       std::fill_n(sums.grow(k_ * 16), k_ * 16, 0.0);
       std::size_t list = 0;
+      bool is_nan[16] = {};  // what holds a NaN has no projection, though few components take that unit
       for (std::size_t first = 0; first < units_; first += run_units) {
         std::size_t const count = std::min(run_units, units_ - first);
         float* x = panel.grow(run_units * 16);
         std::fill_n(x, count * 16, 0.0F);
         for (std::size_t r = 0; r < here; ++r)
-          for (std::size_t u = 0; u < count; ++u) x[u * 16 + r] = in[(row + r) * units_ + first + u];
+          for (std::size_t u = 0; u < count; ++u) {
+            float const v = x[u * 16 + r] = in[(row + r) * units_ + first + u];
+            is_nan[r] |= std::isnan(v);
+          }
         for (std::size_t c = 0; c < k_; ++c, ++list)
           add_places(x, places_.data() + begin_[list], begin_[list + 1] - begin_[list], sums.data() + c * 16);
       }
       for (std::size_t r = 0; r < here; ++r)
-        for (std::size_t c = 0; c < k_; ++c) out[(row + r) * k_ + c] = static_cast<float>(sums[c * 16 + r] * factor_);
+        for (std::size_t c = 0; c < k_; ++c)
+          out[(row + r) * k_ + c] =
+              is_nan[r] ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(sums[c * 16 + r] * factor_);
     }
   }
 
