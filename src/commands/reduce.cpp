@@ -10,6 +10,7 @@
 #include "reduce_inputs.hpp"
 #include "reduce_work.hpp"
 #include "striate/base/version.hpp"
+#include "striate/math/gram.hpp"
 #include "striate/par/together.hpp"
 
 namespace striate {
@@ -43,6 +44,7 @@ class Reduce final : public Job {
   void load_stages(Context const& context);
   [[nodiscard]] std::size_t count_of(reduce::InputLayer const& layer) const;
   [[nodiscard]] double bytes_in_flight() const;
+  [[nodiscard]] double kept_bytes() const;
   [[nodiscard]] fs::path model_file() const;
   [[nodiscard]] nlohmann::ordered_json identity(Context const& context) const;
   [[nodiscard]] ActSpec spec(Context const& context) const;
@@ -84,6 +86,21 @@ double Reduce::bytes_in_flight() const {
   return bytes * static_cast<double>(batch_);
 }
 
+/// Entries of sparse projections, which every rank keeps.
+double Reduce::kept_bytes() const {
+  double bytes = 0;
+  bool const applied = config_.apply && read_reduction_file(*config_.apply).attributes["method"] == "sparse";
+  for (auto const& layer : inputs_.layers) {
+    ProjectionOptions o;
+    if (applied)
+      o = read_reduction(*config_.apply, layer.name).projection;
+    else if (config_.method == "sparse")
+      o = {.kind = ProjectionKind::sparse, .components = count_of(layer), .density = config_.density.value_or(0)};
+    if (o.components > 0) bytes += projection_bytes(layer.shape.units(), o);
+  }
+  return bytes;
+}
+
 fs::path Reduce::model_file() const {
   if (config_.apply) return *config_.apply;
   if (config_.model) return *config_.model;
@@ -97,31 +114,31 @@ fs::path Reduce::model_file() const {
 
 void Reduce::plan_fit(Context& context, Plan& plan) {
   FitCost most;
+  auto const threads = static_cast<double>(context.comm.max(std::int64_t{context.threads}));
   for (auto const& layer : inputs_.layers) {
     FitCost const c = cost_of(config_, inputs_, layer);
     auto const rows = static_cast<double>(inputs_.rows_of(layer).size());
     plan.flops += c.flops;
     plan.bytes_read += c.passes * 4 * rows * static_cast<double>(layer.shape.units());
-    most.node = std::max(most.node, c.node), most.rank = std::max(most.rank, c.rank);
+    most.node = std::max(most.node, c.node), most.panel = std::max(most.panel, c.panel);
+    most.rank = std::max(most.rank, c.rank + std::min(threads, c.fits) * c.thread);
   }
   if (most.node <= 0) return;
   // Shared by the ranks of a node: their budgets together, less what each of them holds.
   auto const ranks = static_cast<double>(context.comm.node().size());
   double const budget = ranks * (context.memory_budget - most.rank - reading_bytes);
-  panel_bytes_ = std::min(panel_bytes_wanted, (budget - most.node) / 2);
-  double least = 0;
-  for (auto const& layer : inputs_.layers) {
-    AxisCut const cut(layer.shape, layer_axis(config_.axis));
-    double const rows = static_cast<double>(inputs_.rows_of(layer).size()), units = static_cast<double>(cut.length);
-    least = std::max(least, 4.0 * std::min(1024 * std::min(rows, units), rows * units));
-  }
+  double const least = most.panel;
+  panel_bytes_ = std::min(std::max(panel_bytes_wanted, least), (budget - most.node) / 2);
   std::int64_t const lacking = panel_bytes_ < least ? 1 : 0;
   panel_bytes_ = -context.comm.max(-panel_bytes_);
   if (context.comm.max(lacking) > 0)
     fail(Exit::limit,
          "the fit needs {} on a node and {} a rank, but ranks may use {} each; give more memory, or use {}",
          bytes_text(most.node + 2 * least), bytes_text(most.rank + reading_bytes), bytes_text(context.memory_budget),
-         config_.method == "randomized_pca" ? "fewer components" : "method: randomized_pca");
+         config_.axis != "whole"              ? "fewer threads"
+         : config_.method == "pca"            ? "method: randomized_pca"
+         : config_.method == "randomized_pca" ? "fewer components"
+                                              : "fewer stimuli (fit:)");
   plan.memory_per_node = most.node + panel_bytes_;
   plan.memory_per_rank = std::max(plan.memory_per_rank, most.rank + reading_bytes);
   plan.lines.emplace_back("fit",
@@ -130,23 +147,26 @@ void Reduce::plan_fit(Context& context, Plan& plan) {
 }
 
 void Reduce::plan_clusters(Context const& context, Plan& plan) {
-  double node = 0, rank = 0;
+  double node = 0, rank = 0, least = 0;
   for (auto const& layer : inputs_.layers) {
     auto const c = cluster_cost(config_, inputs_, layer);
     node = std::max(node, c.node), rank = std::max(rank, c.rank);
+    least = std::max(
+        least, 4 * static_cast<double>(std::min(gram_panel, inputs_.rows_of(layer).size()) * layer.shape.units()));
     plan.flops += c.flops;
     plan.bytes_read += 4 * static_cast<double>(inputs_.fit.size() * layer.shape.units());
     plan.lines.emplace_back("layer " + layer.name,
                             fmt::format("{} stimuli × {} units", inputs_.rows_of(layer).size(), layer.shape.units()));
   }
   auto const ranks = static_cast<double>(context.comm.node().size());
-  panel_bytes_ = std::min(panel_bytes_wanted, (ranks * (context.memory_budget - rank - reading_bytes) - node) / 2);
+  panel_bytes_ = std::min(std::max(panel_bytes_wanted, least),
+                          (ranks * (context.memory_budget - rank - reading_bytes) - node) / 2);
   panel_bytes_ = -context.comm.max(-panel_bytes_);
-  if (panel_bytes_ <= 0)
+  if (panel_bytes_ < least)
     fail(Exit::limit,
          "clusters need {} on a node and {} a rank, but ranks may use {} each; reduce the layers first (method: "
          "pca), or give more memory",
-         bytes_text(node), bytes_text(rank + reading_bytes), bytes_text(context.memory_budget));
+         bytes_text(node + 2 * least), bytes_text(rank + reading_bytes), bytes_text(context.memory_budget));
   plan.units = inputs_.layers.size();
   plan.memory_per_node = node + panel_bytes_, plan.memory_per_rank = rank + reading_bytes;
 }
@@ -166,7 +186,8 @@ void Reduce::plan_apply(Context& context, Plan& plan) {
                                                                  share ? "at most " : "", count_of(layer)));
     }
   }
-  if (config_.apply) stages = 2 * static_cast<double>(fs::file_size(*config_.apply));
+  together(context.comm, [&] { stages += kept_bytes(); });
+  if (config_.apply) stages += 2 * static_cast<double>(fs::file_size(*config_.apply));
   double const room = context.memory_budget - reading_bytes - stages;
   in_flight_ = static_cast<int>(std::min<double>(threads, room / bytes_in_flight()));
   in_flight_ = static_cast<int>(context.comm.min(std::int64_t{in_flight_}));

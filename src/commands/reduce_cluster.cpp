@@ -16,10 +16,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Clusters of one layer; labels from 1, 0 for a stimulus that was skipped.
+/// Clusters of one layer; labels from 1, 0 for what was skipped or left out.
 struct Result {
-  std::vector<std::int32_t> labels;
-  std::vector<double> centres, tree;  ///< clusters × dimensions; (points − 1) × 4
+  std::vector<std::int32_t> labels, left_out;  ///< left_out: stimuli or units without a direction, from 0
+  std::vector<double> centres, tree;           ///< clusters × dimensions; (points − 1) × 4
   std::size_t clusters = 0, dimensions = 0;
   double inertia = 0;
 };
@@ -44,9 +44,10 @@ class Clusters {
   Result of(ActReader const& store, InputLayer const& layer) {
     auto const rows = inputs_.rows_of(layer);
     StorePanels panels(context_.comm, context_.team, context_.stop, store, layer.name, rows, bytes_);
-    Points const points = load(panels);
+    Points points = load(panels);
     panels.progress(0.5);
     Result r;
+    std::vector<std::size_t> const kept = leave_out(points, rows, layer.name, r);
     r.dimensions = points.dimensions;
     r.clusters = config_.components ? static_cast<std::size_t>(config_.components->count) : 0;
     std::vector<std::int32_t> labels;
@@ -55,13 +56,14 @@ class Clusters {
                         {.clusters = r.clusters,
                          .starts = static_cast<std::size_t>(config_.starts),
                          .most_iterations = static_cast<std::size_t>(config_.most_iterations),
-                         .seed = static_cast<std::uint64_t>(config_.seed)},
+                         .seed = static_cast<std::uint64_t>(config_.seed),
+                         .progress = [&](double share) { panels.progress(0.5 + share / 2); }},
                         context_.team);
       labels = std::move(fit.labels), r.centres = std::move(fit.centres), r.inertia = fit.inertia;
     } else {
       labels = tree(points, r);
     }
-    if (!labels.empty()) r.labels = spread(labels, rows);
+    if (!labels.empty()) r.labels = spread(labels, kept, panels.units());
     return r;
   }
 
@@ -129,10 +131,45 @@ class Clusters {
     return cut_tree({out, joins}, r.clusters);
   }
 
-  std::vector<std::int32_t> spread(std::vector<std::int32_t> const& labels,
-                                   std::vector<std::size_t> const& rows) const {
-    std::vector<std::int32_t> all(config_.cluster == "units" ? labels.size() : inputs_.ids.size(), 0);
-    for (std::size_t i = 0; i < labels.size(); ++i) all[config_.cluster == "units" ? i : rows[i]] = labels[i] + 1;
+  /// What has no direction (constant under correlation, all 0 under cosine) has no distance from anything: such points,
+  /// which normalise() made 0, are taken out. Returns the unit or the stimulus of each point that stays.
+  std::vector<std::size_t> leave_out(Points& points, std::vector<std::size_t> const& rows, std::string const& layer,
+                                     Result& r) {
+    bool const units = config_.cluster == "units";
+    std::size_t const d = points.dimensions;
+    std::vector<std::size_t> kept, places;
+    for (std::size_t i = 0; i < points.count; ++i) {
+      float const* const x = points.x + i * d;
+      bool const dead = config_.metric != "euclidean" && std::all_of(x, x + d, [](float v) { return v == 0; });
+      std::size_t const name = units ? i : rows[i];
+      if (dead)
+        r.left_out.push_back(static_cast<std::int32_t>(name));
+      else
+        kept.push_back(name), places.push_back(i);
+    }
+    if (r.left_out.empty()) return kept;
+    auto const first = static_cast<std::size_t>(r.left_out[0]);
+    auto const text =
+        fmt::format("{} of {} {} {} (first: {}), and {} is not defined there", r.left_out.size(), points.count,
+                    units ? "units" : "stimuli", config_.metric == "cosine" ? "are 0 throughout" : "are constant",
+                    units ? "unit " + std::to_string(first) : inputs_.ids[first], config_.metric);
+    if (kept.empty()) fail(Exit::data, "{}; use metric: euclidean", text);
+    if (context_.comm.root()) log::warn("layer {}: {}; they are in no cluster (label 0)", layer, text);
+    context_.comm.barrier();  // everybody has looked
+    auto* const x = reinterpret_cast<float*>(memory_.get());
+    std::vector<Slot> const whole{{0, points.count * d * 4}};
+    context_.team.run(memory_.get(), whole, [&](std::size_t) {
+      for (std::size_t i = 0; i < places.size(); ++i)
+        if (places[i] != i) std::copy_n(x + places[i] * d, d, x + i * d);
+    });
+    points.count = kept.size();
+    return kept;
+  }
+
+  [[nodiscard]] std::vector<std::int32_t> spread(std::vector<std::int32_t> const& labels,
+                                                 std::vector<std::size_t> const& kept, std::size_t units) const {
+    std::vector<std::int32_t> all(config_.cluster == "units" ? units : inputs_.ids.size(), 0);
+    for (std::size_t i = 0; i < labels.size(); ++i) all[kept[i]] = labels[i] + 1;
     return all;
   }
 
@@ -152,6 +189,9 @@ void write_layer(h5::File& file, std::string const& layer, Result const& r) {
   };
   if (!r.labels.empty())
     file.create_dataset(at + "label", h5::Dtype::i32, {r.labels.size()}).write(std::span<std::int32_t const>(r.labels));
+  if (!r.left_out.empty())
+    file.create_dataset(at + "left_out", h5::Dtype::i32, {r.left_out.size()})
+        .write(std::span<std::int32_t const>(r.left_out));
   table("centre", r.centres, std::max<std::size_t>(1, r.dimensions));
   table("linkage", r.tree, 4);
   if (!r.centres.empty()) {
@@ -163,21 +203,19 @@ void write_layer(h5::File& file, std::string const& layer, Result const& r) {
 /// A line a stimulus with a column a layer; of units, whose numbers differ, a line a layer and unit.
 std::string labels_text(Config const& config, Inputs const& inputs, std::vector<Result> const& all) {
   std::string text;
+  auto const named = [](int label) { return label > 0 ? std::to_string(label) : std::string("n/a"); };
   if (config.cluster == "units") {
     text = "layer\tunit\tcluster\n";
     for (std::size_t l = 0; l < all.size(); ++l)
       for (std::size_t u = 0; u < all[l].labels.size(); ++u)
-        text += inputs.layers[l].name + "\t" + std::to_string(u) + "\t" + std::to_string(all[l].labels[u]) + "\n";
+        text += inputs.layers[l].name + "\t" + std::to_string(u) + "\t" + named(all[l].labels[u]) + "\n";
     return text;
   }
   text = "stimulus";
   for (auto const& layer : inputs.layers) text += "\t" + layer.name;
   for (std::size_t s = 0; s < inputs.ids.size(); ++s) {
     text += "\n" + inputs.ids[s];
-    for (auto const& r : all) {
-      int const label = r.labels.empty() ? 0 : r.labels[s];
-      text += "\t" + (label > 0 ? std::to_string(label) : std::string("n/a"));
-    }
+    for (auto const& r : all) text += '\t', text += named(r.labels.empty() ? 0 : r.labels[s]);
   }
   return text + "\n";
 }

@@ -82,7 +82,11 @@ std::size_t batch_of(Config const& config) {
 FitCost cost_of(Config const& config, Inputs const& inputs, InputLayer const& layer) {
   FitCost c;
   if (!config.is_fitted()) return c;
+  double const of_units = static_cast<double>(layer.shape.units()), some = gram_panel;
+  double const stimuli = static_cast<double>(inputs.rows_of(layer).size());
+  c.panel = 4 * stimuli * std::min(some, of_units);
   if (!config.is_pca()) {
+    if (config.method == "hist") c.panel = std::max(c.panel, 4 * of_units * std::min(some, stimuli));
     double const values = static_cast<double>(inputs.rows_of(layer).size()) * static_cast<double>(layer.shape.units());
     c.passes = config.method == "hist" ? 2 : 1, c.flops = 4 * values;
     c.rank = c.node = 64 * static_cast<double>(layer.shape.units());
@@ -98,14 +102,21 @@ FitCost cost_of(Config const& config, Inputs const& inputs, InputLayer const& la
   c.passes = 2;
   c.flops = fits * (rows * units * least + 2 * least * least * least + 2 * rows * units * k);
   if (config.method == "pca") {
-    c.node = exact_pca_bytes(n, p, components);
-    if (cut.iterations > 1) c.node = c.node + 4 * rows * units + fits * (8 * (units + k) + 4 * k * units);
+    double const one = exact_pca_bytes(n, p, components);
+    if (cut.axis() == LayerAxis::whole) {
+      c.node = one;
+      if (p <= n) c.panel = 4 * units * std::min(some, rows);
+    } else {  // every thread has a fit of its own: it, its panel, and what LAPACK takes
+      c.fits = fits, c.thread = one + 4 * rows * units + 16 * least * least;
+      c.node = fits * (8 * (2 + units + k) + 4 * k * units);
+      c.panel = 4 * rows * units;
+    }
   } else if (config.method == "incremental_pca") {
     std::size_t const batch = std::min(n, batch_of(config));
     c.node = incremental_pca_bytes(batch, p, components.count);
     double const height = static_cast<double>(batch) + k;
     c.flops = rows / static_cast<double>(batch) * height * units * (height + 2 * k);
-    c.passes = 1;
+    c.passes = 1, c.panel = 0;  // a batch, counted above
   } else {
     std::size_t const l = components.count + static_cast<std::size_t>(config.oversample);
     c.node = randomized_pca_bytes(n, p, l);
@@ -126,6 +137,20 @@ Fit::Fit(Context& context, Config const& config, Inputs const& inputs, fs::path 
 
 fs::path Fit::part(std::size_t layer) const {
   return model_.parent_path() / ("." + model_.filename().string() + ".layer-" + std::to_string(layer));
+}
+
+/// First rank: layers that are in the model's file now, or were of another attempt.
+void Fit::remove_parts() const {
+  std::string const start = fmt::format(".{}.layer-", model_.filename().string());
+  std::vector<fs::path> parts;
+  fs::path const folder = model_.parent_path();
+  for (auto const& entry : fs::directory_iterator(folder.empty() ? fs::path(".") : folder)) {
+    std::string const name = entry.path().filename().string();
+    if (name.starts_with(start) && name.size() > start.size() &&
+        name.find_first_not_of("0123456789", start.size()) == std::string::npos)
+      parts.push_back(entry.path());
+  }
+  for (auto const& p : parts) fs::remove(p);
 }
 
 /// First rank: such a file of this fit is there; Error where it is another's.
@@ -282,6 +307,7 @@ bool Fit::make() {
   together(comm, [&] {
     if (!comm.root()) return;
     have.back() = there(model_) ? 1 : 0;
+    if (have.back() > 0) remove_parts();  // of a job that was killed when all was written
     for (std::size_t l = 0; l < inputs_.layers.size() && have.back() == 0; ++l) have[l] = there(part(l)) ? 1 : 0;
   });
   comm.broadcast(have, 0);
@@ -308,8 +334,8 @@ bool Fit::make() {
       std::size_t least = r.fits.empty() ? 0 : r.fits[0].rank;
       for (Pca const& p : r.fits) least = std::min(least, p.rank);
       if (!r.fits.empty() && least < r.fits[0].count() && comm.root())
-        log::warn("layer {} has only {} dimensions {}; components beyond are 0", layer.name, least,
-                  r.fits.size() > 1 ? "in one of its parts" : "among these stimuli");
+        log::warn("layer {}: only {} of {} components have a variance above what rounding makes{}; those beyond are 0",
+                  layer.name, least, r.fits[0].count(), r.fits.size() > 1 ? ", in one of its parts" : "");
     }
   } catch (Stopped const&) {
     return false;
@@ -320,7 +346,7 @@ bool Fit::make() {
     for (std::size_t l = 0; l < inputs_.layers.size(); ++l)
       all.push_back(read_reduction(part(l), inputs_.layers[l].name));
     write(model_, all);
-    for (std::size_t l = 0; l < inputs_.layers.size(); ++l) fs::remove(part(l));
+    remove_parts();
   });
   return true;
 }

@@ -12,9 +12,10 @@ namespace striate::reduce {
 /// Rows of a step of incremental PCA.
 [[nodiscard]] std::size_t batch_of(Config const& config);
 
-/// Bytes that the fit of a layer takes on a node, beside its panels; bytes of a rank; flops.
+/// Bytes that the fit of a layer takes on a node, beside its panels; of a rank; of each of its threads, of which at
+/// most `fits` have work; the least that a panel takes; flops.
 struct FitCost {
-  double node = 0, rank = 0, flops = 0, passes = 0;
+  double node = 0, rank = 0, thread = 0, fits = 1, panel = 0, flops = 0, passes = 0;
 };
 [[nodiscard]] FitCost cost_of(Config const& config, Inputs const& inputs, InputLayer const& layer);
 
@@ -28,6 +29,7 @@ class Fit {
 
  private:
   [[nodiscard]] std::filesystem::path part(std::size_t layer) const;
+  void remove_parts() const;
   [[nodiscard]] bool there(std::filesystem::path const& file) const;
   [[nodiscard]] SavedReduction fit(InputLayer const& layer) const;
   void fit_summary(ActReader const& store, InputLayer const& layer, SavedReduction& out) const;

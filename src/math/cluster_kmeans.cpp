@@ -37,6 +37,7 @@ class Lloyd {
     r.centres.assign(start.begin(), start.end());
     std::vector<std::int32_t> before;
     for (r.iterations = 1; r.iterations <= o_.most_iterations; ++r.iterations) {
+      progress();
       assign(r.centres, k_);
       take_labels(r);
       if (r.labels == before) break;
@@ -49,6 +50,8 @@ class Lloyd {
     return r;
   }
 
+  void begin(std::size_t number) { number_ = number; }
+
   /// Points with probability in proportion to their squared distance from the nearest centre so far.
   std::vector<double> start(std::size_t number) {
     Philox random(o_.seed, purpose, number);
@@ -58,6 +61,7 @@ class Lloyd {
       for (std::size_t d = 0; d < p_.dimensions; ++d)
         centres.push_back(static_cast<double>(p_.x[next * p_.dimensions + d]));
       std::size_t const have = centres.size() / p_.dimensions;
+      progress();
       if (have == k_) return centres;
       assign(centres, have);
       double sum = 0;
@@ -76,6 +80,11 @@ class Lloyd {
   };
   [[nodiscard]] Nearest const* nearest() const { return reinterpret_cast<Nearest const*>(nearest_memory_.get()); }
   [[nodiscard]] double distance(std::size_t i) const { return nearest()[i].distance; }
+
+  void progress() const {
+    if (o_.progress)
+      o_.progress(static_cast<double>(number_) / static_cast<double>(std::max<std::size_t>(1, o_.starts)));
+  }
 
   [[nodiscard]] double mean_variance() const {
     double sum = 0;
@@ -188,6 +197,7 @@ class Lloyd {
   KMeansOptions const& o_;
   Team& team_;
   std::size_t k_;
+  std::size_t number_ = 0;  ///< of the start
   double tolerance_ = 0;
   std::shared_ptr<std::byte> nearest_memory_, centre_memory_;
   std::vector<Slot> point_slots_, dim_slots_;
@@ -213,6 +223,7 @@ KMeans kmeans(Points const& points, KMeansOptions const& options, Team& team) {
   Lloyd lloyd(points, options, team);
   KMeans best;
   for (std::size_t s = 0; s < std::max<std::size_t>(1, options.starts); ++s) {
+    lloyd.begin(s);
     KMeans one = lloyd.from(lloyd.start(s));
     if (s == 0 || one.inertia < best.inertia) best = std::move(one);
   }

@@ -13,7 +13,8 @@ namespace {
 
 constexpr double wide_work = 4e9;  // multiplications that float64 does in a tenth of a second
 
-/// out (count × l, column-major) = x (rows × count)ᵀ q (rows × l), in float64.
+}  // namespace
+
 void project_units(float const* x, std::size_t rows, std::size_t count, double const* q, std::size_t l, double* out) {
   thread_local Buffer<double> wide;
   std::fill_n(out, count * l, 0.0);
@@ -25,8 +26,6 @@ void project_units(float const* x, std::size_t rows, std::size_t count, double c
     blas::gemm('T', 'N', count, l, height, 1.0, w, height, q + r, rows, 1.0, out, count);
   }
 }
-
-}  // namespace
 
 std::vector<Slot> unit_slots(std::size_t first, std::size_t count, std::size_t bytes_per_unit) {
   std::vector<Slot> slots;

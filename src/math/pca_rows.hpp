@@ -37,6 +37,9 @@ struct Wanted {
                                                       Team& team);
 [[nodiscard]] bool small_enough(double rows, double units);
 
+/// out (count × l, column-major) = x (rows × count)ᵀ q (rows × l), in float64; count <= gram_panel.
+void project_units(float const* x, std::size_t rows, std::size_t count, double const* q, std::size_t l, double* out);
+
 /// Principal components of the rows within the space of q's columns (rows × l, orthonormal): Z = Xᵀ Q, eigenvectors of
 /// ZᵀZ. Variances are sums of squares, not yet divided; also fills mean and total. Keeps `count`, zero beyond the rank.
 [[nodiscard]] Pca within(PanelSource& source, double const* q, std::size_t l, std::size_t count, double noise,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "panel_sums.hpp"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::size_t tile = 240;         // components that are made at a time: a megabyte
 constexpr double kept_bytes = 64 << 20;   // a sparse matrix of more entries is made anew for every batch
+constexpr double spare = 1.05;            // entries are as many as chance gives
 constexpr double thin_enough = 1.0 / 16;  // denser ones are faster as a product
 constexpr std::size_t run_units = 4096;   // units × 16 rows that stay in the second cache
 
@@ -65,6 +67,8 @@ class SparseProjection final : public LayerStage {
     std::size_t const runs = (units_ + run_units - 1) / run_units;
     std::vector<float> entries(run_units * 16);
     begin_.push_back(0);
+    begin_.reserve(runs * k_ + 1);
+    places_.reserve(static_cast<std::size_t>(spare * all.density() * static_cast<double>(units_ * k_)));
     for (std::size_t r = 0; r < runs; ++r) {
       std::size_t const first = r * run_units, count = std::min(run_units, units_ - first);
       for (std::size_t g = 0; g * 16 < k_; ++g) {
@@ -90,17 +94,23 @@ class SparseProjection final : public LayerStage {
       std::size_t const here = std::min<std::size_t>(16, rows - row);
       std::fill_n(sums.grow(k_ * 16), k_ * 16, 0.0);
       std::size_t list = 0;
+      bool is_nan[16] = {};  // what holds a NaN has no projection, though few components take that unit
       for (std::size_t first = 0; first < units_; first += run_units) {
         std::size_t const count = std::min(run_units, units_ - first);
         float* x = panel.grow(run_units * 16);
         std::fill_n(x, count * 16, 0.0F);
         for (std::size_t r = 0; r < here; ++r)
-          for (std::size_t u = 0; u < count; ++u) x[u * 16 + r] = in[(row + r) * units_ + first + u];
+          for (std::size_t u = 0; u < count; ++u) {
+            float const v = x[u * 16 + r] = in[(row + r) * units_ + first + u];
+            is_nan[r] |= std::isnan(v);
+          }
         for (std::size_t c = 0; c < k_; ++c, ++list)
           add_places(x, places_.data() + begin_[list], begin_[list + 1] - begin_[list], sums.data() + c * 16);
       }
       for (std::size_t r = 0; r < here; ++r)
-        for (std::size_t c = 0; c < k_; ++c) out[(row + r) * k_ + c] = static_cast<float>(sums[c * 16 + r] * factor_);
+        for (std::size_t c = 0; c < k_; ++c)
+          out[(row + r) * k_ + c] =
+              is_nan[r] ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(sums[c * 16 + r] * factor_);
     }
   }
 
@@ -116,10 +126,17 @@ class SparseProjection final : public LayerStage {
 std::unique_ptr<LayerStage> projection_stage(LayerShape in, ProjectionOptions const& options) {
   std::size_t const units = in.units(), k = options.components;
   ProjectionEntries const entries(options, units);
-  double const bytes = 4 * entries.density() * static_cast<double>(units) * static_cast<double>(k);
-  if (options.kind == ProjectionKind::sparse && entries.density() <= thin_enough && bytes <= kept_bytes)
-    return std::make_unique<SparseProjection>(units, k, entries);
+  if (projection_bytes(units, options) > 0) return std::make_unique<SparseProjection>(units, k, entries);
   return std::make_unique<DenseProjection>(units, k, entries);
+}
+
+double projection_bytes(std::size_t units, ProjectionOptions const& options) {
+  ProjectionEntries const entries(options, units);
+  double const all = static_cast<double>(units) * static_cast<double>(options.components);
+  double const bytes = 4 * entries.density() * all;
+  if (options.kind != ProjectionKind::sparse || entries.density() > thin_enough || bytes > kept_bytes) return 0;
+  double const runs = static_cast<double>((units + run_units - 1) / run_units);
+  return spare * bytes + 8 * runs * static_cast<double>(options.components) + 8;
 }
 
 }  // namespace striate

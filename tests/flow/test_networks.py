@@ -2,6 +2,7 @@
 preprocessing and modules (needs the folder of real data, STRIATE_DATA); every card against its network; weights files of
 every kind through tools/export_network.py."""
 import contextlib
+import io
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import zipfile
 from unittest import mock
 
 import h5py
@@ -208,6 +210,34 @@ class WeightsFiles(unittest.TestCase):
         with open(self.file, "wb") as file:
             pickle.dump(Runs(marker), file)
         self.refuses("weights.pth")
+        self.assertFalse(os.path.exists(marker))
+
+        def text(value):
+            return b"\x8c" + bytes([len(value)]) + value.encode()
+
+        def found(name):
+            return text("torch._utils") + text(name) + b"\x93"
+
+        # dict.get of a loaded function's globals: builtins, then eval of them
+        get = b"\x80\x04" + found("_rebuild_tensor.__globals__.__class__.get")
+        get += found("_rebuild_tensor.__globals__.get") + text("__builtins__") + b"\x85R" + text("eval") + b"\x86R"
+        program = get + text(f"open({marker!r}, 'w')") + b"\x85R."
+        with self.assertRaisesRegex(pickle.UnpicklingError, "names with a point"):
+            networks.inert_pickle.load(io.BytesIO(program))
+        pathlib.Path(self.file).write_bytes(program)
+        self.refuses("weights.pth")
+        torch.save({"a": 1}, self.file)
+        with zipfile.ZipFile(self.file) as old:
+            parts = {name: old.read(name) for name in old.namelist()}
+        with zipfile.ZipFile(self.file, "w") as new:
+            for name, content in parts.items():
+                new.writestr(name, program if name.endswith("data.pkl") else content)
+        self.refuses("weights.pth")
+        for module, name in (("torch._utils", "_rebuild_xla_tensor"), ("torch._utils", "_import_dotted_name"),
+                             ("torch", "_C_Storage"), ("builtins", "eval"), ("os", "system"),
+                             ("some.network", "Net.Inner")):
+            made = networks.inert_pickle.load(io.BytesIO(b"\x80\x04" + text(module) + text(name) + b"\x93."))
+            self.assertTrue(issubclass(made, networks.inert_pickle.Inert), name)
         self.assertFalse(os.path.exists(marker))
 
     def test_files_that_are_none(self):

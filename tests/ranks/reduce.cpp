@@ -1,5 +1,5 @@
-// `striate reduce` as a job: values against the stages' own, the same bits at any number of ranks and threads, resuming,
-// messages.
+// `striate reduce` as a job: values against the stages' own, the same bits at any number of ranks and threads,
+// resuming, messages.
 #include <algorithm>
 #include <cstring>
 #include <fstream>
@@ -183,7 +183,8 @@ TEST_F(Reduce, TheSameBitsAtAnyNumberOfRanksAndThreads) {
     if (!Comm::world().root()) continue;
     bool const random = method[0] == "method=gaussian" || method[0] == "method=sparse";
     bool const pca = method[0].find("pca") != std::string::npos;
-    if (only == "features.layers=all") expect_stage("many.act.h5", random ? "many.proj.h5" : pca ? "many.pca.h5" : "many.fit.h5");
+    if (only == "features.layers=all")
+      expect_stage("many.act.h5", random ? "many.proj.h5" : pca ? "many.pca.h5" : "many.fit.h5");
     ActReader const store((folder_ / "many.act.h5").string());
     EXPECT_EQ(store.ids()[59], "s59");
     EXPECT_EQ(store.attribute("network"), "tiny");
@@ -229,6 +230,62 @@ TEST_F(Reduce, SortsStimuliAndUnits) {
       }
 }
 
+/// Points without a direction have no correlation with anything: they are in no cluster, and the others are sorted as
+/// if they were not there.
+TEST_F(Reduce, LeavesOutWhatHasNoDirection) {
+  constexpr std::size_t rows = 12, units = 9;
+  auto const dead = [](std::size_t unit) { return unit == 0 || unit == 4 || unit == 8; };
+  auto const make_store = [&](char const* file, bool with_dead, bool only_dead) {
+    ActSpec spec;
+    spec.layers.push_back({"fc", {with_dead ? units : units - 3, 1, 1}, "feature row column"});
+    for (std::size_t s = 0; s < rows; ++s) spec.stimulus_ids.push_back("s" + std::to_string(s));
+    spec.batch = rows;
+    auto const store = ActWriter::open(Comm(), folder_ / file, spec);
+    std::vector<float> x;
+    for (std::size_t s = 0; s < rows; ++s)
+      for (std::size_t u = 0; u < units; ++u)
+        if (only_dead || dead(u)) {
+          if (with_dead) x.push_back(0.1F);
+        } else {
+          x.push_back(activation(1, s, u));
+        }
+    store->write_batch(0, 0, x.data());
+    std::size_t const done[] = {0};
+    store->flush(), store->mark(done), store->finish();
+  };
+  if (Comm::world().root()) {
+    make_store("dead.h5", true, false), make_store("live.h5", false, false), make_store("none.h5", true, true);
+  }
+  Comm::world().barrier();
+  for (std::string const method : {"kmeans", "hierarchical"}) {
+    auto const sets = [&](std::string const& store) -> std::vector<std::string> {
+      return {"method=" + method, "components=3",          "cluster=units",           "metric=correlation",
+              "linkage=average",  "features.stimuli=null", "features.store=" + store, "output=of_" + store};
+    };
+    auto with = sets("dead.h5"), without = sets("live.h5"), none = sets("none.h5");
+    if (method == "kmeans")
+      for (auto* s : {&with, &without, &none}) s->erase(s->begin() + 4);
+    auto const done = run(with, {.threads = 2, .fresh = true});
+    ASSERT_TRUE(done.finished) << done.message;
+    ASSERT_TRUE(run(without, {.fresh = true}).finished);
+    auto const refused = run(none, {.fresh = true});
+    EXPECT_EQ(refused.code, Exit::data);
+    EXPECT_NE(refused.message.find("9 of 9 units are constant (first: unit 0)"), std::string::npos) << refused.message;
+    if (!Comm::world().root()) continue;
+    auto const a = h5::File::open(folder_ / "of_dead.h5"), b = h5::File::open(folder_ / "of_live.h5");
+    auto const labels = a.dataset("fc/label").read<std::int32_t>(), live = b.dataset("fc/label").read<std::int32_t>();
+    ASSERT_EQ(labels.size(), units);
+    for (std::size_t u = 0, i = 0; u < units; ++u) EXPECT_EQ(labels[u], dead(u) ? 0 : live[i++]) << method << " " << u;
+    EXPECT_EQ(a.dataset("fc/left_out").read<std::int32_t>(), (std::vector<std::int32_t>{0, 4, 8}));
+    std::string const numbers = method == "kmeans" ? "fc/centre" : "fc/linkage";
+    EXPECT_EQ(a.dataset(numbers).read<double>(), b.dataset(numbers).read<double>());
+    std::ifstream table(folder_ / "of_dead.tsv");
+    std::string line;
+    std::getline(table, line), std::getline(table, line);
+    EXPECT_EQ(line, "fc\t0\tn/a");
+  }
+}
+
 TEST_F(Reduce, AppliesASavedModelToOtherStimuli) {
   ASSERT_TRUE(run({"method=pca", "components=5", "fit={half: train}", "model=train.pca.h5"}).finished);
   ASSERT_TRUE(run({"apply=train.pca.h5", "output=again.act.h5"}).finished);
@@ -262,9 +319,10 @@ TEST_F(Reduce, ResumesAndRefusesAnotherConfig) {
   ASSERT_TRUE(done.finished) << done.message;
   ASSERT_TRUE(run(with("output=whole.act.h5")).finished);
   if (Comm::world().root())
-    for (auto const& l : layers) EXPECT_TRUE(values("out.act.h5", l.name).size() == values("whole.act.h5", l.name).size() &&
-                                             std::memcmp(values("out.act.h5", l.name).data(),
-                                                         values("whole.act.h5", l.name).data(), 5 * 4 * 6) == 0);
+    for (auto const& l : layers)
+      EXPECT_TRUE(values("out.act.h5", l.name).size() == values("whole.act.h5", l.name).size() &&
+                  std::memcmp(values("out.act.h5", l.name).data(), values("whole.act.h5", l.name).data(), 5 * 4 * 6) ==
+                      0);
   auto const other = run({"method=pca", "components=4"});
   EXPECT_EQ(other.code, Exit::cant_create);
   EXPECT_NE(other.message.find("components"), std::string::npos) << other.message;
@@ -272,6 +330,80 @@ TEST_F(Reduce, ResumesAndRefusesAnotherConfig) {
   EXPECT_EQ(model.code, Exit::cant_create);
   EXPECT_NE(model.message.find("model: "), std::string::npos) << model.message;
   EXPECT_TRUE(run(method).finished);  // complete: nothing to do
+}
+
+TEST_F(Reduce, KMeansStopsBetweenItsPasses) {
+  std::vector<std::string> const sets{"method=kmeans", "components=3", "starts=10", "features.layers=fc", "output=k.h5"};
+  StopFlag stop(false);
+  Options cut;
+  cut.stop = &stop, cut.when = 20, cut.at = [&] { stop.request(); };  // two runs load the points
+  EXPECT_FALSE(run(sets, cut).finished);
+  EXPECT_TRUE(stop.requested());
+  EXPECT_FALSE(fs::exists(folder_ / "k.h5"));
+  EXPECT_TRUE(run(sets).finished);
+}
+
+/// What plans count: a fit of each thread, panels as they are taken, the entries of sparse projections.
+TEST_F(Reduce, PlansWhatItHolds) {
+  constexpr double read = 96 << 20;
+  auto const planned = [&](std::vector<std::string> const& sets, Options o) {
+    o.only_plan = true;
+    return run(sets, o, Comm::self());
+  };
+  if (!Comm::world().root()) return;
+  std::vector<std::string> const parts{"method=pca", "components=3", "axis=position", "features.layers=conv"};
+  double const one = planned(parts, {.threads = 1}).plan.memory_per_rank;
+  double const four = planned(parts, {.threads = 4}).plan.memory_per_rank;
+  double const gram = exact_pca_bytes(stimuli - 1, 6, {.count = 3});
+  EXPECT_GE(one, read + gram);
+  EXPECT_GE(four - one, 3 * gram);
+  EXPECT_EQ(planned(parts, {.threads = 64}).plan.memory_per_rank, planned(parts, {.threads = 6}).plan.memory_per_rank);
+  auto const refused = planned(parts, {.threads = 4, .memory = one + 1e5});
+  EXPECT_EQ(refused.code, Exit::limit);
+  EXPECT_NE(refused.message.find("fewer threads"), std::string::npos) << refused.message;
+
+  auto const of = [&](char const* method) {
+    return planned({std::string("method=") + method, "components=2000", "features.layers=fc"}, {}).plan.memory_per_rank;
+  };
+  double const dense = of("gaussian");
+  double const sparse = planned({"method=sparse", "components=2000", "density=0.05", "features.layers=fc"}, {})
+                            .plan.memory_per_rank;
+  EXPECT_GE(sparse - dense, 4 * 0.05 * 90 * 2000);
+
+  constexpr std::size_t rows = 3000, units = 40;  // a panel has all rows
+  ActSpec spec;
+  spec.layers.push_back({"fc", {units, 1, 1}, "feature row column"});
+  for (std::size_t s = 0; s < rows; ++s) spec.stimulus_ids.push_back("s" + std::to_string(s));
+  spec.batch = rows;
+  auto const store = ActWriter::open(Comm(), folder_ / "tall.h5", spec);
+  std::vector<float> const x(rows * units, 1.0F);
+  store->write_batch(0, 0, x.data());
+  std::size_t const done[] = {0};
+  store->flush(), store->mark(done), store->finish();
+  for (std::string const method : {"zscore", "randomized_pca", "hist"}) {
+    std::vector<std::string> sets{"method=" + method, "features.store=tall.h5", "features.stimuli=null"};
+    if (method != "zscore") sets.emplace_back("components=4");
+    if (method == "hist") sets.emplace_back("range=common");
+    double const held = method == "randomized_pca" ? randomized_pca_bytes(rows, units, 14) + 4 * 40 * 6 : 2 * 64 * units;
+    EXPECT_EQ(planned(sets, {.memory = read + held + 2 * 4 * rows * units * 0.9}).code, Exit::limit) << method;
+    auto const enough = planned(sets, {.memory = read + held + 2 * 4 * rows * units * 1.01});
+    EXPECT_EQ(enough.code, Exit::ok) << method << ": " << enough.message;
+  }
+}
+
+/// A job that was killed when the model was written, its parts not yet removed.
+TEST_F(Reduce, RemovesPartsThatWereLeft) {
+  std::vector<std::string> const method{"method=pca", "components=5"};
+  ASSERT_TRUE(run(method).finished);
+  if (Comm::world().root()) {
+    fs::remove(folder_ / "out.act.h5");
+    write(".out.pca.h5.layer-0", "left"), write(".out.pca.h5.layer-11", "left"), write(".other.pca.h5.layer-0", "other");
+  }
+  Comm::world().barrier();
+  ASSERT_TRUE(run(method).finished);
+  EXPECT_FALSE(fs::exists(folder_ / ".out.pca.h5.layer-0"));
+  EXPECT_FALSE(fs::exists(folder_ / ".out.pca.h5.layer-11"));
+  EXPECT_TRUE(fs::exists(folder_ / ".other.pca.h5.layer-0"));
 }
 
 TEST_F(Reduce, BadInput) {

@@ -47,6 +47,29 @@ TEST(KMeans, EqualsScikitLearnsFromTheSameStart) {
   EXPECT_EQ(kmeans(p, {.clusters = 4, .starts = 20, .seed = 3}, *team).labels, best.labels);
 }
 
+TEST(KMeans, AsksBeforeEachPassWhetherToGoOn) {
+  auto const g = testing::reduce_golden();
+  auto const& points = g.at("points");
+  auto const x = points.floats();
+  auto const team = serial_team();
+  Points const p{x.data(), points.rows, points.cols};
+  struct Stop {};
+  std::size_t asked = 0;
+  KMeansOptions options{.clusters = 4, .starts = 1, .seed = 3};
+  auto const whole = kmeans(p, options, *team);
+  options.progress = [&](double) { ++asked; };
+  EXPECT_EQ(kmeans(p, options, *team).labels, whole.labels);
+  std::size_t const all = asked;
+  EXPECT_GE(all, 4 + whole.iterations);  // centres of the start, then every iteration
+  for (std::size_t const last : {std::size_t{1}, all}) {
+    asked = 0;
+    options.progress = [&](double) {
+      if (++asked == last) throw Stop();
+    };
+    EXPECT_THROW((void)kmeans(p, options, *team), Stop) << last;
+  }
+}
+
 TEST(KMeans, FillsClustersThatAreEmptied) {
   auto const team = serial_team();
   std::vector<float> const x{0, 0.1F, 5, 5.1F, 9, 9.2F};

@@ -127,6 +127,53 @@ TEST(Pca, RandomisedIsNearTheBestAndDoesNotDependOnPanels) {
   }
 }
 
+/// Singular values that fall by 10^-0.35 each: the fifteenth is 10^-4.9 of the first. All are there, in float64 and (of
+/// more numbers) in float32 products.
+TEST(Pca, RandomisedKeepsSmallComponents) {
+  auto const team = serial_team();
+  struct Case {
+    std::size_t n, p, asked, oversample;
+    double tolerance;
+  };
+  for (Case const c : {Case{300, 200, 15, 10, 2e-3}, Case{1600, 1500, 11, 100, 2e-3}}) {
+    std::size_t const most = 20;
+    // Cosines are orthogonal and their rows have the mean 0.
+    auto const cosine = [](std::size_t i, std::size_t k, std::size_t n) {
+      return std::sqrt(2.0 / static_cast<double>(n)) *
+             std::cos(M_PI * (static_cast<double>(i) + 0.5) * static_cast<double>(k + 1) / static_cast<double>(n));
+    };
+    std::vector<double> sum(c.n * c.p), left(c.n);
+    for (std::size_t k = 0; k < most; ++k) {
+      for (std::size_t i = 0; i < c.n; ++i)
+        left[i] = 100 * std::pow(10, -0.35 * static_cast<double>(k)) * cosine(i, k, c.n);
+      for (std::size_t j = 0; j < c.p; ++j) {
+        double const right = cosine(j, k, c.p);
+        for (std::size_t i = 0; i < c.n; ++i) sum[j * c.n + i] += left[i] * right;
+      }
+    }
+    std::vector<float> const x(sum.begin(), sum.end());
+    RandomizedOptions const options{.oversample = c.oversample, .iterations = 4, .seed = 1, .layer = "a"};
+    auto const f = randomized_pca(*memory_source({x.data(), c.n, c.p}, 1024), c.asked, options, *team);
+    EXPECT_EQ(f.rank, c.asked);
+    for (std::size_t k = 0; k < c.asked; ++k) {
+      double const sigma = 100 * std::pow(10, -0.35 * static_cast<double>(k));
+      EXPECT_NEAR(f.singular_value(k) / sigma, 1, c.tolerance) << c.n << " " << k;
+      double dot = 0;
+      for (std::size_t j = 0; j < c.p; ++j)
+        dot += static_cast<double>(f.components[k * c.p + j]) * cosine(j, k, c.p);
+      EXPECT_NEAR(std::abs(dot), 1, c.tolerance) << c.n << " " << k;
+    }
+    auto const wider = randomized_pca(*memory_source({x.data(), c.n, c.p}, 8192), c.asked, options, *team);
+    EXPECT_EQ(f.variance, wider.variance);
+    EXPECT_EQ(f.components, wider.components);
+  }
+  // What has few dimensions still has few, and a constant none.
+  auto const x = data(120, 300, 3, 0, 9);
+  EXPECT_EQ(randomized_pca(*memory_source({x.data(), 120, 300}), 8, {}, *team).rank, 3U);
+  std::vector<float> const flat(120 * 300, 2.5F);
+  EXPECT_EQ(randomized_pca(*memory_source({flat.data(), 120, 300}), 8, {}, *team).rank, 0U);
+}
+
 TEST(Pca, IsAnEigenbasisOfTheCovariance) {
   auto const team = serial_team();
   for (Shape const s : {Shape{60, 2500}, Shape{200, 90}, Shape{90, 90}, Shape{600, 1100}, Shape{1100, 300}}) {

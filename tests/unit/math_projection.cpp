@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numbers>
 #include <random>
 #include <vector>
@@ -51,6 +52,24 @@ struct Case {
   std::size_t units, components, rows;
   double density;
 };
+
+TEST(Projection, IsNaNWholeWhereARowHoldsANaN) {
+  std::size_t const units = 9000, k = 37, rows = 19, bad = 17;
+  for (double const density : {0.0, 0.01, 0.5}) {
+    ProjectionOptions const o{ProjectionKind::sparse, k, density, 5, "conv5"};
+    auto const stage = projection_stage({{units, 1, 1}, "channel row column"}, o);
+    auto x = values(rows * units, 3);
+    std::vector<float> clean(rows * k), y(rows * k);
+    stage->apply(x.data(), rows, clean.data());
+    x[bad * units + 8500] = std::numeric_limits<float>::quiet_NaN();
+    stage->apply(x.data(), rows, y.data());
+    for (std::size_t i = 0; i < rows * k; ++i)
+      if (i / k == bad)
+        ASSERT_TRUE(std::isnan(y[i])) << density << " component " << i % k;
+      else
+        ASSERT_EQ(y[i], clean[i]) << density;
+  }
+}
 
 TEST(Projection, EqualsTheProductWithTheMatrixOfItsDefinition) {
   for (Case const& t : {Case{ProjectionKind::gaussian, 2500, 21, 11, 0}, Case{ProjectionKind::sparse, 9000, 37, 19, 0},

@@ -11,6 +11,10 @@ PLAIN = {"builtins": {"set", "frozenset", "list", "dict", "tuple", "int", "float
          "_codecs": {"encode"},
          "torch": {"Size", "device", "dtype", "Tensor"},
          "torch.nn.parameter": {"Parameter", "Buffer"},
+         "torch._utils": {"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter",
+                          "_rebuild_parameter_with_state", "_rebuild_sparse_tensor", "_rebuild_sparse_csr_tensor",
+                          "_rebuild_qtensor", "_rebuild_nested_tensor", "_rebuild_device_tensor_from_numpy",
+                          "_rebuild_meta_tensor_no_storage"},
          "torch.storage": {"UntypedStorage", "TypedStorage", "_LegacyStorage"},
          "torch.serialization": {"_get_layout"},
          "numpy": {"dtype", "ndarray"},
@@ -40,11 +44,12 @@ class Inert:
 class Unpickler(pickle.Unpickler):
     def find_class(self, module, name):
         import torch
+        if "." in name and module in PLAIN:  # attributes of a function lead to all of Python
+            raise UnpicklingError(f"{module} {name}: names with a point are not loaded")
         known = name in PLAIN.get(module, ())
-        if module == "torch" and (name.endswith("Storage") or isinstance(getattr(torch, name, None), torch.dtype)):
-            known = True
-        if module == "torch._utils" and name.startswith("_rebuild"):
-            known = True
+        if module == "torch":
+            what = getattr(torch, name, None)
+            known = known or isinstance(what, torch.dtype) or (name.endswith("Storage") and isinstance(what, type))
         return super().find_class(module, name) if known else type(name, (Inert,), {})
 
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,6 +28,8 @@ struct KMeansOptions {
   std::size_t clusters = 0, starts = 10, most_iterations = 300;
   double tolerance = 1e-4;  ///< of the shift of centres, times the mean variance of dimensions, as scikit-learn's tol
   std::uint64_t seed = 0;
+  /// Called by every rank before each pass over the points, with the share of the starts that is done; may throw to stop.
+  std::function<void(double share)> progress = {};
 };
 /// Lloyd 1982 from k-means++ starts (Arthur and Vassilvitskii 2007; Philox), the one of least inertia; an emptied
 /// cluster takes the point that is farthest from its centre. Error(Exit::config) where there are fewer points than

@@ -48,4 +48,7 @@ class ProjectionEntries {
 /// float64. Errors as above.
 [[nodiscard]] std::unique_ptr<LayerStage> projection_stage(LayerShape in, ProjectionOptions const& options);
 
+/// Bytes that such a stage holds: entries of a sparse matrix that is thin and small enough; else 0.
+[[nodiscard]] double projection_bytes(std::size_t units, ProjectionOptions const& options);
+
 }  // namespace striate
