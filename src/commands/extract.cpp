@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "apart.hpp"
 #include "extract_config.hpp"
 #include "extract_network.hpp"
 #include "extract_reuse.hpp"
@@ -49,6 +50,7 @@ class Extract final : public Job {
   }
 
  private:
+  void check_files(Comm const& comm) const;
   void fix_batch();
   void fix_part();
   void pack(Context const& context) const;
@@ -150,7 +152,17 @@ double Extract::seconds_per_stimulus() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+void Extract::check_files(Comm const& comm) const {
+  std::vector<NamedPath> reads;
+  add_stimuli(reads, "stimuli", config_.stimuli);
+  if (config_.mask) reads.push_back({"mask", *config_.mask});
+  if (config_.pca) reads.push_back({"pca", *config_.pca});
+  if (config_.weights) reads.push_back({"weights", *config_.weights});
+  check_apart(comm, reads, {{"output", output()}, {"report of output", report_file(output())}});
+}
+
 void Extract::plan(Context& context, Plan& plan) {
+  check_files(context.comm);
   Card card = find_card(context, config_);
   stimuli_ = read_stimuli(context, config_, card);
   together(context.comm, [&] { units_ = UnitChoice(config_); });

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apart.hpp"
 #include "frame.hpp"
 #include "reduce_cluster.hpp"
 #include "reduce_fit.hpp"
@@ -37,6 +38,7 @@ class Reduce final : public Job {
 
  private:
   void fix_batch();
+  void check_files(Comm const& comm) const;
   void plan_fit(Context& context, Plan& plan);
   void plan_clusters(Context const& context, Plan& plan);
   void plan_apply(Context& context, Plan& plan);
@@ -182,8 +184,19 @@ void Reduce::plan_apply(Context& context, Plan& plan) {
   plan.lines.emplace_back("stimuli", fmt::format("{}, in batches of {}", inputs_.ids.size(), batch_));
 }
 
+void Reduce::check_files(Comm const& comm) const {
+  std::vector<NamedPath> reads{{"features.store", config_.features.store}}, writes{{"output", config_.output}};
+  add_stimuli(reads, "features.stimuli", config_.features.stimuli);
+  add_stimuli(reads, "fit", config_.fit.list);
+  if (config_.apply) reads.push_back({"apply", *config_.apply});
+  if (config_.is_cluster()) writes.push_back({"table of output", reduce::table_of(config_.output)});
+  if (!config_.is_cluster() && !config_.apply) writes.push_back({"model", model_file()});
+  check_apart(comm, reads, writes);
+}
+
 void Reduce::plan(Context& context, Plan& plan) {
   together(context.comm, [&] { check(config_); });
+  check_files(context.comm);
   inputs_ = reduce::read_inputs(context.comm, config_);
   fix_batch();
   if (config_.apply) load_stages(context);  // says at once what does not fit

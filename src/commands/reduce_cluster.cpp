@@ -182,13 +182,13 @@ std::string labels_text(Config const& config, Inputs const& inputs, std::vector<
   return text + "\n";
 }
 
+}  // namespace
+
 fs::path table_of(fs::path const& output) {
   std::string name = output.filename().string();
   if (name.ends_with(".h5")) name.resize(name.size() - 3);
   return output.parent_path() / (name + ".tsv");
 }
-
-}  // namespace
 
 ClusterCost cluster_cost(Config const& config, Inputs const& inputs, InputLayer const& layer) {
   double const n = static_cast<double>(inputs.rows_of(layer).size()), p = static_cast<double>(layer.shape.units());

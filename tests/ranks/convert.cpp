@@ -230,6 +230,38 @@ TEST_F(Convert, ResumesAndRefusesAnotherConfig) {
   ASSERT_TRUE(run(yaml).finished) << "nothing to do";
 }
 
+TEST_F(Convert, NeverWritesOverWhatItReads) {
+  Comm const comm = Comm::world();
+  if (comm.root()) {
+    part(folder_ / "a.act.h5", 0, 8), part(folder_ / "b.act.h5", 0, 8);
+    std::ofstream(folder_ / "list.stim.csv") << "type=image\npath=.\ndata=stimID\ns01.jpg\n";
+    fs::create_hard_link(folder_ / "a.act.h5", folder_ / "link.act.h5");
+    fs::create_directory(folder_ / "arrays");
+    fs::copy_file(golden("last.npy"), folder_ / "arrays/last.npy");
+  }
+  comm.barrier();
+  std::vector<std::pair<std::string, std::string>> const cases{
+      {"input: a.act.h5\noutput: ./a.act.h5\n", "(input: "},
+      {"input: a.act.h5\noutput: link.act.h5\n", "(input: "},
+      {"input: \"a.act.h5:/conv\"\noutput: a.act.h5\n", "(input: "},
+      {"operation: add\ninput: a.act.h5\nwith: b.act.h5\noutput: b.act.h5\n", "(with: "},
+      {"operation: concatenate\ninput: [a.act.h5, b.act.h5]\noutput: b.act.h5\n", "(input: "},
+      {"input: a.act.h5\nrows: list.stim.csv\noutput: list.stim.csv\n", "(rows: "},
+      {"input: arrays\noutput: arrays/last.npy\n", "(input: "},
+      {"input: arrays/last.npy\noutput: arrays\n", "(input: "},
+  };
+  for (auto const& [yaml, key] : cases) {
+    auto const done = run(yaml, {.fresh = true});
+    EXPECT_EQ(done.code, Exit::config) << yaml << done.message;
+    EXPECT_NE(done.message.find("is also the input"), std::string::npos) << yaml << done.message;
+    EXPECT_NE(done.message.find(key), std::string::npos) << yaml << done.message;
+  }
+  if (!comm.root()) return;
+  for (std::string const name : {"a.act.h5", "b.act.h5"})
+    EXPECT_EQ(ActReader((folder_ / name).string()).first_damage(), "") << name;
+  EXPECT_TRUE(fs::exists(folder_ / "arrays/last.npy"));
+}
+
 TEST_F(Convert, BadInput) {
   struct Case {
     std::string inputs, more;

@@ -274,6 +274,29 @@ TEST_F(Reduce, ResumesAndRefusesAnotherConfig) {
   EXPECT_TRUE(run(method).finished);  // complete: nothing to do
 }
 
+TEST_F(Reduce, NeverWritesOverWhatItReads) {
+  if (Comm::world().root()) fs::copy_file(folder_ / "images.stim.csv", folder_ / "fit.stim.csv");
+  Comm::world().barrier();
+  ASSERT_TRUE(run({"method=pca", "components=2", "model=m.pca.h5"}).finished);
+  std::vector<std::vector<std::string>> const cases{
+      {"method=pca", "components=2", "output=act.h5"},
+      {"method=pca", "components=2", "output=act.h5", "features.store=act.h5:/fc"},
+      {"method=pca", "components=2", "output=new.act.h5", "model=act.h5"},
+      {"method=pca", "components=2", "output=new.act.h5", "model=fit.stim.csv", "fit=fit.stim.csv"},
+      {"method=pca", "components=2", "output=new.act.h5", "model=new.act.h5"},
+      {"apply=m.pca.h5", "output=m.pca.h5"},
+      {"method=kmeans", "components=2", "output=images.stim.csv"},
+  };
+  for (auto const& sets : cases) {
+    auto const done = run(sets, {.fresh = true});
+    EXPECT_EQ(done.code, Exit::config) << sets.back() << ": " << done.message;
+    EXPECT_NE(done.message.find("is also "), std::string::npos) << sets.back() << ": " << done.message;
+  }
+  if (!Comm::world().root()) return;
+  EXPECT_EQ(ActReader((folder_ / "act.h5").string()).first_damage(), "");
+  EXPECT_NO_THROW((void)read_reduction_file(folder_ / "m.pca.h5"));
+}
+
 TEST_F(Reduce, BadInput) {
   struct Case {
     std::vector<std::string> sets;
