@@ -10,6 +10,7 @@
 #include "extract_stages.hpp"
 #include "extract_stimuli.hpp"
 #include "extract_work.hpp"
+#include "fitted_on.hpp"
 #include "frame.hpp"
 #include "striate/base/fsio.hpp"
 #include "striate/base/hash.hpp"
@@ -172,6 +173,14 @@ void Extract::plan(Context& context, Plan& plan) {
     if (!config_.pca || !context.comm.root()) return;
     if (!fs::is_regular_file(*config_.pca)) fail(Exit::no_input, "pca: {} does not exist", config_.pca->string());
     pca_sha256_ = sha256_file(*config_.pca);
+    try {
+      check_fitted_on(*config_.pca, {{"network", net_.card.name},
+                                     {"weights_sha256", net_.weights_sha256},
+                                     {"pool", config_.pool},
+                                     {"preprocessing", stimuli_.source->describe().dump()}});
+    } catch (Error const& error) {
+      throw Error(error.code(), std::string("pca: ") + error.what());
+    }
   });
   context.comm.broadcast(pca_sha256_, 0);
   together(context.comm, [&] { paths_ = make_paths(config_, net_, units_, pca_sha256_); });
