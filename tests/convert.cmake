@@ -1,7 +1,7 @@
 # The command's own sources, so that these tests need neither LibTorch nor the program.
 file(GLOB convert_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/commands/convert*.cpp)
 add_library(convert_command STATIC EXCLUDE_FROM_ALL ${convert_sources} ${PROJECT_SOURCE_DIR}/src/commands/fingerprint.cpp
-            ${PROJECT_SOURCE_DIR}/src/commands/dry_run.cpp ${PROJECT_SOURCE_DIR}/src/commands/batch_size.cpp
+            ${PROJECT_SOURCE_DIR}/src/commands/dry_run.cpp ${PROJECT_SOURCE_DIR}/src/commands/apart.cpp ${PROJECT_SOURCE_DIR}/src/commands/batch_size.cpp
             ${PROJECT_SOURCE_DIR}/src/commands/info_compare.cpp)
 target_link_libraries(convert_command PUBLIC striate::brain striate::stimuli)
 # As the room has them, so that ccache knows the objects.

@@ -120,6 +120,12 @@ void Convert::load_table(Context const& context, Plan& plan) {
 }
 
 void Convert::plan(Context& context, Plan& plan) {
+  std::vector<NamedPath> writes{{"output", config_.output}};
+  if (is_beside())
+    writes.push_back({"output", convert::side_file(config_.output, output_is_directory())});
+  else
+    writes.push_back({"output", report_file(config_.output)});
+  check_apart(context.comm, convert::files_read(config_), writes);
   if (is_table(config_)) return load_table(context, plan);
   load(context);
   double const n = static_cast<double>(recipe_.ids.size());

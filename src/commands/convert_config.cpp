@@ -138,13 +138,30 @@ void check(Config const& c) {
     fail(Exit::config, "compat: dnnbrain changes pool: l1 and l2 alone; remove it");
   check_arithmetic(c);
   auto const format = format_of(c);
-  for (auto const& in : c.input)
-    if (fs::weakly_canonical(in) == fs::weakly_canonical(c.output))
-      fail(Exit::config, "output: {} is also the input; choose another name", c.output.filename().string());
   if (format == Format::dnnbrain_view &&
       (c.operation != "copy" || !c.rows.all() || c.mask || c.pool != "none" || c.dtype != "keep"))
     fail(Exit::config,
          "format: a dnnbrain_view holds the input's values as they are; use format: dnnbrain for a part of them");
+}
+
+std::vector<NamedPath> files_read(Config const& c) {
+  std::vector<NamedPath> reads;
+  for (auto const& in : c.input) {
+    reads.push_back({"input", in});
+    std::error_code trouble;
+    if (c.operation == "stimuli" || !fs::is_directory(in, trouble)) continue;
+    for (fs::recursive_directory_iterator at(in, trouble), end; !trouble && at != end; at.increment(trouble)) {
+      if (at.depth() >= 1) at.disable_recursion_pending();
+      auto const& file = at->path();
+      if (file.extension() == ".npy" || file.extension() == ".txt" || file.stem() == "features")
+        reads.push_back({"input", file});
+    }
+  }
+  if (auto const* second = std::get_if<fs::path>(&c.with)) reads.push_back({"with", *second});
+  if (c.mask) reads.push_back({"mask", *c.mask});
+  if (!c.rows.file.empty()) reads.push_back({"rows", c.rows.file});
+  add_stimuli(reads, "stimuli", c.stimuli);
+  return reads;
 }
 
 }  // namespace convert

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "apart.hpp"
 #include "batch_size.hpp"
 #include "striate/base/config.hpp"
 #include "striate/stimuli/stim_table.hpp"
@@ -42,6 +43,9 @@ struct Config {
 void declare(Schema& s, Config& c);
 /// What can be told from the config alone. Throws Error(Exit::config).
 void check(Config const& c);
+
+/// What the job reads; of folders the arrays in them.
+[[nodiscard]] std::vector<NamedPath> files_read(Config const& c);
 
 /// What an output is, by `format` and its name.
 enum class Format { store, npy, npy_folder, mat, dnnbrain, dnnbrain_view, roi, rdm, table, stimuli, mask };

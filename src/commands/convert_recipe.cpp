@@ -36,14 +36,40 @@ std::size_t asked(Source const& source, std::string const& name) {
 
 std::string shape_text(ActLayer const& layer) { return h5::text_of(layer.shape); }
 
-/// Layer `name` of `other`, with the same shape.
-std::size_t same_layer(Source const& first, std::size_t layer, Source const& other, std::string const& why) {
+/// In what two layers of one shape differ: "" where unit by unit they mean the same, as far as both know.
+std::string difference_of(Source const& a, std::size_t at, Source const& b, std::size_t there) {
+  auto const &mine = a.layers()[at], &theirs = b.layers()[there];
+  if (!mine.axes.empty() && !theirs.axes.empty() && mine.axes != theirs.axes && a.batch() > 0 && b.batch() > 0)
+    return fmt::format("axes ({} and {})", mine.axes, theirs.axes);
+  LayerRecord const one = a.record(at), other = b.record(there);
+  for (std::string const name : {"full_shape", "full_axes", "stages"}) {
+    auto const of = [&](LayerRecord const& record) {
+      auto const found = record.attributes.find(name);
+      return found == record.attributes.end() ? std::string("none") : found->second;
+    };
+    if (a.batch() > 0 && b.batch() > 0 && of(one) != of(other))
+      return fmt::format("{} ({} and {})", name, of(one), of(other));
+  }
+  if (a.batch() > 0 && b.batch() > 0 && one.selected != other.selected) return "units that were kept";
+  return "";
+}
+
+/// Layer `name` of `other`, with the same shape, axes and units; `strict`: where units differ that is an Error, else a
+/// warning.
+std::size_t same_layer(Source const& first, std::size_t layer, Source const& other, std::string const& why,
+                       bool strict) {
   auto const& mine = first.layers()[layer];
   std::size_t const found = other.layer(mine.name);
   auto const& theirs = other.layers()[found];
   if (mine.shape != theirs.shape)
     fail(Exit::data, "layer {} is {} in {} but {} in {}; {}", mine.name, shape_text(mine), first.name(),
          shape_text(theirs), other.name(), why);
+  if (auto const what = difference_of(first, layer, other, found); !what.empty()) {
+    if (strict)
+      fail(Exit::data, "layer {}: {} of {} and {} differ; {}", mine.name, what, first.name(), other.name(), why);
+    log::warn("layer {}: {} of {} and {} differ; the output carries those of the first", mine.name, what, first.name(),
+              other.name());
+  }
   return found;
 }
 
@@ -110,7 +136,7 @@ class Maker {
       std::size_t const at = asked(first, name);
       OutputLayer layer = from(first, at);
       layer.operands = {{0, {at}}};
-      if (two) layer.operands.push_back({1, {0, same_layer(first, at, *r_.sources[1], "arithmetic is by unit")}});
+      if (two) layer.operands.push_back({1, {0, same_layer(first, at, *r_.sources[1], "arithmetic is by unit", true)}});
       r_.layers.push_back(std::move(layer));
     }
   }
@@ -125,7 +151,8 @@ class Maker {
       layer.operands = {{0, {}}};
       for (auto const& other : r_.sources)
         layer.operands[0].layers.push_back(
-            same_layer(first, at, *other, "stores are put behind each other where their layers are alike"));
+            same_layer(first, at, *other, "stores are put behind each other where their layers are alike",
+                       c_.operation == "merge"));
       r_.layers.push_back(std::move(layer));
     }
     check_alike();
@@ -209,10 +236,11 @@ class Maker {
     auto const& first = *r_.sources[0];
     auto const of = [](Source const& s, std::string const& name) {
       auto const at = s.attributes().find(name);
-      return at == s.attributes().end() ? std::string() : at->second;
+      if (at != s.attributes().end()) return at->second;
+      return name == "compat" ? compat_of(s) : std::string();
     };
     for (auto const& other : r_.sources) {
-      for (std::string const name : {"network", "weights_sha256", "preprocessing", "pool", "layer_order"}) {
+      for (std::string const name : {"network", "weights_sha256", "preprocessing", "pool", "compat", "autocast", "layer_order"}) {
         if (of(first, name) == of(*other, name)) continue;
         if (name == "layer_order" && !strict) continue;
         std::string const what = fmt::format("{} of {} ({}) and {} ({}) differ", name, first.name(),
@@ -227,6 +255,15 @@ class Maker {
                first.layers()[first.layer(layer.spec.name)].dtype, first.name(),
                other->layers()[other->layer(layer.spec.name)].dtype, other->name());
     }
+  }
+  /// Extract keeps it in its config alone.
+  static std::string compat_of(Source const& source) {
+    auto const at = source.attributes().find("config");
+    if (at == source.attributes().end()) return "none";
+    auto const config = nlohmann::json::parse(at->second, nullptr, false);
+    return config.is_object() && config.contains("compat") && config["compat"].is_string()
+               ? config["compat"].get<std::string>()
+               : "none";
   }
   static std::string shortened(std::string const& text) { return text.size() > 40 ? text.substr(0, 37) + "..." : text; }
 

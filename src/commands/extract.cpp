@@ -3,12 +3,14 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "apart.hpp"
 #include "extract_config.hpp"
 #include "extract_network.hpp"
 #include "extract_reuse.hpp"
 #include "extract_stages.hpp"
 #include "extract_stimuli.hpp"
 #include "extract_work.hpp"
+#include "fitted_on.hpp"
 #include "frame.hpp"
 #include "striate/base/fsio.hpp"
 #include "striate/base/hash.hpp"
@@ -49,6 +51,7 @@ class Extract final : public Job {
   }
 
  private:
+  void check_files(Comm const& comm) const;
   void fix_batch();
   void fix_part();
   void pack(Context const& context) const;
@@ -150,7 +153,17 @@ double Extract::seconds_per_stimulus() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+void Extract::check_files(Comm const& comm) const {
+  std::vector<NamedPath> reads;
+  add_stimuli(reads, "stimuli", config_.stimuli);
+  if (config_.mask) reads.push_back({"mask", *config_.mask});
+  if (config_.pca) reads.push_back({"pca", *config_.pca});
+  if (config_.weights) reads.push_back({"weights", *config_.weights});
+  check_apart(comm, reads, {{"output", output()}, {"report of output", report_file(output())}});
+}
+
 void Extract::plan(Context& context, Plan& plan) {
+  check_files(context.comm);
   Card card = find_card(context, config_);
   stimuli_ = read_stimuli(context, config_, card);
   together(context.comm, [&] { units_ = UnitChoice(config_); });
@@ -160,6 +173,14 @@ void Extract::plan(Context& context, Plan& plan) {
     if (!config_.pca || !context.comm.root()) return;
     if (!fs::is_regular_file(*config_.pca)) fail(Exit::no_input, "pca: {} does not exist", config_.pca->string());
     pca_sha256_ = sha256_file(*config_.pca);
+    try {
+      check_fitted_on(*config_.pca, {{"network", net_.card.name},
+                                     {"weights_sha256", net_.weights_sha256},
+                                     {"pool", config_.pool},
+                                     {"preprocessing", stimuli_.source->describe().dump()}});
+    } catch (Error const& error) {
+      throw Error(error.code(), std::string("pca: ") + error.what());
+    }
   });
   context.comm.broadcast(pca_sha256_, 0);
   together(context.comm, [&] { paths_ = make_paths(config_, net_, units_, pca_sha256_); });

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apart.hpp"
 #include "frame.hpp"
 #include "reduce_cluster.hpp"
 #include "reduce_fit.hpp"
@@ -12,6 +13,8 @@
 #include "striate/base/version.hpp"
 #include "striate/math/gram.hpp"
 #include "striate/par/together.hpp"
+#include "striate/store/h5.hpp"
+#include "striate/store/reduction_file.hpp"
 
 namespace striate {
 namespace {
@@ -23,6 +26,13 @@ using reduce::Reduced;
 constexpr std::size_t largest_batch = 64, good_batch = 16;
 constexpr double batch_bytes_wanted = 64 << 20, batch_bytes_allowed = 512 << 20, reading_bytes = 96 << 20;
 constexpr double panel_bytes_wanted = 256 << 20;
+
+bool is_cluster_file(fs::path const& path) try {
+  auto const file = h5::File::open(path);
+  return file.is_dataset(".striate/identity") && file.has_attribute("/", "cluster");
+} catch (Error const&) {
+  return false;
+}
 
 class Reduce final : public Job {
  public:
@@ -38,6 +48,8 @@ class Reduce final : public Job {
 
  private:
   void fix_batch();
+  void check_ours() const;
+  void check_files(Comm const& comm) const;
   void plan_fit(Context& context, Plan& plan);
   void plan_clusters(Context const& context, Plan& plan);
   void plan_apply(Context& context, Plan& plan);
@@ -203,8 +215,19 @@ void Reduce::plan_apply(Context& context, Plan& plan) {
   plan.lines.emplace_back("stimuli", fmt::format("{}, in batches of {}", inputs_.ids.size(), batch_));
 }
 
+void Reduce::check_files(Comm const& comm) const {
+  std::vector<NamedPath> reads{{"features.store", config_.features.store}}, writes{{"output", config_.output}};
+  add_stimuli(reads, "features.stimuli", config_.features.stimuli);
+  add_stimuli(reads, "fit", config_.fit.list);
+  if (config_.apply) reads.push_back({"apply", *config_.apply});
+  if (config_.is_cluster()) writes.push_back({"table of output", reduce::table_of(config_.output)});
+  if (!config_.is_cluster() && !config_.apply) writes.push_back({"model", model_file()});
+  check_apart(comm, reads, writes);
+}
+
 void Reduce::plan(Context& context, Plan& plan) {
   together(context.comm, [&] { check(config_); });
+  check_files(context.comm);
   inputs_ = reduce::read_inputs(context.comm, config_);
   fix_batch();
   if (config_.apply) load_stages(context);  // says at once what does not fit
@@ -214,10 +237,34 @@ void Reduce::plan(Context& context, Plan& plan) {
     plan_apply(context, plan);
     plan_fit(context, plan);
   }
-  if (context.fresh) return;
   together(context.comm, [&] {
-    if (context.comm.root()) check_place_of(config_.output, identity(context));
+    if (!context.comm.root()) return;
+    check_ours();
+    if (!context.fresh) check_place_of(config_.output, identity(context));
   });
+}
+
+/// --fresh replaces what striate wrote, and nothing else.
+void Reduce::check_ours() const {
+  auto const not_ours = [](char const* key, fs::path const& file) {
+    fail(Exit::cant_create, "{}: {} exists and was not written by striate; move it away or choose another output", key,
+         file.string());
+  };
+  if (config_.is_cluster()) {
+    bool const ours = is_cluster_file(config_.output);
+    if (fs::exists(config_.output) && !ours) not_ours("output", config_.output);
+    // The table comes just before the draft gets the output's name.
+    auto const table = reduce::table_of(config_.output);
+    if (fs::exists(table) && !ours && !is_cluster_file(reduce::draft_of(config_.output)))
+      not_ours("table of output", table);
+  }
+  if (auto const model = model_file(); !config_.is_cluster() && !config_.apply && fs::exists(model)) {
+    try {
+      (void)read_reduction_file(model);
+    } catch (Error const&) {
+      not_ours("model", model);
+    }
+  }
 }
 
 nlohmann::ordered_json Reduce::identity(Context const& context) const {

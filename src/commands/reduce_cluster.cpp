@@ -220,13 +220,17 @@ std::string labels_text(Config const& config, Inputs const& inputs, std::vector<
   return text + "\n";
 }
 
+}  // namespace
+
+fs::path draft_of(fs::path const& output) {
+  return output.parent_path() / ("." + output.filename().string() + ".part");
+}
+
 fs::path table_of(fs::path const& output) {
   std::string name = output.filename().string();
   if (name.ends_with(".h5")) name.resize(name.size() - 3);
   return output.parent_path() / (name + ".tsv");
 }
-
-}  // namespace
 
 ClusterCost cluster_cost(Config const& config, Inputs const& inputs, InputLayer const& layer) {
   double const n = static_cast<double>(inputs.rows_of(layer).size()), p = static_cast<double>(layer.shape.units());
@@ -266,7 +270,7 @@ bool cluster(Context& context, Config const& config, Inputs const& inputs, nlohm
   }
   together(context.comm, [&] {
     if (!context.comm.root()) return;
-    fs::path const part = config.output.parent_path() / ("." + config.output.filename().string() + ".part");
+    fs::path const part = draft_of(config.output);
     {
       auto file = h5::File::create({}, part);
       file.set_attribute("/", "striate_version", std::string(version()));

@@ -11,6 +11,12 @@ struct ClusterCost {
 };
 [[nodiscard]] ClusterCost cluster_cost(Config const& config, Inputs const& inputs, InputLayer const& layer);
 
+/// The labels' .tsv beside the output.
+[[nodiscard]] std::filesystem::path table_of(std::filesystem::path const& output);
+
+/// What is written before it gets the output's name.
+[[nodiscard]] std::filesystem::path draft_of(std::filesystem::path const& output);
+
 /// Collective. False where a stop signal came; layers begun are then lost, those before are on disk.
 bool cluster(Context& context, Config const& config, Inputs const& inputs, nlohmann::ordered_json const& identity,
              double panel_bytes);

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "fingerprint.hpp"
+#include "fitted_on.hpp"
 #include "striate/base/error.hpp"
 #include "striate/base/hash.hpp"
 #include "striate/base/log.hpp"
@@ -92,6 +93,12 @@ nlohmann::ordered_json look(Config const& config) {
   if (config.apply) j["apply"] = fingerprint(*config.apply);
   for (auto const* name : {"network", "weights_sha256", "preprocessing", "stimuli_sha256", "pool"})
     if (auto const text = store->attribute(name); !text.empty()) j["origin"][name] = text;
+  if (!config.apply) return j;
+  try {
+    check_fitted_on(*config.apply, j.value("origin", std::map<std::string, std::string>()));
+  } catch (Error const& error) {
+    throw Error(error.code(), std::string("apply: ") + error.what());
+  }
   return j;
 }
 

@@ -85,12 +85,13 @@ TEST_F(Convert, CalculatesByIdAndUnit) {
 constexpr std::size_t bad_row = 9;
 
 /// A store of ours of stimuli [first, last) of 23, as a run on that part would make it.
-void part(fs::path const& path, std::size_t first, std::size_t last, std::string const& network = "tiny") {
+void part(fs::path const& path, std::size_t first, std::size_t last, std::string const& network = "tiny",
+          std::vector<std::uint64_t> const& channels = {8, 2, 4}, std::string const& autocast = "") {
   ActSpec spec;
   spec.layers = {{"conv", {3, 2, 2}, "channel row column", h5::Dtype::f16}, {"fc", {70, 1, 1}, "feature row column"}};
   spec.layers[0].record = {
       {{"stages", R"([{"stage":"mask","channel":3}])"}, {"full_shape", "9 2 2"}, {"full_axes", "channel row column"}},
-      {{"channel", {8, 2, 4}}}};
+      {{"channel", channels}}};
   spec.may_skip = true;
   Sha256 sum;
   for (std::size_t s = first; s < last; ++s) {
@@ -101,6 +102,7 @@ void part(fs::path const& path, std::size_t first, std::size_t last, std::string
   spec.batch = 4;
   spec.attributes = {{"network", network}, {"weights_sha256", "w"},       {"preprocessing", "{}"},
                      {"pool", "none"},     {"stimuli_sha256", sum.hex()}, {"config", path.filename().string()}};
+  if (!autocast.empty()) spec.attributes["autocast"] = autocast;
   auto const store = ActWriter::open(Comm(), path, spec);
   for (std::size_t b = 0; b < store->batches(); ++b) {
     for (std::size_t l = 0; l < 2; ++l) {
@@ -160,6 +162,28 @@ TEST_F(Convert, MergesPartsToWhatOneRunWouldHaveMade) {
   EXPECT_EQ(merged.skipped()[bad_row], static_cast<std::uint8_t>(Skipped::damaged));
   EXPECT_EQ(merged.stimulus_sha256(), whole.stimulus_sha256());
   EXPECT_TRUE(fs::exists(report_file(folder_ / "merged.act.h5")));
+}
+
+TEST_F(Convert, TellsUnitsOfTheSameShapeApart) {
+  Comm const comm = Comm::world();
+  if (comm.root()) {
+    part(folder_ / "a.act.h5", 0, 8), part(folder_ / "b.act.h5", 8, 16, "tiny", {1, 2, 4});
+    part(folder_ / "same.act.h5", 0, 8, "tiny", {1, 2, 4}), part(folder_ / "half.act.h5", 8, 16, "tiny", {8, 2, 4}, "bf16");
+  }
+  comm.barrier();
+  std::string const kept = "layer conv: units that were kept of a.act.h5 and ";
+  auto const merged = run("operation: merge\ninput: [a.act.h5, b.act.h5]\noutput: m.act.h5\n");
+  EXPECT_EQ(merged.code, Exit::data);
+  EXPECT_NE(merged.message.find(kept + "b.act.h5 differ"), std::string::npos) << merged.message;
+  auto const difference = run("operation: subtract\ninput: a.act.h5\nwith: same.act.h5\noutput: m.act.h5\n");
+  EXPECT_EQ(difference.code, Exit::data);
+  EXPECT_NE(difference.message.find(kept + "same.act.h5 differ"), std::string::npos) << difference.message;
+  auto const half = run("operation: merge\ninput: [a.act.h5, half.act.h5]\noutput: m.act.h5\n");
+  EXPECT_NE(half.message.find("autocast of a.act.h5 () and half.act.h5 (bf16) differ"), std::string::npos)
+      << half.message;
+  EXPECT_FALSE(fs::exists(folder_ / "m.act.h5"));
+  auto const behind = run("operation: concatenate\ninput: [a.act.h5, b.act.h5]\noutput: c.act.h5\n");
+  EXPECT_TRUE(behind.finished) << behind.message;  // with a warning
 }
 
 TEST_F(Convert, MergesMoreStoresThanStayOpen) {
@@ -228,6 +252,38 @@ TEST_F(Convert, ResumesAndRefusesAnotherConfig) {
   EXPECT_NE(moved.message.find("inputs"), std::string::npos) << moved.message;
   ASSERT_TRUE(run(yaml).finished);
   ASSERT_TRUE(run(yaml).finished) << "nothing to do";
+}
+
+TEST_F(Convert, NeverWritesOverWhatItReads) {
+  Comm const comm = Comm::world();
+  if (comm.root()) {
+    part(folder_ / "a.act.h5", 0, 8), part(folder_ / "b.act.h5", 0, 8);
+    std::ofstream(folder_ / "list.stim.csv") << "type=image\npath=.\ndata=stimID\ns01.jpg\n";
+    fs::create_hard_link(folder_ / "a.act.h5", folder_ / "link.act.h5");
+    fs::create_directory(folder_ / "arrays");
+    fs::copy_file(golden("last.npy"), folder_ / "arrays/last.npy");
+  }
+  comm.barrier();
+  std::vector<std::pair<std::string, std::string>> const cases{
+      {"input: a.act.h5\noutput: ./a.act.h5\n", "(input: "},
+      {"input: a.act.h5\noutput: link.act.h5\n", "(input: "},
+      {"input: \"a.act.h5:/conv\"\noutput: a.act.h5\n", "(input: "},
+      {"operation: add\ninput: a.act.h5\nwith: b.act.h5\noutput: b.act.h5\n", "(with: "},
+      {"operation: concatenate\ninput: [a.act.h5, b.act.h5]\noutput: b.act.h5\n", "(input: "},
+      {"input: a.act.h5\nrows: list.stim.csv\noutput: list.stim.csv\n", "(rows: "},
+      {"input: arrays\noutput: arrays/last.npy\n", "(input: "},
+      {"input: arrays/last.npy\noutput: arrays\n", "(input: "},
+  };
+  for (auto const& [yaml, key] : cases) {
+    auto const done = run(yaml, {.fresh = true});
+    EXPECT_EQ(done.code, Exit::config) << yaml << done.message;
+    EXPECT_NE(done.message.find("is also the input"), std::string::npos) << yaml << done.message;
+    EXPECT_NE(done.message.find(key), std::string::npos) << yaml << done.message;
+  }
+  if (!comm.root()) return;
+  for (std::string const name : {"a.act.h5", "b.act.h5"})
+    EXPECT_EQ(ActReader((folder_ / name).string()).first_damage(), "") << name;
+  EXPECT_TRUE(fs::exists(folder_ / "arrays/last.npy"));
 }
 
 TEST_F(Convert, BadInput) {

@@ -42,7 +42,7 @@ class Reduce : public ::testing::Test {
   }
   ~Reduce() override { Comm::world().barrier(); }
 
-  void make() {
+  void make(std::string const& network = "tiny", std::string const& preprocessing = "{}") {
     ActSpec spec;
     for (auto const& l : layers) spec.layers.push_back({l.name, l.shape.shape, l.shape.axes});
     std::string list = "type=image\npath=.\ndata=stimID,half\n";
@@ -52,7 +52,7 @@ class Reduce : public ::testing::Test {
     }
     write("images.stim.csv", list);
     spec.batch = 7;
-    spec.attributes = {{"network", "tiny"}};
+    spec.attributes = {{"network", network}, {"preprocessing", preprocessing}};
     auto const store = ActWriter::open(Comm(), folder_ / "act.h5", spec);
     for (std::size_t b = 0; b < store->batches(); ++b) {
       for (std::size_t l = 0; l < layers.size(); ++l) {
@@ -404,6 +404,71 @@ TEST_F(Reduce, RemovesPartsThatWereLeft) {
   EXPECT_FALSE(fs::exists(folder_ / ".out.pca.h5.layer-0"));
   EXPECT_FALSE(fs::exists(folder_ / ".out.pca.h5.layer-11"));
   EXPECT_TRUE(fs::exists(folder_ / ".other.pca.h5.layer-0"));
+
+TEST_F(Reduce, NeverWritesOverWhatItReads) {
+  if (Comm::world().root()) fs::copy_file(folder_ / "images.stim.csv", folder_ / "fit.stim.csv");
+  Comm::world().barrier();
+  ASSERT_TRUE(run({"method=pca", "components=2", "model=m.pca.h5"}).finished);
+  std::vector<std::vector<std::string>> const cases{
+      {"method=pca", "components=2", "output=act.h5"},
+      {"method=pca", "components=2", "output=act.h5", "features.store=act.h5:/fc"},
+      {"method=pca", "components=2", "output=new.act.h5", "model=act.h5"},
+      {"method=pca", "components=2", "output=new.act.h5", "model=fit.stim.csv", "fit=fit.stim.csv"},
+      {"method=pca", "components=2", "output=new.act.h5", "model=new.act.h5"},
+      {"apply=m.pca.h5", "output=m.pca.h5"},
+      {"method=kmeans", "components=2", "output=images.stim.csv"},
+  };
+  for (auto const& sets : cases) {
+    auto const done = run(sets, {.fresh = true});
+    EXPECT_EQ(done.code, Exit::config) << sets.back() << ": " << done.message;
+    EXPECT_NE(done.message.find("is also "), std::string::npos) << sets.back() << ": " << done.message;
+  }
+  if (!Comm::world().root()) return;
+  EXPECT_EQ(ActReader((folder_ / "act.h5").string()).first_damage(), "");
+  EXPECT_NO_THROW((void)read_reduction_file(folder_ / "m.pca.h5"));
+}
+
+TEST_F(Reduce, AsksWhatAModelWasFittedOn) {
+  ASSERT_TRUE(run({"method=pca", "components=2", "model=m.pca.h5"}).finished);
+  ASSERT_TRUE(run({"method=gaussian", "components=2", "model=m.proj.h5", "output=p.act.h5"}).finished);
+  if (Comm::world().root()) {
+    fs::remove(folder_ / "act.h5");
+    make("other", "{}");
+  }
+  Comm::world().barrier();
+  auto const other = run({"apply=m.pca.h5", "output=b.act.h5"});
+  EXPECT_EQ(other.code, Exit::data);
+  EXPECT_NE(other.message.find("apply: m.pca.h5 was fitted on another network: tiny, but here it is other"),
+            std::string::npos)
+      << other.message;
+  EXPECT_TRUE(run({"apply=m.proj.h5", "output=b.act.h5"}).finished);
+  Comm::world().barrier();
+  if (Comm::world().root()) {
+    fs::remove(folder_ / "act.h5");
+    make("tiny", "{\"resize\":1}");
+  }
+  Comm::world().barrier();
+  EXPECT_TRUE(run({"apply=m.pca.h5", "output=c.act.h5"}).finished);  // with a warning
+}
+
+TEST_F(Reduce, ReplacesNoFileOfAnother) {
+  if (Comm::world().root())
+    for (auto const* name : {"mine.tsv", "data.h5", "notes.pca.h5"}) write(name, "mine");
+  Comm::world().barrier();
+  std::vector<std::vector<std::string>> const cases{
+      {"method=kmeans", "components=2", "output=mine.h5"},
+      {"method=kmeans", "components=2", "output=data.h5"},
+      {"method=pca", "components=2", "output=x.act.h5", "model=notes.pca.h5"},
+      {"method=pca", "components=2", "output=data.h5"},
+  };
+  for (bool const fresh : {false, true})
+    for (auto const& sets : cases) {
+      auto const done = run(sets, {.fresh = fresh});
+      EXPECT_EQ(done.code, Exit::cant_create) << sets.back() << ": " << done.message;
+      EXPECT_NE(done.message.find("not written by striate"), std::string::npos) << done.message;
+    }
+  if (!Comm::world().root()) return;
+  for (auto const* name : {"mine.tsv", "data.h5", "notes.pca.h5"}) EXPECT_EQ(fs::file_size(folder_ / name), 4U) << name;
 }
 
 TEST_F(Reduce, BadInput) {
