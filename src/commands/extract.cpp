@@ -238,6 +238,7 @@ ActSpec Extract::spec(Context const& context) const {
   // Files count by content, so that a folder that was moved resumes.
   spec.identity = context.identity;
   spec.identity["stimuli"] = stimuli_.sha256;
+  if (!stimuli_.content.empty()) spec.identity["array"] = stimuli_.content;
   spec.identity["network"] = net_.card.name;
   spec.identity["preprocessing"] = how;
   spec.identity["weights"] = net_.weights_sha256;
