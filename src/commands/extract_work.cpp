@@ -22,10 +22,11 @@ ExtractWork::ExtractWork(Network const& network, StimulusLoader& loader, ActWrit
 
 void ForwardGate::run(std::function<void()> const& pass) {
   while (true) {
+    std::size_t allowed = 0;  // when this pass began: it was alone only where that was 1
     {
       std::unique_lock held(mutex_);
       left_.wait(held, [&] { return inside_ < allowed_; });
-      ++inside_;
+      ++inside_, allowed = allowed_;
     }
     std::exception_ptr trouble;
     bool no_memory = false;
@@ -42,7 +43,7 @@ void ForwardGate::run(std::function<void()> const& pass) {
     std::size_t const beside = --inside_;
     left_.notify_all();
     if (!trouble) return;
-    if (!no_memory || allowed_ == 1) std::rethrow_exception(trouble);
+    if (!no_memory || allowed == 1) std::rethrow_exception(trouble);
     allowed_ = std::max<std::size_t>(1, std::min(allowed_, beside + 1) / 2);
     log::warn("memory ran out: from here on {} batch{} at once in the network of this rank", allowed_,
               allowed_ == 1 ? "" : "es");

@@ -215,6 +215,15 @@ class Safety(unittest.TestCase):
                 self.assertIn("out of memory", done.err)
                 continue
             w.same("within64.h5", output)
+        for kilobytes in (2400, 1200, 800):  # where one thread has room, eight have: one after the other
+            codes = []
+            for threads in (1, 8):
+                output = f"beside{kilobytes}_{threads}.h5"
+                done = run("extract", "extract.yaml", "--set", "batch=4", "--set", f"output={output}", "--threads", str(threads),
+                           cwd=w.folder, env={"STRIATE_TENSOR_MEMORY": str(kilobytes << 10)})
+                codes.append(done.code)
+            self.assertEqual(codes[0], codes[1], (kilobytes, done))
+            seen.add((codes[1], "memory ran out" in done.err + done.out))
         self.assertEqual({code for code, _ in seen}, {0, 71})
         self.assertIn((0, True), seen, "no limit lay between three batches and one")
         for ranks in (1, 2):  # one error, no rank waits for ever
