@@ -303,6 +303,7 @@ bool Extract::run(Context& context) {
                           config_.on_bad_stimulus == "skip");
     ExtractWork work(*net_.network, loader, *store, stimuli_.ids, paths_, before, reused_.get());
     work.watch(statistics);
+    work.may_skip(config_.on_bad_stimulus == "skip");
     TileOptions options;
     options.threads = in_flight_;
     finished = run_tiles(context.comm, done, context.stop, work, options);

@@ -138,6 +138,9 @@ void ExtractWork::write(std::span<std::size_t const> mine) {
     Result result = results_.take(batch);
     if (result.blocks.empty()) write_with_reused(batch, result);
     for (auto& block : result.blocks) write_layer(std::move(block));
+    if (may_skip_)  // a run that was killed may have left marks of files that were mended since
+      for (std::size_t row = 0; row < store_.rows(batch); ++row)
+        store_.write_skipped(store_.first_row(batch) + row, Skipped::no);
     for (auto const& [row, what] : result.bad) {
       bool const missing = std::ranges::find(result.missing, row) != result.missing.end();
       store_.write_skipped(row, missing ? Skipped::missing : Skipped::damaged);

@@ -155,6 +155,16 @@ class Safety(unittest.TestCase):
         info = w.do("info", "skipped1.h5").out
         for i in (3, 10, 61):
             self.assertIn(w.names[i], info)
+        # Marks of a run that was killed before its batch counted go where the file was mended since.
+        shutil.copy(w.folder / "skipped1.h5", w.folder / "again.h5")
+        with h5py.File(w.folder / "again.h5", "r+") as store:
+            store[".striate/skipped"][20] = 2
+            store[".striate/done"][...] = 0
+            store.attrs.modify("complete", 0)
+        w.do("extract", "extract.yaml", *skip, "--set", "output=again.h5", ranks=2)
+        w.same("skipped1.h5", "again.h5")
+        with self.store("again.h5") as store:
+            self.assertEqual(list(numpy.flatnonzero(store[".striate/skipped"][()])), [3, 10, 61])
         # Mended ones are computed, the others taken over.
         done = w.do("extract", "extract.yaml", "--set", "on_bad_stimulus=skip", "--set", "reuse=skipped1.h5", "--set",
                     "output=mended.h5")
