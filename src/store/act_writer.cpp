@@ -157,8 +157,6 @@ void ActWriter::Impl::build(h5::File& f) const {
   f.set_attribute("/", "layer_order", order);
   for (auto const& [name, text] : spec.attributes) f.set_attribute("/", name, text);
   f.set_attribute("/", "complete", std::int64_t{0});
-  hsize_t size = 0;
-  if (comm.root() && H5Fget_filesize(f.id(), &size) >= 0) (void)reserve(f.path(), size);
 }
 
 void ActWriter::Impl::open_datasets() {
