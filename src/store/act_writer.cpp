@@ -191,7 +191,8 @@ void ActWriter::Impl::open_datasets() {
 
 /// Each rank its own: what a rank cannot write past the cache goes through it, to the same places.
 void ActWriter::Impl::open_direct() {
-  if (spec.io == ActIo::cached || (spec.io == ActIo::automatic && !DirectFile::suits(path))) return;
+  if (spec.io == ActIo::cached) return;
+  if (spec.io == ActIo::automatic && comm.min(std::int64_t{DirectFile::suits(path)}) == 0) return;  // all or none
   bool const open = direct.open(path);
   together(comm, [&] {
     if (!open && spec.io == ActIo::direct)
