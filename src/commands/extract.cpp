@@ -259,6 +259,7 @@ ActSpec Extract::spec(Context const& context) const {
   // Files count by content, so that a folder that was moved resumes.
   spec.identity = context.identity;
   spec.identity["stimuli"] = stimuli_.sha256;
+  if (!stimuli_.content.empty()) spec.identity["array"] = stimuli_.content;
   spec.identity["network"] = net_.card.name;
   spec.identity["preprocessing"] = how;
   spec.identity["weights"] = net_.weights_sha256;
@@ -323,6 +324,7 @@ bool Extract::run(Context& context) {
                           config_.on_bad_stimulus == "skip");
     ExtractWork work(*net_.network, loader, *store, stimuli_.ids, paths_, before, reused_.get());
     work.watch(statistics);
+    work.may_skip(config_.on_bad_stimulus == "skip");
     TileOptions options;
     options.threads = in_flight_;
     finished = run_tiles(context.comm, done, context.stop, work, options);

@@ -1,6 +1,7 @@
 #include "extract_stimuli.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <sstream>
 
@@ -85,8 +86,34 @@ StimTable from_text(std::string const& text, std::filesystem::path const& file) 
   return table;
 }
 
+/// Rows that are called 1 … n say nothing of what they hold.
+bool are_numbers(std::vector<std::string> const& ids) {
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    if (ids[i] != std::to_string(i + 1)) return false;
+  return true;
+}
+
+/// Of what an array holds, wherever it lies: its whole file, or of a large one its size, shape and rows spread evenly.
+std::string print_of_array(StimuliConfig const& config) {
+  constexpr std::uintmax_t whole_up_to = std::uintmax_t{1} << 30;
+  constexpr std::size_t most_rows = 256;
+  std::uintmax_t const size = std::filesystem::file_size(config.path);
+  if (size <= whole_up_to) return fmt::format("{} {}", size, sha256_file(config.path));
+  auto const rows = config.is_npy ? open_npy_rows(config.path) : open_h5_rows(config.path, config.dataset);
+  Sha256 sum;
+  sum.update(fmt::format("{} {} {}", rows->is_bytes() ? "bytes" : "numbers", rows->rows(), rows->row_size()));
+  for (std::size_t const extent : rows->shape()) sum.update(fmt::format(" {}", extent));
+  std::vector<float> values(rows->row_size());
+  std::size_t const n = rows->rows(), taken = std::min(n, most_rows);
+  for (std::size_t i = 0; i < taken; ++i) {
+    rows->read(taken > 1 ? i * (n - 1) / (taken - 1) : 0, std::span(values));
+    sum.update(values.data(), values.size() * sizeof(float));
+  }
+  return fmt::format("{} {}", size, sum.hex());
+}
+
 /// Of what decides the rows, wherever the folder lies. Pictures by their files alone count as their ids.
-std::string digest(StimTable const& table, StimuliConfig const& config) {
+std::string digest(StimTable const& table, StimuliConfig const& config, std::string const& content) {
   std::string text;
   if (table.type != "image" || table.columns.size() > 1)
     for (auto const& name : table.columns) text += name + "\n";
@@ -94,27 +121,30 @@ std::string digest(StimTable const& table, StimuliConfig const& config) {
   if (table.type == "video" && !table.has("file")) text += table.folder.filename().string() + "\n";
   for (auto const& column : table.values)
     for (auto const& value : column) text += value + "\n";
-  return sha256(text);
+  return sha256(text + content);
 }
 
 }  // namespace
 
 ExtractStimuli read_stimuli(Context const& context, ExtractConfig const& config, Card const& card) {
-  std::string text;
+  std::string text, content;
   together(context.comm, [&] {
     if (!context.comm.root()) return;
     StimTable table = load_stimuli(config.stimuli);
     keep_places(table);
     keep_distinct(table, config.on_duplicate == "once" && !config.stimuli.is_array());
     if (table.rows() == 0) fail(Exit::data, "stimuli: {} lists no stimulus", table.file.filename().string());
+    if (config.stimuli.is_array() && are_numbers(table.ids())) content = print_of_array(config.stimuli);
     text = to_text(table);
   });
   context.comm.broadcast(text, 0);
+  context.comm.broadcast(content, 0);
   ExtractStimuli stimuli;
   together(context.comm, [&] {
     StimTable const table = from_text(text, config.stimuli.path);
     stimuli.ids = table.ids();
-    stimuli.sha256 = digest(table, config.stimuli);
+    stimuli.content = content;
+    stimuli.sha256 = digest(table, config.stimuli, content);
     auto const& c = config.stimuli;
     try {
       if (c.is_array())

@@ -14,6 +14,7 @@ namespace striate {
 struct ExtractStimuli {
   std::vector<std::string> ids;            ///< (n), unique
   std::string sha256;                      ///< of what decides the rows
+  std::string content;                     ///< size and sha256 of an array whose rows are only numbered, or empty
   std::shared_ptr<StimulusSource> source;  ///< (n)
   std::vector<std::string> file_sha256;    ///< (n) of each stimulus' file, or empty
 };

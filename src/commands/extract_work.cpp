@@ -22,10 +22,11 @@ ExtractWork::ExtractWork(Network const& network, StimulusLoader& loader, ActWrit
 
 void ForwardGate::run(std::function<void()> const& pass) {
   while (true) {
+    std::size_t allowed = 0;  // when this pass began: it was alone only where that was 1
     {
       std::unique_lock held(mutex_);
       left_.wait(held, [&] { return inside_ < allowed_; });
-      ++inside_;
+      ++inside_, allowed = allowed_;
     }
     std::exception_ptr trouble;
     bool no_memory = false;
@@ -42,7 +43,7 @@ void ForwardGate::run(std::function<void()> const& pass) {
     std::size_t const beside = --inside_;
     left_.notify_all();
     if (!trouble) return;
-    if (!no_memory || allowed_ == 1) std::rethrow_exception(trouble);
+    if (!no_memory || allowed == 1) std::rethrow_exception(trouble);
     allowed_ = std::max<std::size_t>(1, std::min(allowed_, beside + 1) / 2);
     log::warn("memory ran out: from here on {} batch{} at once in the network of this rank", allowed_,
               allowed_ == 1 ? "" : "es");
@@ -137,6 +138,9 @@ void ExtractWork::write(std::span<std::size_t const> mine) {
     Result result = results_.take(batch);
     if (result.blocks.empty()) write_with_reused(batch, result);
     for (auto& block : result.blocks) write_layer(std::move(block));
+    if (may_skip_)  // a run that was killed may have left marks of files that were mended since
+      for (std::size_t row = 0; row < store_.rows(batch); ++row)
+        store_.write_skipped(store_.first_row(batch) + row, Skipped::no);
     for (auto const& [row, what] : result.bad) {
       bool const missing = std::ranges::find(result.missing, row) != result.missing.end();
       store_.write_skipped(row, missing ? Skipped::missing : Skipped::damaged);

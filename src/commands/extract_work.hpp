@@ -36,6 +36,8 @@ class ExtractWork final : public TileWork {
   ExtractWork(Network const& network, StimulusLoader& loader, ActWriter& store, std::vector<std::string> const& ids,
               std::vector<LayerPath> const& paths, std::size_t done_before, ReusedRows const* reused = nullptr);
 
+  /// The store keeps a list of rows without a stimulus.
+  void may_skip(bool may) { may_skip_ = may; }
   /// Looks at the input of every batch from now on.
   void watch(InputStatistics& statistics) { statistics_ = &statistics; }
   void compute(std::size_t batch) override;
@@ -67,6 +69,7 @@ class ExtractWork final : public TileWork {
   ReusedRows const* reused_;
   mutable ForwardGate gate_;
   InputStatistics* statistics_ = nullptr;
+  bool may_skip_ = false;
   Handover<Result> results_;
   log::Progress bar_;
 };

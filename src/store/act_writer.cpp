@@ -157,8 +157,6 @@ void ActWriter::Impl::build(h5::File& f) const {
   f.set_attribute("/", "layer_order", order);
   for (auto const& [name, text] : spec.attributes) f.set_attribute("/", name, text);
   f.set_attribute("/", "complete", std::int64_t{0});
-  hsize_t size = 0;
-  if (comm.root() && H5Fget_filesize(f.id(), &size) >= 0) (void)reserve(f.path(), size);
 }
 
 void ActWriter::Impl::open_datasets() {
@@ -193,7 +191,8 @@ void ActWriter::Impl::open_datasets() {
 
 /// Each rank its own: what a rank cannot write past the cache goes through it, to the same places.
 void ActWriter::Impl::open_direct() {
-  if (spec.io == ActIo::cached || (spec.io == ActIo::automatic && !DirectFile::suits(path))) return;
+  if (spec.io == ActIo::cached) return;
+  if (spec.io == ActIo::automatic && comm.min(std::int64_t{DirectFile::suits(path)}) == 0) return;  // all or none
   bool const open = direct.open(path);
   together(comm, [&] {
     if (!open && spec.io == ActIo::direct)

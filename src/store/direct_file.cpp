@@ -1,6 +1,8 @@
 #include "direct_file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -74,15 +76,25 @@ void DirectFile::write(std::uint64_t offset, std::byte const* data, std::size_t 
   put(cached_, end, data + (end - offset), offset + bytes - end);
 }
 
-bool reserve(std::filesystem::path const& path, std::uint64_t size) {
+void reserve(std::filesystem::path const& path, std::uint64_t size, std::filesystem::path const& name) {
+  struct statvfs disk = {};
+  struct stat there = {};
+  bool const known = ::statvfs(path.c_str(), &disk) == 0 && disk.f_blocks > 0 && ::stat(path.c_str(), &there) == 0;
+  std::uint64_t const free = known ? std::uint64_t{disk.f_bavail} * disk.f_frsize : 0,
+                      held = known ? std::uint64_t{512} * static_cast<std::uint64_t>(there.st_blocks) : 0;
+  auto const gigabytes = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1e9; };
+  if (known && size > held && size - held > free)
+    fail(Exit::io, "{}: disk full: needs {:.3f} GB, {:.3f} GB are free", name.string(), gigabytes(size - held),
+         gigabytes(free));
 #ifdef __linux__
   int const file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  if (file < 0) return false;
-  bool const done = ::fallocate(file, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(size)) == 0;
+  if (file < 0) return;
+  int const trouble = ::fallocate(file, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(size)) == 0 ? 0 : errno;
   ::close(file);
-  return done;
-#else
-  return false;
+  if (trouble == ENOSPC || trouble == EDQUOT)
+    fail(Exit::io, "{}: {}: needs {:.3f} GB, {:.3f} GB are free{}", name.string(),
+         trouble == ENOSPC ? "disk full" : "quota exceeded", gigabytes(size), gigabytes(free),
+         trouble == EDQUOT ? " on the disk" : "");
 #endif
 }
 

@@ -32,8 +32,9 @@ class DirectFile {
   int direct_ = -1, cached_ = -1;
 };
 
-/// Asks the file system for the bytes [0, size) of a file at once, so that they lie together and a full disk shows
-/// early. A hint: false where it cannot.
-bool reserve(std::filesystem::path const& path, std::uint64_t size);
+/// Asks the file system for the bytes [0, size) of a new file at once, so that they lie together and a full disk shows
+/// early: throws Error(Exit::io), with the name that it will have, where there is no room. Nothing happens where the file
+/// system cannot reserve.
+void reserve(std::filesystem::path const& path, std::uint64_t size, std::filesystem::path const& name);
 
 }  // namespace striate

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <numeric>
 
+#include "direct_file.hpp"
 #include "striate/base/config.hpp"
 #include "striate/base/fsio.hpp"
 #include "striate/par/together.hpp"
@@ -82,6 +83,9 @@ void make(Comm const& comm, fs::path const& path, nlohmann::ordered_json const& 
       build(file);
     });
     together(comm, [&] { file.close(); });
+    together(comm, [&] {
+      if (comm.root()) reserve(draft, fs::file_size(draft), path);
+    });
   } catch (...) {
     if (comm.root()) ::unlink(draft.c_str());
     throw;

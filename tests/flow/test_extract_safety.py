@@ -155,6 +155,16 @@ class Safety(unittest.TestCase):
         info = w.do("info", "skipped1.h5").out
         for i in (3, 10, 61):
             self.assertIn(w.names[i], info)
+        # Marks of a run that was killed before its batch counted go where the file was mended since.
+        shutil.copy(w.folder / "skipped1.h5", w.folder / "again.h5")
+        with h5py.File(w.folder / "again.h5", "r+") as store:
+            store[".striate/skipped"][20] = 2
+            store[".striate/done"][...] = 0
+            store.attrs.modify("complete", 0)
+        w.do("extract", "extract.yaml", *skip, "--set", "output=again.h5", ranks=2)
+        w.same("skipped1.h5", "again.h5")
+        with self.store("again.h5") as store:
+            self.assertEqual(list(numpy.flatnonzero(store[".striate/skipped"][()])), [3, 10, 61])
         # Mended ones are computed, the others taken over.
         done = w.do("extract", "extract.yaml", "--set", "on_bad_stimulus=skip", "--set", "reuse=skipped1.h5", "--set",
                     "output=mended.h5")
@@ -215,6 +225,15 @@ class Safety(unittest.TestCase):
                 self.assertIn("out of memory", done.err)
                 continue
             w.same("within64.h5", output)
+        for kilobytes in (2400, 1200, 800):  # where one thread has room, eight have: one after the other
+            codes = []
+            for threads in (1, 8):
+                output = f"beside{kilobytes}_{threads}.h5"
+                done = run("extract", "extract.yaml", "--set", "batch=4", "--set", f"output={output}", "--threads", str(threads),
+                           cwd=w.folder, env={"STRIATE_TENSOR_MEMORY": str(kilobytes << 10)})
+                codes.append(done.code)
+            self.assertEqual(codes[0], codes[1], (kilobytes, done))
+            seen.add((codes[1], "memory ran out" in done.err + done.out))
         self.assertEqual({code for code, _ in seen}, {0, 71})
         self.assertIn((0, True), seen, "no limit lay between three batches and one")
         for ranks in (1, 2):  # one error, no rank waits for ever

@@ -170,6 +170,31 @@ class Modalities(unittest.TestCase):
         done = self.extract("absent", '{hdf5: "stimuli.h5:/image"}', "pixels.yaml", code=65)
         self.assertIn("has no dataset image (it has first, floats, images, names, stimID)", done.errors[-1])
 
+    def test_numbered_arrays_are_known_by_what_they_hold(self):
+        w = self.world
+        random = numpy.random.default_rng(6)
+        a, b = random.standard_normal((2, 5, 2, 5))
+        for name, values in (("a", a), ("b", b)):
+            numpy.save(w.folder / f"{name}.npy", values)
+            with h5py.File(w.folder / f"{name}_numbered.h5", "w") as f:
+                f["data"] = values
+        forms = {"npy": "{{npy: {}.npy}}", "h5": '{{hdf5: "{}_numbered.h5:/data"}}'}
+        for kind, form in forms.items():
+            store = f"numbered_{kind}"
+            self.extract(store, form.format("a"), "array.yaml")
+            before = (w.folder / f"{store}.h5").read_bytes()
+            done = self.extract(store, form.format("b"), "array.yaml", code=73, ranks=2)
+            self.assertIn("stimuli differs", done.errors[-1])
+            self.assertEqual((w.folder / f"{store}.h5").read_bytes(), before)
+            done = self.extract("taken", form.format("b"), "array.yaml", more=f"reuse: {store}.h5\n", code=65, ranks=2)
+            self.assertIn("array differs", done.errors[-1])
+            suffix = ".npy" if kind == "npy" else "_numbered.h5"
+            (w.folder / f"a{suffix}").rename(w.folder / f"moved{suffix}")  # the same values elsewhere
+            w.write("moved.yaml", f"stimuli: {form.format('moved')}\nnetwork: array.yaml\nlayers: [shown]\noutput: {store}.h5\n")
+            self.assertIn("nothing to do", w.do("extract", "moved.yaml", ranks=2).err)
+            done = w.do("extract", "moved.yaml", "--set", f"reuse={store}.h5", "--set", f"output=taken_{kind}.h5")
+            self.assertIn("5 stimuli of", done.err + done.out)
+
     def test_boxes(self):
         w = self.world
         rows = "".join(f"{i},{name},{3 * i},{2 * i},{3 * i + 48},{2 * i + 36}\n" for i, name in enumerate(w.names))

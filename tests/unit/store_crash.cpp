@@ -102,18 +102,32 @@ TEST(Crash, ResultSurvivesKills) {
   chaos("result", (dir / "result.h5").string(), (dir / "whole.h5").string(), "", "");
 }
 
+/// What an output that does not fit says: one error, that the disk is full.
+void expect_full(Outcome const& o) {
+  EXPECT_EQ(o.code, 74) << o.text;
+  EXPECT_NE(o.text.find("disk full"), std::string::npos) << o.text;
+  std::size_t errors = 0;
+  for (std::size_t at = o.text.find("error: "); at != std::string::npos; at = o.text.find("error: ", at + 1)) ++errors;
+  EXPECT_EQ(errors, 1u) << o.text;
+}
+
 TEST(Crash, FullDiskStopsWithAMessageAndResumes) {
-  TempFolder dir("full_" + std::to_string(getpid()));
+  TempFolder dir("full_" + std::to_string(getpid())), whole("begun_" + std::to_string(getpid()));
   if (mount("tmpfs", dir.path.c_str(), "tmpfs", 0, "size=24m") != 0)
     GTEST_SKIP() << "SKIPPED: mounting a small tmpfs needs root, so a full disk is not tested";
+  for (int ranks : {1, 2, 3}) {  // seen before the work begins; nothing is left
+    Outcome const o = run(on_ranks(ranks, "act " + (dir / "a.act.h5").string() + " 0 61 4"));  // needs about 60 MB
+    expect_full(o);
+    EXPECT_NE(o.text.find("GB are free"), std::string::npos) << o.text;
+    EXPECT_TRUE(std::filesystem::is_empty(dir.path));
+  }
+  // A store whose room was not reserved: begun elsewhere, copied with holes.
+  std::string const begun = (whole / "a.act.h5").string();
+  run_and_kill(on_ranks(1, "act " + begun + " 100 61 4"), 500, true, begun);
   for (int ranks : {1, 2, 3}) {
     std::string const file = (dir / ("a" + std::to_string(ranks) + ".act.h5")).string();
-    Outcome const o = run(on_ranks(ranks, "act " + file + " 0 61 4"));  // needs about 60 MB
-    EXPECT_EQ(o.code, 74) << o.text;
-    EXPECT_NE(o.text.find("disk full"), std::string::npos) << o.text;
-    std::size_t errors = 0;
-    for (std::size_t at = o.text.find("error: "); at != std::string::npos; at = o.text.find("error: ", at + 1)) ++errors;
-    EXPECT_EQ(errors, 1u) << o.text;
+    ASSERT_EQ(run("cp --sparse=always " + begun + " " + file).code, 0);
+    expect_full(run(on_ranks(ranks, "act " + file + " 0 61 4")));
     EXPECT_EQ(run(child + " check " + file + " 61 4").code, 0);
     if (ranks == 3) {  // space appears: the same command goes on
       ASSERT_EQ(mount("tmpfs", dir.path.c_str(), "tmpfs", MS_REMOUNT, "size=200m"), 0);
