@@ -404,6 +404,7 @@ TEST_F(Reduce, RemovesPartsThatWereLeft) {
   EXPECT_FALSE(fs::exists(folder_ / ".out.pca.h5.layer-0"));
   EXPECT_FALSE(fs::exists(folder_ / ".out.pca.h5.layer-11"));
   EXPECT_TRUE(fs::exists(folder_ / ".other.pca.h5.layer-0"));
+}
 
 TEST_F(Reduce, NeverWritesOverWhatItReads) {
   if (Comm::world().root()) fs::copy_file(folder_ / "images.stim.csv", folder_ / "fit.stim.csv");
