@@ -136,7 +136,7 @@ Fit::Fit(Context& context, Config const& config, Inputs const& inputs, fs::path 
       bytes_(bytes) {}
 
 fs::path Fit::part(std::size_t layer) const {
-  return model_.parent_path() / ("." + model_.filename().string() + ".layer-" + std::to_string(layer));
+  return model_.parent_path() / fmt::format(".{}.layer-{}", model_.filename().string(), layer);
 }
 
 /// First rank: layers that are in the model's file now, or were of another attempt.
