@@ -167,7 +167,7 @@ std::string labels_text(Config const& config, Inputs const& inputs, std::vector<
     text = "layer\tunit\tcluster\n";
     for (std::size_t l = 0; l < all.size(); ++l)
       for (std::size_t u = 0; u < all[l].labels.size(); ++u)
-        text += inputs.layers[l].name + "\t" + std::to_string(u) + "\t" + std::to_string(all[l].labels[u]) + "\n";
+        text += inputs.layers[l].name + "\t" + std::to_string(u + 1) + "\t" + std::to_string(all[l].labels[u]) + "\n";
     return text;
   }
   text = "stimulus";
