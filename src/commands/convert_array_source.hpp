@@ -50,7 +50,8 @@ class ArraySource final : public Source {
 [[nodiscard]] std::unique_ptr<Source> open_keract(std::filesystem::path const& path, std::string const& layout);
 /// Lines of a text, without their ends.
 [[nodiscard]] std::vector<std::string> lines_of(std::filesystem::path const& path);
-/// What the file_names.txt of thingsvision or our ids.txt beside the arrays say; empty where there is none.
-[[nodiscard]] std::vector<std::string> ids_beside(std::filesystem::path const& folder);
+/// What the file_names.txt of thingsvision or our ids.txt beside the arrays say; empty where there is none. `module`: the
+/// folder is one module of thingsvision, whose file_names.txt may lie in the folder of all.
+[[nodiscard]] std::vector<std::string> ids_beside(std::filesystem::path const& folder, bool module = false);
 
 }  // namespace striate::convert

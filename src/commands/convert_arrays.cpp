@@ -69,6 +69,32 @@ std::vector<fs::path> sorted_files(fs::path const& folder, std::string const& en
   return files;
 }
 
+/// What convert.json of a folder that we wrote lists. Error(Exit::data): it was not finished, or a file is missing.
+std::unique_ptr<Source> open_ours(fs::path const& folder, std::string const& layout) {
+  std::string const name = folder.filename().string();
+  auto const json = nlohmann::json::parse(std::ifstream(folder / "convert.json"), nullptr, false);
+  if (!json.is_object() || !json.contains("layers") || !json.at("layers").is_array())
+    fail(Exit::data, "{}: its convert.json lists no layers; write the folder again, or remove that file", folder.string());
+  if (json.value("complete", false) != true)
+    fail(Exit::data, "{}: the folder is incomplete (convert.json says so); run the convert that writes it again",
+         folder.string());
+  std::vector<Array> arrays;
+  std::vector<fs::path> used;
+  for (auto const& layer : json.at("layers")) {
+    if (!layer.is_object() || !layer.contains("file") || !layer.at("file").is_string())
+      fail(Exit::data, "{}: its convert.json names no file of a layer; write the folder again", folder.string());
+    used.push_back(folder / fs::path(layer.at("file").get<std::string>()).filename());
+    if (!fs::exists(used.back()))
+      fail(Exit::data, "{}: lacks {}, which its convert.json lists; write the folder again with --fresh",
+           folder.string(), used.back().filename().string());
+    arrays.push_back(array_of(used.back().stem().string(), NpyFile(used.back()), layout));
+  }
+  if (arrays.empty()) fail(Exit::data, "{}: its convert.json lists no layers", folder.string());
+  auto source = std::make_unique<ArraySource>(name, used, std::move(arrays), std::vector<std::string>());
+  source->offer_ids(ids_beside(folder), name + ": ids.txt");
+  return source;
+}
+
 /// thingsvision's features of one module in `folder`: whole or in pieces; nothing where there are none.
 std::optional<Array> thingsvision(fs::path const& folder, std::string const& name, std::string const& layout,
                                   std::vector<fs::path>& used) {
@@ -105,7 +131,7 @@ std::optional<Array> thingsvision(fs::path const& folder, std::string const& nam
 std::unique_ptr<Source> open_folder(fs::path folder, std::string const& layout) {
   if (!folder.has_filename()) folder = folder.parent_path();
   std::string const name = folder.filename().string();
-  auto ids = ids_beside(folder);
+  if (fs::exists(folder / "convert.json")) return open_ours(folder, layout);
   for (auto const* whole : {"features.mat", "features.hdf5", "features.h5"})
     if (fs::exists(folder / whole)) {
       auto source = open_source(folder / whole, layout);
@@ -118,10 +144,14 @@ std::unique_ptr<Source> open_folder(fs::path folder, std::string const& layout) 
          name);
   std::vector<Array> arrays;
   std::vector<fs::path> used;
-  bool const ours = fs::exists(folder / "convert.json");
-  if (auto one = ours ? std::nullopt : thingsvision(folder, name, layout, used)) {
+  auto const source_of = [&](bool module) {
+    auto source = std::make_unique<ArraySource>(name, used, std::move(arrays), std::vector<std::string>());
+    source->offer_ids(ids_beside(folder, module), name + ": the list of its rows");
+    return source;
+  };
+  if (auto one = thingsvision(folder, name, layout, used)) {
     arrays.push_back(std::move(*one));
-    return std::make_unique<ArraySource>(name, used, std::move(arrays), std::move(ids));
+    return source_of(true);
   }
   std::vector<fs::path> inner;
   for (auto const& entry : fs::directory_iterator(folder))
@@ -134,7 +164,7 @@ std::unique_ptr<Source> open_folder(fs::path folder, std::string const& layout) 
     used.push_back(file);
   }
   if (arrays.empty()) fail(Exit::data, "{}: the folder holds no .npy and no features of thingsvision", folder.string());
-  return std::make_unique<ArraySource>(name, used, std::move(arrays), std::move(ids));
+  return source_of(false);
 }
 
 }  // namespace
@@ -149,11 +179,12 @@ std::vector<std::string> lines_of(fs::path const& path) {
   return lines;
 }
 
-std::vector<std::string> ids_beside(fs::path const& folder) {
-  for (auto const& where : {folder, folder.parent_path()})
-    for (auto const* name : {"ids.txt", "file_names.txt"})
-      if (std::error_code code; fs::exists(where / name, code)) return lines_of(where / name);
-  return {};
+std::vector<std::string> ids_beside(fs::path const& folder, bool module) {
+  std::error_code code;
+  for (auto const* name : {"ids.txt", "file_names.txt"})
+    if (fs::exists(folder / name, code)) return lines_of(folder / name);
+  fs::path const above = folder.parent_path() / "file_names.txt";
+  return module && fs::exists(above, code) ? lines_of(above) : std::vector<std::string>();
 }
 
 std::unique_ptr<Source> open_arrays(fs::path const& path, std::string const& layout) {
@@ -180,9 +211,13 @@ std::unique_ptr<Source> open_arrays(fs::path const& path, std::string const& lay
     auto const json = nlohmann::json::parse(std::ifstream(side), nullptr, false);
     if (json.is_object() && json.contains("stimulus_ids")) ids = json["stimulus_ids"].get<std::vector<std::string>>();
   }
-  if (ids.empty()) ids = ids_beside(path.parent_path());
-  if (!file.starts_with("features") && ids.size() != arrays[0].rows) ids.clear();  // a list of something else
-  return std::make_unique<ArraySource>(file, std::vector<fs::path>{path}, std::move(arrays), std::move(ids));
+  bool const module = file.starts_with("features");
+  std::size_t const rows = arrays[0].rows;
+  auto beside = ids.empty() ? ids_beside(path.parent_path(), module) : std::vector<std::string>();
+  if (!module && beside.size() != rows) beside.clear();  // a list of something else
+  auto source = std::make_unique<ArraySource>(file, std::vector<fs::path>{path}, std::move(arrays), std::move(ids));
+  source->offer_ids(std::move(beside), file + ": the list of its rows");
+  return source;
 }
 
 }  // namespace striate::convert

@@ -96,7 +96,7 @@ std::optional<Array> one_a_stimulus(Variables const& variables, std::vector<std:
 std::unique_ptr<Source> open_level5(fs::path const& path, std::string const& layout) {
   std::string const file = path.filename().string();
   auto variables = read_mat(path);
-  auto beside = file.starts_with("features") ? ids_beside(path.parent_path()) : std::vector<std::string>();
+  auto beside = file.starts_with("features") ? ids_beside(path.parent_path(), true) : std::vector<std::string>();
   std::vector<Array> arrays;
   if (find(variables, "features") == nullptr)
     if (auto array = one_a_stimulus(variables, beside)) {
@@ -182,9 +182,11 @@ std::unique_ptr<Source> open_level7(fs::path const& path, std::string const& lay
     else
       arrays.push_back(plain_array(name, shape, data.read<float>(), layout));
   }
-  if (ids.empty() && path.filename().string().starts_with("features")) ids = ids_beside(path.parent_path());
-  return std::make_unique<ArraySource>(path.filename().string(), std::vector<fs::path>{path}, std::move(arrays),
-                                       std::move(ids));
+  bool const offered = ids.empty() && path.filename().string().starts_with("features");
+  auto source = std::make_unique<ArraySource>(path.filename().string(), std::vector<fs::path>{path}, std::move(arrays),
+                                              std::move(ids));
+  if (offered) source->offer_ids(ids_beside(path.parent_path(), true), "file_names.txt");
+  return source;
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "striate/base/error.hpp"
 #include "striate/base/fsio.hpp"
 #include "striate/base/log.hpp"
@@ -51,6 +53,25 @@ bool look(fs::path const& output, bool folder, Json const& identity, bool fresh)
   return there->value("complete", false) && fs::exists(output);
 }
 
+/// Layers that a folder's last convert.json lists and the new one does not.
+void remove_stale(fs::path const& folder, Json const& content) {
+  auto const there = read_side(side_file(folder, true));
+  if (!there || !there->contains("layers")) return;
+  auto const files = [](Json const& json) {
+    std::vector<std::string> names;
+    if (json.contains("layers") && json["layers"].is_array())
+      for (auto const& layer : json["layers"])
+        if (layer.is_object() && layer.contains("file") && layer["file"].is_string()) names.push_back(layer["file"]);
+    return names;
+  };
+  auto const now = files(content);
+  for (auto const& name : files(*there)) {
+    std::error_code trouble;
+    if (std::ranges::find(now, name) == now.end() && name.ends_with(".npy") && fs::path(name).filename() == name)
+      fs::remove(folder / name, trouble);
+  }
+}
+
 }  // namespace
 
 fs::path side_file(fs::path const& output, bool folder) {
@@ -85,6 +106,7 @@ bool write_beside(Context& context, fs::path const& output, bool folder, Json co
   together(comm, [&] {
     if (!comm.root()) return;
     make_folder(folder ? output : output.parent_path().empty() ? fs::path(".") : output.parent_path());
+    if (folder) remove_stale(output, content);
     note(false);
     if (!make()) stopped = 1;
   });

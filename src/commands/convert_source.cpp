@@ -41,7 +41,8 @@ void Source::take_ids(std::vector<std::string> ids, std::string const& where) {
 }
 
 void Source::give_ids(StimuliConfig const& stimuli) {
-  if (!ids_.empty() || stimuli.empty()) return;
+  if (!ids_.empty()) return;
+  if (stimuli.empty()) return take_ids(std::move(offered_), offered_by_);
   take_ids(load_stimuli(stimuli).ids(), "stimuli: " + stimuli.path.filename().string());
 }
 

@@ -37,8 +37,12 @@ class Source {
   [[nodiscard]] virtual std::string fingerprint() const = 0;
   /// rows.size() × units, row-major, float32.
   virtual void read(std::size_t layer, std::span<std::size_t const> rows, float* out) const = 0;
-  /// The ids of a .stim.csv, where the source carries none.
+  /// The ids of a .stim.csv, where the source carries none; without it those that lie beside.
   void give_ids(StimuliConfig const& stimuli);
+  /// Ids of a list that lies beside the source: they count where no .stim.csv is named.
+  void offer_ids(std::vector<std::string> ids, std::string const& where) {
+    offered_ = std::move(ids), offered_by_ = where;
+  }
 
  protected:
   /// Error(Exit::data): not one a row, one that stands twice. `where`: what they come from.
@@ -52,6 +56,10 @@ class Source {
   std::vector<LayerRecord> records_;
   std::vector<std::uint8_t> skipped_;
   std::vector<std::string> sha256_;
+
+ private:
+  std::vector<std::string> offered_;
+  std::string offered_by_;
 };
 
 /// Opens a file or folder of any kind that convert knows. `layout`: of foreign arrays.

@@ -73,7 +73,7 @@ class StoreSource final : public Source {
       layers_.push_back(layer);
     }
     if (!ours_ && ids_.empty() && name_.starts_with("features"))
-      take_ids(ids_beside(path.parent_path()), "file_names.txt");
+      offer_ids(ids_beside(path.parent_path(), true), "file_names.txt");
   }
   ~StoreSource() override { std::erase(open_sources(), this); }
   StoreSource(StoreSource const&) = delete;
@@ -163,7 +163,7 @@ class PiecesSource final : public Source {
     auto const axes = stored_axes(order_.out(layer.shape));
     layer.shape = axes.shape, layer.axes = axes.names;
     layers_ = {layer};
-    take_ids(ids_beside(path.parent_path()), "file_names.txt");
+    offer_ids(ids_beside(path.parent_path(), true), "file_names.txt");
   }
   [[nodiscard]] std::string fingerprint() const override { return striate::fingerprint(path_); }
   void read(std::size_t, std::span<std::size_t const> rows, float* out) const override {

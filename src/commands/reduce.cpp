@@ -47,6 +47,7 @@ class Reduce final : public Job {
   }
 
  private:
+  void check_shapes() const;
   void fix_batch();
   void check_ours() const;
   void check_files(Comm const& comm) const;
@@ -70,6 +71,30 @@ class Reduce final : public Job {
   double panel_bytes_ = 0;
 };
 
+/// What the shapes of the layers decide.
+void Reduce::check_shapes() const {
+  if (config_.apply || !config_.components || config_.components->count == 0) return;
+  auto const count = static_cast<std::size_t>(config_.components->count);
+  for (auto const& layer : inputs_.layers) {
+    AxisCut const cut(layer.shape, layer_axis(config_.axis));
+    std::size_t const rows = inputs_.rows_of(layer).size(), p = cut.length;
+    std::string const units = config_.axis == "whole"     ? "units"
+                              : config_.axis == "channel" ? "channels (axis: channel)"
+                                                          : "positions (axis: position)";
+    if (config_.is_pca() && rows < 2)
+      fail(Exit::data, "layer {}: {} stimuli have no components; at least two are needed", layer.name, rows);
+    if (std::size_t const most = std::min(rows - 1, p); config_.is_pca() && count > most)
+      fail(Exit::config, "components: layer {}: {} stimuli of {} {} have at most {} components, not {}", layer.name,
+           rows, p, units, most, count);
+    if (config_.method == "psd" && count > p / 2 + 1)
+      fail(Exit::config, "components: layer {}: a spectrum of {} {} has {} coefficients, not {}", layer.name, p, units,
+           p / 2 + 1, count);
+    if (std::size_t const points = config_.cluster == "units" ? p : rows; config_.is_cluster() && count > points)
+      fail(Exit::config, "components: layer {}: {} points ({}) cannot make {} clusters", layer.name, points,
+           config_.cluster, count);
+  }
+}
+
 /// From shapes and the config alone: batches must be the same on every machine.
 void Reduce::fix_batch() {
   double row = 0;
@@ -83,8 +108,11 @@ void Reduce::fix_batch() {
 
 /// Values that are left of a layer; of a share of the variance the most there can be.
 std::size_t Reduce::count_of(reduce::InputLayer const& layer) const {
-  if (config_.apply || config_.method == "zscore") return layer.shape.units();
+  for (auto const& made : layers_)  // of `apply` known already
+    if (config_.apply && made.name == layer.name) return made.stage->output().units();
+  if (config_.method == "zscore") return layer.shape.units();
   auto const c = components_of(config_, inputs_);
+  if (config_.is_projection() && layer.shape.units() <= c.count) return layer.shape.units();
   AxisCut const cut(layer.shape, layer_axis(config_.axis));
   std::size_t const most = c.count > 0 ? c.count : std::min(cut.length, inputs_.fit.size());
   return cut.output(most).units();
@@ -193,10 +221,11 @@ void Reduce::plan_apply(Context& context, Plan& plan) {
     if (!config_.apply) {
       plan.flops += 2 * n * p * k / static_cast<double>(AxisCut(layer.shape, layer_axis(config_.axis)).iterations);
       if (config_.is_pca()) stages += cost_of(config_, inputs_, layer).rank * 2;
-      bool const share = config_.components && config_.components->share > 0;
-      plan.lines.emplace_back("layer " + layer.name, fmt::format("{} units → {}{}", layer.shape.units(),
-                                                                 share ? "at most " : "", count_of(layer)));
     }
+    bool const share = config_.components && config_.components->share > 0;
+    plan.lines.emplace_back("layer " + layer.name, fmt::format("{} units → {}{}, {}", layer.shape.units(),
+                                                               share ? "at most " : "", count_of(layer),
+                                                               bytes_text(n * k * element)));
   }
   together(context.comm, [&] { stages += kept_bytes(); });
   if (config_.apply) stages += 2 * static_cast<double>(fs::file_size(*config_.apply));
@@ -210,7 +239,7 @@ void Reduce::plan_apply(Context& context, Plan& plan) {
          batch_, bytes_text(bytes_in_flight() + stages + reading_bytes), bytes_text(context.memory_budget));
   plan.units = (inputs_.ids.size() + batch_ - 1) / batch_;
   plan.bytes_read += 4 * n * units;
-  plan.bytes_written = config_.apply ? 0 : n * values * element;
+  plan.bytes_written = n * values * element;
   plan.memory_per_rank = reading_bytes + stages + in_flight_ * bytes_in_flight();
   plan.lines.emplace_back("stimuli", fmt::format("{}, in batches of {}", inputs_.ids.size(), batch_));
 }
@@ -229,6 +258,7 @@ void Reduce::plan(Context& context, Plan& plan) {
   together(context.comm, [&] { check(config_); });
   check_files(context.comm);
   inputs_ = reduce::read_inputs(context.comm, config_);
+  together(context.comm, [&] { check_shapes(); });
   fix_batch();
   if (config_.apply) load_stages(context);  // says at once what does not fit
   if (config_.is_cluster()) {

@@ -184,6 +184,10 @@ SavedReduction Fit::fit(InputLayer const& layer) const {
                    .axis = layer_axis(config_.axis),
                    .whiten = config_.whiten};
   auto const components = components_of(config_, inputs_);
+  if (config_.is_projection() && layer.shape.units() <= components.count) {
+    r.method = "none";  // as in extract: nothing would be saved
+    return r;
+  }
   if (config_.is_projection()) {
     r.projection = {.kind = config_.method == "sparse" ? ProjectionKind::sparse : ProjectionKind::gaussian,
                     .components = components.count,

@@ -184,6 +184,8 @@ SavedReduction read_reduction(fs::path const& path, std::string const& layer) {
 
 std::unique_ptr<LayerStage> reduction_stage(SavedReduction const& r) {
   if (r.is_projection()) return projection_stage(r.input, r.projection);
+  if (r.method == "none")  // times 1: the same bits
+    return scale_stage(r.input, std::vector<double>(r.input.units(), 0.0), std::vector<double>(r.input.units(), 1.0));
   if (r.method == "hist") return histogram_stage(r.input, r.axis, r.count, r.ranges);
   if (r.method == "psd") return periodogram_stage(r.input, r.axis, r.count);
   if (r.method == "zscore" && r.mean.empty()) return zscore_stage(r.input, r.axis);

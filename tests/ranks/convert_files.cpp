@@ -159,6 +159,53 @@ TEST_F(Convert, StimuliInDnnbrainsForm) {
   for (auto const& [key, value] : easy.header) EXPECT_EQ(value.find('='), std::string::npos) << key;
 }
 
+TEST_F(Convert, AFolderHoldsWhatItsListSays) {
+  ASSERT_TRUE(run(config("first.act.h5", "output: arrays/")).finished);
+  ASSERT_TRUE(run(config("first.act.h5", "layers: fc\noutput: arrays/"), {.fresh = true}).finished);
+  Comm const comm = Comm::world();
+  if (comm.root()) {
+    EXPECT_FALSE(fs::exists(folder_ / "arrays/conv.npy")) << "of the export before";
+    fs::copy_file(golden("last.npy"), folder_ / "arrays/stray.npy");
+  }
+  comm.barrier();
+  ASSERT_TRUE(run("input: arrays\noutput: back.act.h5\n").finished);
+  if (comm.root()) {
+    ActReader const back((folder_ / "back.act.h5").string());
+    EXPECT_EQ(back.layers().size(), 1U);
+    EXPECT_EQ(back.ids(), ActReader(golden("first.act.h5").string()).ids());
+    auto side = nlohmann::ordered_json::parse(std::ifstream(folder_ / "arrays/convert.json"));
+    side["complete"] = false;
+    std::ofstream(folder_ / "arrays/convert.json") << side.dump();
+  }
+  comm.barrier();
+  auto const half = run("input: arrays\noutput: half.act.h5\n");
+  EXPECT_EQ(half.code, Exit::data);
+  EXPECT_NE(half.message.find("the folder is incomplete"), std::string::npos) << half.message;
+}
+
+TEST_F(Convert, NamedStimuliWinOverListsThatLieAbout) {
+  Comm const comm = Comm::world();
+  std::size_t const n = NpyFile(golden("last.npy")).shape()[0];
+  if (comm.root()) {
+    fs::create_directory(folder_ / "below");
+    for (auto const* at : {"last.npy", "below/last.npy"}) fs::copy_file(golden("last.npy"), folder_ / at);
+    std::ofstream ids(folder_ / "ids.txt"), names(folder_ / "file_names.txt"), list(folder_ / "own.stim.csv");
+    list << "type=image\npath=.\ndata=stimID\n";
+    for (std::size_t i = 0; i < n; ++i) ids << "stray" << i << '\n', names << "stray" << i << '\n', list << "own" << i << '\n';
+  }
+  comm.barrier();
+  ASSERT_TRUE(run("input: last.npy\nstimuli: own.stim.csv\noutput: a.act.h5\n").finished);
+  ASSERT_TRUE(run("input: last.npy\noutput: b.act.h5\n").finished);
+  ASSERT_TRUE(run("input: below/last.npy\noutput: c.act.h5\n").finished);
+  ASSERT_TRUE(run("input: below\noutput: d.act.h5\n").finished);
+  if (!comm.root()) return;
+  auto const first = [&](char const* name) { return ActReader((folder_ / name).string()).ids()[0]; };
+  EXPECT_EQ(first("a.act.h5"), "own0");
+  EXPECT_EQ(first("b.act.h5"), "stray0");
+  EXPECT_EQ(first("c.act.h5"), "row-000001") << "a list of the folder above";
+  EXPECT_EQ(first("d.act.h5"), "row-000001");
+}
+
 TEST_F(Convert, SaysWhatAFileLacks) {
   Comm const comm = Comm::world();
   if (comm.root()) {

@@ -227,6 +227,8 @@ TEST_F(Reduce, SortsStimuliAndUnits) {
         std::string line;
         std::getline(table, line);
         EXPECT_EQ(line, what == "units" ? "layer\tunit\tcluster" : "stimulus\tfc");
+        std::getline(table, line);
+        if (what == "units") EXPECT_EQ(line, "fc\t1\t" + std::to_string(labels[0]));
       }
 }
 
@@ -429,6 +431,24 @@ TEST_F(Reduce, NeverWritesOverWhatItReads) {
   EXPECT_NO_THROW((void)read_reduction_file(folder_ / "m.pca.h5"));
 }
 
+TEST_F(Reduce, ProjectsNoLayerToMoreThanItHas) {
+  auto const done = run({"method=sparse", "components=30"});
+  ASSERT_TRUE(done.finished) << done.message;
+  auto const again = run({"apply=out.proj.h5", "output=again.act.h5"});
+  ASSERT_TRUE(again.finished) << again.message;
+  bool listed = false;
+  for (auto const& [what, text] : again.plan.lines)
+    listed = listed || (what == "layer tokens" && text.starts_with("24 units → 24, "));
+  EXPECT_TRUE(listed);
+  EXPECT_EQ(again.plan.bytes_written, 60 * (30 + 30 + 24) * 4);
+  if (!Comm::world().root()) return;
+  EXPECT_EQ(h5::File::open(folder_ / "out.act.h5").dataset("tokens").shape(), (h5::Shape{60, 3, 8}));
+  EXPECT_EQ(h5::File::open(folder_ / "out.act.h5").dataset("fc").shape(), (h5::Shape{60, 30, 1, 1}));
+  expect_stage("out.act.h5", "out.proj.h5");
+  auto const kept = values("again.act.h5", "tokens"), before = values("act.h5", "tokens");
+  EXPECT_EQ(0, std::memcmp(kept.data(), before.data(), 7 * 24 * 4));
+}
+
 TEST_F(Reduce, AsksWhatAModelWasFittedOn) {
   ASSERT_TRUE(run({"method=pca", "components=2", "model=m.pca.h5"}).finished);
   ASSERT_TRUE(run({"method=gaussian", "components=2", "model=m.proj.h5", "output=p.act.h5"}).finished);
@@ -493,7 +513,7 @@ TEST_F(Reduce, BadInput) {
       {{"method=gaussian", "components=0.5"}, Exit::config, "share of the variance is for method: pca"},
       {{"method=gaussian", "components=5", "axis=channel"}, Exit::config, "axis: channel is for pca"},
       {{"method=gaussian", "components=5", "fit={half: train}"}, Exit::config, "nothing is fitted"},
-      {{"method=kmeans", "components=61"}, Exit::config, "59 points cannot make 61 clusters"},
+      {{"method=kmeans", "components=61"}, Exit::config, "layer conv: 59 points (stimuli) cannot make 61 clusters"},
       {{"method=kmeans", "components=3", "linkage=single"}, Exit::config, "linkage: is of method: hierarchical"},
       {{"method=pca", "components=3", "metric=cosine"}, Exit::config, "metric: is of kmeans"},
       {{"method=zscore", "components=5"}, Exit::config, "components: zscore keeps"},
@@ -521,6 +541,15 @@ TEST_F(Reduce, BadInput) {
     EXPECT_EQ(done.message.find('\n'), std::string::npos) << done.message;
   }
   EXPECT_FALSE(fs::exists(folder_ / "out.act.h5"));
+  std::vector<std::pair<std::vector<std::string>, char const*>> const limits{
+      {{"method=pca", "components=7", "axis=channel"}, "layer conv: 59 stimuli of 6 channels (axis: channel)"},
+      {{"method=psd", "components=5", "axis=position"}, "layer conv: a spectrum of 6 positions (axis: position)"},
+      {{"method=kmeans", "components=37", "cluster=units"}, "layer conv: 36 points (units)"}};
+  for (auto const& [sets, part] : limits) {
+    auto const planned = run(sets, {.only_plan = true});
+    EXPECT_EQ(planned.code, Exit::config) << planned.message;
+    EXPECT_NE(planned.message.find(part), std::string::npos) << planned.message;
+  }
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ namespace striate {
 struct SavedReduction {
   std::string layer;
   LayerShape input;
-  std::string method;  ///< pca, incremental_pca, randomized_pca, gaussian, sparse, hist, psd, zscore
+  std::string method;  ///< pca, incremental_pca, randomized_pca, gaussian, sparse, hist, psd, zscore; none: stays as it is
   LayerAxis axis = LayerAxis::whole;
   bool whiten = false;
   std::vector<Pca> fits = {};                 ///< of the pca methods: one an iteration of the axis
