@@ -290,7 +290,7 @@ bool Extract::run(Context& context) {
     return true;
   }
   if (store->state() == StoreState::resumed && !stimuli_.file_sha256.empty())
-    check_unchanged(context, output(), stimuli_);
+    check_unchanged(context, output(), stimuli_, store->done(), batch_);
   auto const done = store->done();
   auto const before = static_cast<std::size_t>(std::ranges::count(done, 1));
   if (before > 0) log::info("resuming: {} of {} batches are done", before, done.size());

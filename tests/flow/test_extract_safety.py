@@ -127,6 +127,23 @@ class Safety(unittest.TestCase):
             victim.write_bytes(keep)
         w.do("extract", "extract.yaml", *sure, "--set", "output=sure3.h5", ranks=2)
         w.same("sure1.h5", "sure3.h5")
+        # A file that was missing may come while its batch is not done, not afterwards.
+        victim.unlink()
+        skip = (*sure, "--set", "on_bad_stimulus=skip", "--set", "output=came.h5")
+        try:
+            w.do("extract", "extract.yaml", *skip)
+            with h5py.File(w.folder / "came.h5", "r+") as store:
+                store[".striate/done"][5] = 0
+                store.attrs.modify("complete", 0)
+        finally:
+            victim.write_bytes(keep)
+        self.assertIn("row 12", w.do("extract", "extract.yaml", *skip, ranks=2, code=65).err)
+        with h5py.File(w.folder / "came.h5", "r+") as store:
+            store[".striate/done"][2] = 0
+        w.do("extract", "extract.yaml", *skip, ranks=2)
+        with self.store("came.h5") as store, self.store("sure1.h5") as whole:
+            self.assertEqual(store["fc"][11].tobytes(), whole["fc"][11].tobytes())
+            self.assertFalse(store[".striate/skipped"][()].any())
         self.assertIn("keeps no sha256", w.do("extract", "extract.yaml", *sure, "--set", "reuse=act.h5", "--set",
                                               "output=no.h5", code=65).err)
 
