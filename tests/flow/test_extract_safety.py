@@ -222,6 +222,28 @@ class Safety(unittest.TestCase):
             self.assertFalse((w.folder / ".later.h5.packing").exists())
             with self.store("later.h5") as later:
                 self.assertEqual(later["fc"].compression, "gzip")
+        # Asked to stop, it leaves all as it was; what is not packed is not complete where packing is asked for.
+        stopped = False
+        for _ in range(20):
+            shutil.copy(w.folder / "plain.h5", w.folder / "later.h5")
+            (w.folder / ".later.h5.packing").write_bytes(b"of a killed run")
+            w.do("status", *again, "--set", "output=later.h5", code=75)
+            job = start(*again, "--set", "output=later.h5", "--threads", "1", ranks=1, cwd=w.folder)
+            wait_for(lambda: job.poll() is not None or not (w.folder / ".later.h5.packing").exists()
+                     or (w.folder / ".later.h5.packing").stat().st_size > 15, 60, "packing begins")
+            for pid in ranks_of(job.pid):
+                os.kill(pid, signal.SIGTERM)
+            job.communicate()
+            self.assertIn(job.returncode, (0, 75))
+            self.assertFalse((w.folder / ".later.h5.packing").exists())
+            if job.returncode == 75:
+                stopped = True
+                break
+        self.assertTrue(stopped, "no signal came while it packed")
+        w.same("plain.h5", "later.h5")
+        w.do("status", *again, "--set", "output=later.h5", code=75)
+        w.do(*again, "--set", "output=later.h5")
+        w.do("status", *again, "--set", "output=later.h5")
         # What is not what its checksum says is not packed.
         shutil.copy(w.folder / "plain.h5", w.folder / "torn.h5")
         with h5py.File(w.folder / "torn.h5", "r+") as torn:
