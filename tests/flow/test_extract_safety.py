@@ -72,6 +72,10 @@ class Safety(unittest.TestCase):
             self.assertIn(what, done.err)
         self.assertIn("the output itself", w.do("extract", "extract.yaml", "--set", "reuse=first.h5", "--set", "output=first.h5",
                                                 code=78).err)
+        w.write("merge.yaml", "operation: merge\ninput: [first.h5]\noutput: merged.h5\n")
+        w.do("convert", "merge.yaml")
+        self.assertIn("was written by convert", w.do("extract", "extract.yaml", "--set", "reuse=merged.h5", "--set", "output=no.h5",
+                                                     ranks=2, code=65).err)
         # A damaged row of the old store is noticed.
         shutil.copy(w.folder / "first.h5", w.folder / "damaged.h5")
         with h5py.File(w.folder / "damaged.h5", "r+") as damaged:
