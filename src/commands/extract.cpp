@@ -47,14 +47,14 @@ class Extract final : public Job {
   bool run(Context& context) override;
   [[nodiscard]] Progress progress() const override {
     auto const ledger = read_ledger(output());
-    return {ledger.done, ledger.total, ledger.complete};
+    return {ledger.done, ledger.total, ledger.complete && (config_.pack != "gzip" || is_packed(output()))};
   }
 
  private:
   void check_files(Comm const& comm) const;
   void fix_batch();
   void fix_part();
-  void pack(Context const& context) const;
+  [[nodiscard]] bool pack(Context const& context) const;
   void find_reusable(Context const& context);
   void write_report() const;
   [[nodiscard]] ActSpec spec(Context const& context) const;
@@ -288,30 +288,32 @@ void Extract::write_report() const try {
   log::warn("the layer report was not written: {}", error.what());
 }
 
-/// The closing step: the store is whole before it and after it.
-void Extract::pack(Context const& context) const {
+/// The closing step: the store is whole before it and after it. False where it was asked to stop.
+bool Extract::pack(Context const& context) const {
   std::int64_t wanted = 0;
   together(context.comm, [&] {
     if (context.comm.root()) wanted = config_.pack == "gzip" && !is_packed(output()) ? 1 : 0;
   });
-  if (context.comm.max(wanted) == 0) return;
+  if (context.comm.max(wanted) == 0) return true;
   log::info("packing {}", output().string());
-  auto const size = pack_store(context.comm, output(), output(), pack_level, context.threads);
+  auto const size = pack_store(context.comm, output(), output(), pack_level, context.threads, context.stop);
+  if (size.after == 0) return false;
   auto const before = static_cast<double>(size.before), after = static_cast<double>(size.after);
   log::info("packed: {} became {} ({:.2f} times smaller)", bytes_text(before), bytes_text(after), before / after);
+  return true;
 }
 
 bool Extract::run(Context& context) {
   limit_tensor_memory(tensor_limit(context.memory_budget));
   auto store = ActWriter::open(context.comm, output(), spec(context), context.fresh);
+  if (context.comm.root()) remove_pack_draft(output());
   if (store->state() == StoreState::complete) {
     log::info("nothing to do: {} is complete", output().string());
     if (context.comm.root() && !fs::exists(report_file(output()))) write_report();
-    pack(context);
-    return true;
+    return pack(context);
   }
   if (store->state() == StoreState::resumed && !stimuli_.file_sha256.empty())
-    check_unchanged(context, output(), stimuli_);
+    check_unchanged(context, output(), stimuli_, store->done(), batch_);
   auto const done = store->done();
   auto const before = static_cast<std::size_t>(std::ranges::count(done, 1));
   if (before > 0) log::info("resuming: {} of {} batches are done", before, done.size());
@@ -336,8 +338,7 @@ bool Extract::run(Context& context) {
   together(context.comm, [&] {
     if (context.comm.root()) write_report();
   });
-  pack(context);
-  return true;
+  return pack(context);
 }
 
 }  // namespace

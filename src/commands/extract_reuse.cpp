@@ -23,6 +23,11 @@ nlohmann::ordered_json what_must_agree(nlohmann::ordered_json identity) {
 
 /// Throws where rows of the one store would be others in the other.
 void check_identity(fs::path const& path, nlohmann::ordered_json const& then, nlohmann::ordered_json const& now) {
+  if (then.is_object() && then.contains("operation") && then.contains("inputs"))
+    fail(Exit::data,
+         "reuse: {}: was written by convert, which keeps less than extract of how its rows were made; name "
+         "a store of extract, or leave reuse: out",
+         path.string());
   if (then.is_discarded() || !then.is_object() || !then.contains("layers"))
     fail(Exit::data, "reuse: {}: was not written by extract", path.string());
   if (std::string const key = first_difference(what_must_agree(then), what_must_agree(now)); !key.empty())

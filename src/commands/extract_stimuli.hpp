@@ -30,7 +30,9 @@ void take_part(ExtractStimuli& stimuli, std::size_t first, std::size_t last);
 /// Fills file_sha256; ranks and threads share the files. A file that is not there has 64 zeros where bad stimuli are
 /// skipped. Collective; throws Error.
 void hash_stimuli(Context const& context, ExtractConfig const& config, ExtractStimuli& stimuli);
-/// Throws Error(Exit::data) naming the first file that is another than when the store `path` was begun. Collective.
-void check_unchanged(Context const& context, std::filesystem::path const& path, ExtractStimuli const& stimuli);
+/// Throws Error(Exit::data) naming the first file that is another than when the store `path` was begun. One that was not
+/// there then may have come, unless its batch is done already. Collective.
+void check_unchanged(Context const& context, std::filesystem::path const& path, ExtractStimuli const& stimuli,
+                     std::vector<std::uint8_t> const& done, std::size_t batch);
 
 }  // namespace striate

@@ -65,6 +65,21 @@ nlohmann::ordered_json to_json(MelForm const& mel) {
   return json;
 }
 
+/// How the axes of `input_shape` lie.
+char const* axes_of(InputForm const& form) {
+  switch (form.kind) {
+    case InputForm::Kind::clip:
+      return form.frame_first ? "frame channel row column" : "channel frame row column";
+    case InputForm::Kind::mel:
+      if (form.channel_axis) return form.frame_first ? "channel frame band" : "channel band frame";
+      return form.frame_first ? "frame band" : "band frame";
+    case InputForm::Kind::audio:
+      return form.channel_axis ? "channel sample" : "sample";
+    default:
+      return "as stored";
+  }
+}
+
 }  // namespace
 
 nlohmann::ordered_json to_json(InputForm const& form, Preprocessing const& how) {
@@ -72,6 +87,7 @@ nlohmann::ordered_json to_json(InputForm const& form, Preprocessing const& how) 
   nlohmann::ordered_json json;
   json["kind"] = name_of(form.kind);
   json["shape"] = input_shape(form, how);
+  json["axes"] = axes_of(form);  // extents may be equal
   if (form.kind == InputForm::Kind::clip) {
     json["rate"] = form.rate;
     json["frames"] = to_json(how);

@@ -90,18 +90,21 @@ class Packer {
         arena_(std::max(1, threads)),
         at_once_(4 * static_cast<std::size_t>(std::max(1, threads))) {}
 
-  void run(std::vector<ActLayer> const& layers) {
-    for (auto const& layer : layers) pack(layer.name, layer.dtype);
+  /// False where it was stopped.
+  bool run(std::vector<ActLayer> const& layers, StopFlag const& stop) {
+    for (auto const& layer : layers)
+      if (!pack(layer.name, layer.dtype, stop)) return false;
     for (auto const& name : from_.names())
       if (std::ranges::none_of(layers, [&](auto const& l) { return l.name == name; }) &&
           H5Ocopy(from_.id(), name.c_str(), to_.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT) < 0)
         h5::raise(Exit::io, draft_, name, "cannot be copied");
     copy_attributes(from_.id(), to_.id(), draft_);
     to_.close();
+    return !stop.requested();
   }
 
  private:
-  void pack(std::string const& name, std::string const& dtype) {
+  bool pack(std::string const& name, std::string const& dtype, StopFlag const& stop) {
     h5::Dataset const from = from_.dataset(name);
     h5::Dtype const type = h5::dtype_of_name(dtype);
     h5::Shape shape = from.chunk();
@@ -122,6 +125,7 @@ class Packer {
         place[axis] = 0;
       }
       if (some.size() < at_once_ && place[0] < from.shape()[0]) continue;
+      if (stop.requested()) return false;
       for (auto& chunk : some) read_whole(from, type, shape, chunk);
       arena_.execute([&] {
         tbb::parallel_for(std::size_t{0}, some.size(),
@@ -130,6 +134,7 @@ class Packer {
       for (auto& chunk : some) to.write_filtered_chunk(chunk.first, chunk.packed.data(), chunk.packed.size());
       some.clear();
     }
+    return true;
   }
 
   h5::File from_, to_;
@@ -139,12 +144,17 @@ class Packer {
   std::size_t at_once_;
 };
 
-PackedSize pack_alone(fs::path const& in, fs::path const& out, int level, int threads) {
-  fs::path const parent = out.parent_path(), draft = parent / ("." + out.filename().string() + ".packing");
+fs::path draft_of(fs::path const& out) { return out.parent_path() / ("." + out.filename().string() + ".packing"); }
+
+PackedSize pack_alone(fs::path const& in, fs::path const& out, int level, int threads, StopFlag const& stop) {
+  fs::path const parent = out.parent_path(), draft = draft_of(out);
   PackedSize size{fs::file_size(in), 0};
   try {
     std::vector<ActLayer> const layers = ActReader(in.string()).layers();
-    Packer(in, draft, level, threads).run(layers);
+    if (!Packer(in, draft, level, threads).run(layers, stop)) {
+      ::unlink(draft.c_str());
+      return size;
+    }
     if (std::string const damage = ActReader(draft.string()).first_damage(); !damage.empty())
       fail(Exit::data,
            "{}: {} do not have their checksum once packed (is {} damaged? striate info --compare shows); it is "
@@ -169,10 +179,13 @@ bool is_packed(fs::path const& store) {
   return std::ranges::all_of(layers, [&](auto const& layer) { return file.dataset(layer.name).filtered(); });
 }
 
-PackedSize pack_store(Comm const& comm, fs::path const& in, fs::path const& out, int level, int threads) {
+void remove_pack_draft(fs::path const& out) { ::unlink(draft_of(out).c_str()); }
+
+PackedSize pack_store(Comm const& comm, fs::path const& in, fs::path const& out, int level, int threads,
+                      StopFlag const& stop) {
   PackedSize size;
   together(comm, [&] {
-    if (comm.root()) size = pack_alone(in, out, level, threads);
+    if (comm.root()) size = pack_alone(in, out, level, threads, stop);
   });
   comm.broadcast(size.before, 0);
   comm.broadcast(size.after, 0);

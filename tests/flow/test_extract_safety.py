@@ -72,6 +72,10 @@ class Safety(unittest.TestCase):
             self.assertIn(what, done.err)
         self.assertIn("the output itself", w.do("extract", "extract.yaml", "--set", "reuse=first.h5", "--set", "output=first.h5",
                                                 code=78).err)
+        w.write("merge.yaml", "operation: merge\ninput: [first.h5]\noutput: merged.h5\n")
+        w.do("convert", "merge.yaml")
+        self.assertIn("was written by convert", w.do("extract", "extract.yaml", "--set", "reuse=merged.h5", "--set", "output=no.h5",
+                                                     ranks=2, code=65).err)
         # A damaged row of the old store is noticed.
         shutil.copy(w.folder / "first.h5", w.folder / "damaged.h5")
         with h5py.File(w.folder / "damaged.h5", "r+") as damaged:
@@ -127,6 +131,23 @@ class Safety(unittest.TestCase):
             victim.write_bytes(keep)
         w.do("extract", "extract.yaml", *sure, "--set", "output=sure3.h5", ranks=2)
         w.same("sure1.h5", "sure3.h5")
+        # A file that was missing may come while its batch is not done, not afterwards.
+        victim.unlink()
+        skip = (*sure, "--set", "on_bad_stimulus=skip", "--set", "output=came.h5")
+        try:
+            w.do("extract", "extract.yaml", *skip)
+            with h5py.File(w.folder / "came.h5", "r+") as store:
+                store[".striate/done"][5] = 0
+                store.attrs.modify("complete", 0)
+        finally:
+            victim.write_bytes(keep)
+        self.assertIn("row 12", w.do("extract", "extract.yaml", *skip, ranks=2, code=65).err)
+        with h5py.File(w.folder / "came.h5", "r+") as store:
+            store[".striate/done"][2] = 0
+        w.do("extract", "extract.yaml", *skip, ranks=2)
+        with self.store("came.h5") as store, self.store("sure1.h5") as whole:
+            self.assertEqual(store["fc"][11].tobytes(), whole["fc"][11].tobytes())
+            self.assertFalse(store[".striate/skipped"][()].any())
         self.assertIn("keeps no sha256", w.do("extract", "extract.yaml", *sure, "--set", "reuse=act.h5", "--set",
                                               "output=no.h5", code=65).err)
 
@@ -205,6 +226,28 @@ class Safety(unittest.TestCase):
             self.assertFalse((w.folder / ".later.h5.packing").exists())
             with self.store("later.h5") as later:
                 self.assertEqual(later["fc"].compression, "gzip")
+        # Asked to stop, it leaves all as it was; what is not packed is not complete where packing is asked for.
+        stopped = False
+        for _ in range(20):
+            shutil.copy(w.folder / "plain.h5", w.folder / "later.h5")
+            (w.folder / ".later.h5.packing").write_bytes(b"of a killed run")
+            w.do("status", *again, "--set", "output=later.h5", code=75)
+            job = start(*again, "--set", "output=later.h5", "--threads", "1", ranks=1, cwd=w.folder)
+            wait_for(lambda: job.poll() is not None or not (w.folder / ".later.h5.packing").exists()
+                     or (w.folder / ".later.h5.packing").stat().st_size > 15, 60, "packing begins")
+            for pid in ranks_of(job.pid):
+                os.kill(pid, signal.SIGTERM)
+            job.communicate()
+            self.assertIn(job.returncode, (0, 75))
+            self.assertFalse((w.folder / ".later.h5.packing").exists())
+            if job.returncode == 75:
+                stopped = True
+                break
+        self.assertTrue(stopped, "no signal came while it packed")
+        w.same("plain.h5", "later.h5")
+        w.do("status", *again, "--set", "output=later.h5", code=75)
+        w.do(*again, "--set", "output=later.h5")
+        w.do("status", *again, "--set", "output=later.h5")
         # What is not what its checksum says is not packed.
         shutil.copy(w.folder / "plain.h5", w.folder / "torn.h5")
         with h5py.File(w.folder / "torn.h5", "r+") as torn:

@@ -195,6 +195,16 @@ class Modalities(unittest.TestCase):
             done = w.do("extract", "moved.yaml", "--set", f"reuse={store}.h5", "--set", f"output=taken_{kind}.h5")
             self.assertIn("5 stimuli of", done.err + done.out)
 
+    def test_order_of_axes_counts(self):
+        w = self.world
+        w.write("three.stim.csv", f"type=video_clip\npath={VIDEO}\ndata=stimID\ncfr.mp4\n")
+        card = (w.folder / "clip.yaml").read_text().replace("frames: 4", "frames: 3, axes: [AXES]")
+        for name, axes in (("one", "channel, frame, row, column"), ("other", "frame, channel, row, column")):
+            w.write(f"{name}_clip.yaml", "name: clip\n" + card.replace("AXES", axes))
+        self.extract("axes", "three.stim.csv", "one_clip.yaml")
+        done = self.extract("axes", "three.stim.csv", "other_clip.yaml", code=73)
+        self.assertIn("preprocessing.axes differs", done.errors[-1])
+
     def test_boxes(self):
         w = self.world
         rows = "".join(f"{i},{name},{3 * i},{2 * i},{3 * i + 48},{2 * i + 36}\n" for i, name in enumerate(w.names))
