@@ -208,8 +208,7 @@ std::string labels_text(Config const& config, Inputs const& inputs, std::vector<
     text = "layer\tunit\tcluster\n";
     for (std::size_t l = 0; l < all.size(); ++l)
       for (std::size_t u = 0; u < all[l].labels.size(); ++u)
-        text += inputs.layers[l].name + "	" + std::to_string(u + 1) + "	" + named(all[l].labels[u]) + "
-";
+        text += inputs.layers[l].name + "\t" + std::to_string(u + 1) + "\t" + named(all[l].labels[u]) + "\n";
     return text;
   }
   text = "stimulus";
