@@ -46,8 +46,23 @@ std::vector<float> give(CardCheck const& check, Card const& card, std::filesyste
   return out;
 }
 
+/// Why a copy of a card that was changed cannot show its network the check's picture; "" where it can.
+std::string cannot_show(CardCheck const& check, Card const& card) {
+  if (check.input != "picture") return "";
+  auto const& how = card.preprocessing;
+  if (check.shape != std::vector<std::size_t>{how.channels(), how.height, how.width})
+    return "the check's picture has another size than the card's input";
+  try {
+    check_size({test_picture().width, test_picture().height}, how);
+  } catch (Error const&) {
+    return "the card's preprocessing does not make its input of the check's picture";
+  }
+  return "";
+}
+
 std::string compare(CardCheck const& check, Card const& card, std::filesystem::path const& weights,
                     NetworkOptions const& options) {
+  if (std::string const why = cannot_show(check, card); !why.empty()) return "skipped: " + why;
   std::vector<float> const got = give(check, card, weights, options);
   double scale = 0, worst = 0;
   std::size_t where = 0;

@@ -33,6 +33,16 @@ TEST(SelfTest, KnownWeightsGiveTheCardsNumbers) {
   EXPECT_EQ(test_of(find_card("alexnet", source_dir()), scripted), "none in the card");
 }
 
+TEST(SelfTest, ACopyOfACardMayTakeOtherPictures) {
+  Card card = read_card(golden("reused.yaml"));
+  card.preprocessing.height += 2;
+  EXPECT_EQ(test_of(card, scripted), "skipped: the check's picture has another size than the card's input");
+  card.preprocessing.height -= 2;
+  card.preprocessing.resize = Preprocessing::Resize::none, card.preprocessing.crop = Preprocessing::Crop::none;
+  EXPECT_EQ(test_of(card, scripted),
+            "skipped: the card's preprocessing does not make its input of the check's picture");
+}
+
 TEST(SelfTest, InputsAreThoseOfPython) {
   Card card = read_card(golden("reused.yaml"));
   auto const values = check_input("noise", 200, card.preprocessing);
