@@ -2,7 +2,8 @@
 file(GLOB encode_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/commands/encode*.cpp)
 file(GLOB permute_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/commands/permute*.cpp
      ${PROJECT_SOURCE_DIR}/src/commands/predict*.cpp)
-list(APPEND encode_sources ${permute_sources} ${PROJECT_SOURCE_DIR}/src/commands/fingerprint.cpp)
+list(APPEND encode_sources ${permute_sources} ${PROJECT_SOURCE_DIR}/src/commands/fingerprint.cpp
+     ${PROJECT_SOURCE_DIR}/src/commands/part.cpp)
 add_library(encode_command STATIC EXCLUDE_FROM_ALL ${encode_sources})
 target_link_libraries(encode_command PUBLIC striate::models striate::brain striate::stimuli)
 target_compile_options(encode_command PRIVATE -Wall -Wextra)

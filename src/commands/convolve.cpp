@@ -18,9 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 using convolve::Run;
 
-// What a batch may take before it is written; from 16 rows on the store keeps the moments of every batch.
-constexpr std::size_t good_batch = 16, largest_batch = 32;
-constexpr double batch_bytes_wanted = 64 << 20, batch_bytes_allowed = 512 << 20, reading_bytes = 96 << 20;
+constexpr std::size_t largest_batch = 32;
+constexpr double reading_bytes = 96 << 20;
 
 class Convolve final : public Job {
  public:
@@ -37,9 +36,7 @@ class Convolve final : public Job {
  private:
   void load(Context const& context);
   [[nodiscard]] nlohmann::ordered_json read_inputs();
-  [[nodiscard]] std::vector<std::string> ids_of(ActReader const& store) const;
   void find_layers(ActReader const& store, std::vector<Run> const& runs);
-  void fix_batch();
   [[nodiscard]] ActSpec spec(Context const& context) const;
   [[nodiscard]] fs::path table_file() const;
   void write_table(Context const& context, bool only_if_missing) const;
@@ -56,26 +53,8 @@ class Convolve final : public Job {
   int in_flight_ = 1;
 };
 
-std::vector<std::string> Convolve::ids_of(ActReader const& store) const {
-  auto ids = store.ids();
-  if (!ids.empty()) return ids;
-  std::string const name = config_.features.store.filename().string();
-  if (config_.features.stimuli.empty())
-    fail(Exit::config, "features.stimuli: {} carries no stimulus ids; name the .stim.csv of its rows", name);
-  ids = load_stimuli(config_.features.stimuli).ids();
-  if (ids.size() != store.rows())
-    fail(Exit::data, "features.stimuli: {} has {} rows but {} has {}; one row per stimulus of the store is needed",
-         config_.features.stimuli.path.filename().string(), ids.size(), name, store.rows());
-  return ids;
-}
-
 void Convolve::find_layers(ActReader const& store, std::vector<Run> const& runs) {
-  auto names = config_.features.layers;
-  if (names == std::vector<std::string>{"all"}) {
-    names.clear();
-    for (auto const& layer : store.layers()) names.push_back(layer.name);
-  }
-  for (auto const& name : names) {
+  for (auto const& name : layer_names(config_.features, store)) {
     layers_.push_back(store.layer(name));
     auto const sums = store.row_sum(name);
     for (Run const& run : runs)
@@ -88,16 +67,11 @@ void Convolve::find_layers(ActReader const& store, std::vector<Run> const& runs)
 
 /// First rank.
 nlohmann::ordered_json Convolve::read_inputs() {
-  std::unique_ptr<ActReader> store;
-  try {
-    store = std::make_unique<ActReader>(config_.features.store.string());
-  } catch (Error const& error) {
-    throw Error(error.code(), std::string("features.store: ") + error.what());
-  }
-  auto const ids = ids_of(*store);
+  ActReader const store = open_store(config_.features);
+  auto const ids = ids_of(config_.features, store);
   auto const runs = read_runs(config_, ids);
-  find_layers(*store, runs);
-  nlohmann::ordered_json j{{"stimuli", ids.size()}, {"store", fingerprint(*store)}};
+  find_layers(store, runs);
+  nlohmann::ordered_json j{{"stimuli", ids.size()}, {"store", fingerprint(store)}};
   Sha256 sum;
   for (auto const& id : ids) sum.update(id.data(), id.size()), sum.update("\n", 1);
   j["ids"] = sum.hex();
@@ -107,8 +81,7 @@ nlohmann::ordered_json Convolve::read_inputs() {
     j["runs"].push_back({{"label", run.label}, {"volumes", run.volumes}, {"events", events}});
   }
   for (auto const& l : layers_) j["layers"].push_back({{"name", l.name}, {"shape", l.shape}, {"axes", l.axes}});
-  for (auto const* name : {"network", "weights_sha256", "preprocessing", "stimuli_sha256", "pool"})
-    if (auto const text = store->attribute(name); !text.empty()) j["origin"][name] = text;
+  j["origin"] = origin_of(store);
   return j;
 }
 
@@ -127,8 +100,7 @@ void Convolve::load(Context const& context) {
     layers_.back().units = h5::volume(layers_.back().shape);
     names_.push_back(layers_.back().name);
   }
-  if (j.contains("origin"))
-    for (auto const& [name, value] : j["origin"].items()) origin_[name] = value;
+  origin_ = j["origin"].get<std::map<std::string, std::string>>();
   std::vector<Run> runs;
   for (auto const& r : j["runs"]) {
     runs.push_back({r["label"], r["volumes"], {}});
@@ -139,7 +111,8 @@ void Convolve::load(Context const& context) {
   for (auto const& r : j["runs"]) inputs_["runs"][r["label"].get<std::string>()] = sha256(r.dump());
   batch_ = 1;
   design_ = std::make_unique<convolve::Design>(config_, runs, batch_);
-  fix_batch();
+  double const row = 4 * units() * static_cast<double>(design_->blocks().size());
+  batch_ = rows_of_batch(row, design_->volumes().size(), largest_batch);
   design_ = std::make_unique<convolve::Design>(config_, std::move(runs), batch_);
 }
 
@@ -147,16 +120,6 @@ double Convolve::units() const {
   double units = 0;
   for (auto const& layer : layers_) units += static_cast<double>(layer.units);
   return units;
-}
-
-/// From shapes and the config alone: batches must be the same on every machine.
-void Convolve::fix_batch() {
-  double const row = 4 * units() * static_cast<double>(design_->blocks().size());
-  std::size_t const n = design_->volumes().size();
-  batch_ = largest_batch;
-  auto const bytes = [&] { return static_cast<double>(batch_) * row; };
-  while (batch_ > good_batch && (bytes() > batch_bytes_wanted || batch_ * 16 > n)) batch_ /= 2;
-  while (batch_ > 1 && bytes() > batch_bytes_allowed) batch_ /= 2;
 }
 
 /// Of one batch: its stimuli and its volumes twice (one is computed while another is read or written), and the layer

@@ -12,13 +12,8 @@ namespace striate {
 namespace convolve {
 
 void describe(Schema& s, Source& f) {
-  s("store", f.store,
-    {.doc = "activation store, DNNBrain's file, or \"f.h5:/dataset\"",
-     .required = true,
-     .identity = false,
-     .example = "act.h5"});
-  s("stimuli", f.stimuli, {.doc = "the .stim.csv of its rows, where the store carries no ids", .identity = false});
-  s("layers", f.layers, {.doc = "layers to convolve", .example = "[conv1, conv5]"});
+  describe_store(s, f, "layers to convolve",
+                 "the .stim.csv of its rows, where the store carries no ids");
 }
 
 void declare(Schema& s, Config& c) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "store_source.hpp"
 #include "striate/base/config.hpp"
 #include "striate/math/hrf.hpp"
 #include "striate/stimuli/stim_table.hpp"
@@ -17,11 +18,7 @@ struct Volumes {
   std::vector<std::filesystem::path> from;  ///< images whose volumes are counted; not with `counts`
 };
 
-struct Source {
-  std::filesystem::path store;
-  StimuliConfig stimuli;
-  std::vector<std::string> layers{"all"};
-};
+struct Source : StoreSource {};
 
 struct Config {
   Source features;

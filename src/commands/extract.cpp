@@ -12,6 +12,7 @@
 #include "extract_work.hpp"
 #include "fitted_on.hpp"
 #include "frame.hpp"
+#include "part.hpp"
 #include "striate/base/fsio.hpp"
 #include "striate/base/hash.hpp"
 #include "striate/base/version.hpp"
@@ -41,7 +42,7 @@ double tensor_limit(double budget) {
 class Extract final : public Job {
  public:
   void describe(Schema& schema) override { striate::describe(schema, config_); }
-  [[nodiscard]] fs::path output() const override { return part_of_extract(config_.part).file(config_.output); }
+  [[nodiscard]] fs::path output() const override { return part_of(config_.part).file_beside(config_.output); }
   [[nodiscard]] bool output_is_directory() const override { return false; }
   void plan(Context& context, Plan& plan) override;
   bool run(Context& context) override;
@@ -116,11 +117,11 @@ void Extract::fix_batch() {
 
 /// Whole batches, so that the parts together are what one job would make.
 void Extract::fix_part() {
-  ExtractPart const part = part_of_extract(config_.part);
+  Part const part = part_of(config_.part);
   if (part.k == 1) return;
   std::size_t const n = stimuli_.ids.size(), batches = (n + batch_ - 1) / batch_;
-  std::size_t const first = batches * (part.i - 1) / part.k * batch_;
-  std::size_t const last = std::min(n, batches * part.i / part.k * batch_);
+  auto const share = part.range(0, batches);
+  std::size_t const first = share.first * batch_, last = std::min(n, share.second * batch_);
   if (first >= last)
     fail(Exit::config, "part: {} of {} batches holds none; use fewer parts", config_.part, batches);
   take_part(stimuli_, first, last);

@@ -56,22 +56,6 @@ void describe(Schema& s, ProjectConfig& c) {
     {.doc = "of sparse: share of entries that are not 0; default: 1/√units", .min = 1e-9, .max = 1});
 }
 
-std::filesystem::path ExtractPart::file(std::filesystem::path const& output) const {
-  if (k == 1) return output;
-  std::string const name = output.filename().string();
-  std::string const end = name.ends_with(".act.h5") ? ".act.h5" : output.extension().string();
-  return output.parent_path() / fmt::format("{}.part-{}-of-{}{}", name.substr(0, name.size() - end.size()), i, k, end);
-}
-
-ExtractPart part_of_extract(std::string const& text) {
-  ExtractPart part;
-  char slash = 0, rest = 0;
-  if (std::sscanf(text.c_str(), "%zu%c%zu%c", &part.i, &slash, &part.k, &rest) != 3 || slash != '/' || part.i < 1 ||
-      part.i > part.k || part.k > 1000000)
-    fail(Exit::config, "part: is `{}`; give this job's number and that of all jobs, e.g. 3/10", text);
-  return part;
-}
-
 void describe(Schema& s, ExtractConfig& c) {
   s("stimuli", c.stimuli,
     {.doc = "what the network is shown: a .stim.csv of pictures, videos, sounds or arrays, {folder: DIR} of them (a "

@@ -32,15 +32,6 @@ struct ProjectConfig {
 };
 void describe(Schema& s, ProjectConfig& c);
 
-/// `part: i/k`.
-struct ExtractPart {
-  std::size_t i = 1, k = 1;
-  /// act.h5 → act.part-2-of-8.h5; `output` itself where all is one job's.
-  [[nodiscard]] std::filesystem::path file(std::filesystem::path const& output) const;
-};
-/// Throws Error(Exit::config).
-[[nodiscard]] ExtractPart part_of_extract(std::string const& text);
-
 struct ExtractConfig {
   StimuliConfig stimuli;
   std::string network;

@@ -19,16 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// "3/10".
-Part part_of(std::string const& text) {
-  Part part;
-  char slash = 0, rest = 0;
-  if (std::sscanf(text.c_str(), "%zu%c%zu%c", &part.i, &slash, &part.k, &rest) != 3 || slash != '/' || part.i < 1 ||
-      part.i > part.k || part.k > 1000000)
-    fail(Exit::config, "part: is `{}`; give this job's number and that of all jobs, e.g. 3/10", text);
-  return part;
-}
-
 class Permute final : public Job {
  public:
   Permute() { permutation_.n = 1000; }
@@ -47,7 +37,7 @@ class Permute final : public Job {
       {.doc = "directory of the parts and of the merged result", .required = true, .identity = false,
        .example = "out/permute"});
   }
-  [[nodiscard]] fs::path output() const override { return part_of(part_).file(output_); }
+  [[nodiscard]] fs::path output() const override { return part_of(part_).file_in(output_); }
   [[nodiscard]] bool output_is_directory() const override { return false; }
   void plan(Context& context, Plan& plan) override;
   bool run(Context& context) override;

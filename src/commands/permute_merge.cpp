@@ -26,7 +26,7 @@ class Merger {
       auto const [first, last] = part.range(m_.from, m_.n);
       auto const layout = encode::permutations_alone(m_.config, m_.inputs, first, last - first);
       auto one = encode::read_null(m_.config, m_.inputs, layout, *open_part(part, layout));
-      one.tails = {{layout.permutation, nullptr, part.file(m_.folder)}};
+      one.tails = {{layout.permutation, nullptr, part.file_in(m_.folder)}};
       null.append(one);
     }
     write_result(null);
@@ -40,7 +40,7 @@ class Merger {
     spec.tiles = layout.units();
     spec.identity = m_.identity;
     spec.identity["part"] = fmt::format("{}/{}", part.i, part.k);
-    return ResultFile::open(Comm(), part.file(m_.folder), spec);
+    return ResultFile::open(Comm(), part.file_in(m_.folder), spec);
   }
 
   void write_result(encode::Null const& null) {
@@ -121,7 +121,7 @@ class Merger {
 
 void merge_parts(Merge const& merge) {
   std::size_t missing = 0;
-  for (std::size_t i = 1; i <= merge.parts; ++i) missing += read_ledger(Part{i, merge.parts}.file(merge.folder)).complete ? 0 : 1;
+  for (std::size_t i = 1; i <= merge.parts; ++i) missing += read_ledger(Part{i, merge.parts}.file_in(merge.folder)).complete ? 0 : 1;
   if (missing > 0) {
     log::info("{} of {} parts are not done yet; the last one to end writes {}", missing, merge.parts,
               (merge.folder / "result.h5").string());

@@ -3,20 +3,9 @@
 #include <filesystem>
 
 #include "encode_null.hpp"
+#include "part.hpp"
 
 namespace striate {
-
-/// Which share of the permutations a job does: part `i` of `k`, from 1.
-struct Part {
-  std::size_t i = 1, k = 1;
-  /// Indices [first, second) of `n` permutations that begin at `from`.
-  [[nodiscard]] std::pair<std::size_t, std::size_t> range(std::size_t from, std::size_t n) const {
-    return {from + n * (i - 1) / k, from + n * i / k};
-  }
-  [[nodiscard]] std::filesystem::path file(std::filesystem::path const& folder) const {
-    return folder / fmt::format("part-{}-of-{}.h5", i, k);
-  }
-};
 
 /// What merging needs to know.
 struct Merge {

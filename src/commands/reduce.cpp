@@ -23,8 +23,8 @@ namespace fs = std::filesystem;
 using reduce::FitCost;
 using reduce::Reduced;
 
-constexpr std::size_t largest_batch = 64, good_batch = 16;
-constexpr double batch_bytes_wanted = 64 << 20, batch_bytes_allowed = 512 << 20, reading_bytes = 96 << 20;
+constexpr std::size_t largest_batch = 64;
+constexpr double reading_bytes = 96 << 20;
 constexpr double panel_bytes_wanted = 256 << 20;
 
 bool is_cluster_file(fs::path const& path) try {
@@ -48,7 +48,7 @@ class Reduce final : public Job {
 
  private:
   void check_shapes() const;
-  void fix_batch();
+  [[nodiscard]] std::size_t batch_rows() const;
   void check_ours() const;
   void check_files(Comm const& comm) const;
   void plan_fit(Context& context, Plan& plan);
@@ -95,15 +95,11 @@ void Reduce::check_shapes() const {
   }
 }
 
-/// From shapes and the config alone: batches must be the same on every machine.
-void Reduce::fix_batch() {
+/// Of the stores that are made.
+std::size_t Reduce::batch_rows() const {
   double row = 0;
   for (auto const& layer : inputs_.layers) row += 4 * static_cast<double>(layer.shape.units());
-  std::size_t const n = inputs_.ids.size();
-  batch_ = largest_batch;
-  auto const bytes = [&] { return static_cast<double>(batch_) * row; };
-  while (batch_ > good_batch && (bytes() > batch_bytes_wanted || batch_ * 16 > n)) batch_ /= 2;
-  while (batch_ > 1 && bytes() > batch_bytes_allowed) batch_ /= 2;
+  return rows_of_batch(row, inputs_.ids.size(), largest_batch);
 }
 
 /// Values that are left of a layer; of a share of the variance the most there can be.
@@ -259,7 +255,7 @@ void Reduce::plan(Context& context, Plan& plan) {
   check_files(context.comm);
   inputs_ = reduce::read_inputs(context.comm, config_);
   together(context.comm, [&] { check_shapes(); });
-  fix_batch();
+  batch_ = batch_rows();
   if (config_.apply) load_stages(context);  // says at once what does not fit
   if (config_.is_cluster()) {
     plan_clusters(context, plan);

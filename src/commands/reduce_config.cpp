@@ -11,14 +11,8 @@ namespace striate {
 namespace reduce {
 
 void describe(Schema& s, Source& f) {
-  s("store", f.store,
-    {.doc = "activation store, DNNBrain's file, or \"f.h5:/dataset\"",
-     .required = true,
-     .identity = false,
-     .example = "act.h5"});
-  s("stimuli", f.stimuli,
-    {.doc = "the .stim.csv of its rows, where the store carries no ids or `fit` names a column", .identity = false});
-  s("layers", f.layers, {.doc = "layers to reduce", .example = "[conv1, conv5]"});
+  describe_store(s, f, "layers to reduce",
+                 "the .stim.csv of its rows, where the store carries no ids or `fit` names a column");
 }
 
 void declare(Schema& s, Config& c) {

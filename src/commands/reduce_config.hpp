@@ -5,16 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "store_source.hpp"
 #include "striate/base/config.hpp"
 #include "striate/stimuli/stim_table.hpp"
 
 namespace striate::reduce {
 
-struct Source {
-  std::filesystem::path store;
-  StimuliConfig stimuli;
-  std::vector<std::string> layers{"all"};
-};
+struct Source : StoreSource {};
 
 /// A count, a share of the variance below 1, or `auto` (both 0).
 struct Amount {

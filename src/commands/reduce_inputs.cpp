@@ -18,16 +18,8 @@
 namespace striate::reduce {
 namespace {
 
-std::vector<std::string> ids_of(Config const& config, ActReader const& store) {
-  std::string const name = config.features.store.filename().string();
-  auto ids = store.ids();
-  if (ids.empty() && config.features.stimuli.empty())
-    fail(Exit::config, "features.stimuli: {} carries no stimulus ids; name the .stim.csv of its rows", name);
-  if (!ids.empty()) return ids;
-  ids = load_stimuli(config.features.stimuli).ids();
-  if (ids.size() != store.rows())
-    fail(Exit::data, "features.stimuli: {} has {} rows but {} has {}; one row per stimulus of the store is needed",
-         config.features.stimuli.path.filename().string(), ids.size(), name, store.rows());
+std::vector<std::string> distinct_ids(Config const& config, ActReader const& store) {
+  auto ids = ids_of(config.features, store);
   if (std::set<std::string>(ids.begin(), ids.end()).size() != ids.size())
     fail(Exit::data, "features.stimuli: {} lists a stimulus twice, but a store holds it once",
          config.features.stimuli.path.filename().string());
@@ -60,42 +52,34 @@ std::vector<std::size_t> fit_rows(Config const& config, std::vector<std::string>
 }
 
 std::vector<std::string> names_of(Config const& config, ActReader const& store) {
-  if (config.features.layers != std::vector<std::string>{"all"}) return config.features.layers;
-  if (config.apply) return reduction_layers(*config.apply);
-  std::vector<std::string> names;
-  for (auto const& layer : store.layers()) names.push_back(layer.name);
-  return names;
+  bool const all = config.features.layers == std::vector<std::string>{"all"};
+  return all && config.apply ? reduction_layers(*config.apply) : layer_names(config.features, store);
 }
 
 nlohmann::ordered_json look(Config const& config) {
-  std::unique_ptr<ActReader> store;
-  try {
-    store = std::make_unique<ActReader>(config.features.store.string());
-  } catch (Error const& error) {
-    throw Error(error.code(), std::string("features.store: ") + error.what());
-  }
-  auto const ids = ids_of(config, *store);
+  ActReader const store = open_store(config.features);
+  auto const ids = distinct_ids(config, store);
   nlohmann::ordered_json j;
   std::string all;
   for (auto const& id : ids) all += id + "\n";
   j["ids"] = all;
   auto const rows = fit_rows(config, ids);
   j["fit"] = rows.size() == ids.size() ? nlohmann::ordered_json("all") : nlohmann::ordered_json(rows);
-  for (auto const& name : names_of(config, *store)) {
-    auto const& layer = store->layer(name);
+  for (auto const& name : names_of(config, store)) {
+    auto const& layer = store.layer(name);
     auto skipped = nlohmann::ordered_json::array();
-    auto const sums = store->row_sum(name);
+    auto const sums = store.row_sum(name);
     for (std::size_t i = 0; i < sums.size(); ++i)
       if (std::isnan(sums[i])) skipped.push_back(i);
     j["layers"].push_back({{"name", name}, {"shape", layer.shape}, {"axes", layer.axes}, {"skipped", skipped}});
   }
-  j["store"] = fingerprint(*store);
+  j["store"] = fingerprint(store);
   if (config.apply) j["apply"] = fingerprint(*config.apply);
-  for (auto const* name : {"network", "weights_sha256", "preprocessing", "stimuli_sha256", "pool"})
-    if (auto const text = store->attribute(name); !text.empty()) j["origin"][name] = text;
+  auto const origin = origin_of(store);
+  j["origin"] = origin;
   if (!config.apply) return j;
   try {
-    check_fitted_on(*config.apply, j.value("origin", std::map<std::string, std::string>()));
+    check_fitted_on(*config.apply, origin);
   } catch (Error const& error) {
     throw Error(error.code(), std::string("apply: ") + error.what());
   }
@@ -133,8 +117,7 @@ Inputs read_inputs(Comm const& comm, Config const& config) {
     in.layers.push_back({l["name"], {l["shape"], l["axes"]}, l["skipped"]});
     layers.push_back({{"name", l["name"]}, {"shape", l["shape"]}});
   }
-  if (j.contains("origin"))
-    for (auto const& [name, value] : j["origin"].items()) in.origin[name] = value;
+  in.origin = j["origin"].get<std::map<std::string, std::string>>();
   in.identity = {{"store", j["store"]}, {"ids_sha256", in.ids_sha256}, {"layers", layers}};
   in.identity["fit"] = sha256(j["fit"].dump());
   if (j.contains("apply")) in.identity["apply"] = j["apply"];

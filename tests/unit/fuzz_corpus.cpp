@@ -51,7 +51,8 @@ TEST(Fuzz, KeptInputsAndTheirMutations) {
   std::size_t runs = 0;
   for (auto const& target : striate::fuzz::targets()) {
     std::vector<fs::path> files;
-    for (auto const& entry : fs::directory_iterator(fs::path(FUZZ_CORPUS) / target.name)) files.push_back(entry.path());
+    if (fs::path const kept = fs::path(FUZZ_CORPUS) / target.name; fs::exists(kept))
+      for (auto const& entry : fs::directory_iterator(kept)) files.push_back(entry.path());
     if (target.name == std::string("image"))
       for (auto const& entry : fs::directory_iterator(GOLDEN_IMAGES))
         if (entry.path().extension() != ".bin" && entry.file_size() < 4000) files.push_back(entry.path());
